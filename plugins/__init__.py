@@ -1,0 +1,1 @@
+"""The plugins of the distribution, a folder each."""

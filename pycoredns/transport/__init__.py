@@ -1,0 +1,1 @@
+"""Listening sockets: bytes in, bytes out."""
