@@ -1,0 +1,1 @@
+"""The Corefile: its syntax, its imports, and the options that plugins declare."""

@@ -1,0 +1,410 @@
+r"""Kinds of values in a Corefile: how a word is read, what it is called in usage lines, and what is said when it does not suit.
+
+A kind is anything with a `placeholder` and `parse(token, context)`, which returns the value or raises BadValueError. Most kinds are
+the class of their values, so that a plugin makes a narrower one, or one of its own, in a few lines of its own module:
+
+    class PayloadSize(Whole):
+        placeholder, lowest, highest = "SIZE", 512, 4096
+
+    @dataclass(frozen=True)
+    class Upstream:
+        placeholder: ClassVar[str] = "TO"
+        host: str
+
+        @classmethod
+        def parse(cls, token: Token, context: Context) -> Self: ...
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
+
+from pycoredns.corefile.keys import split_key
+from pycoredns.corefile.model import Directive, Token
+from pycoredns.corefile.options import BadValueError, Context, UnknownWordError
+from pycoredns.wire import names
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DURATION = re.compile(r"[+-]?(?:0|(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
+_DURATION_PART = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST_DURATION = (1 << 63) / 1e9
+
+
+class Kind(Protocol):
+    """Reads one word."""
+
+    @property
+    def placeholder(self) -> str:
+        """What the word is called in usage lines."""
+
+    def parse(self, token: Token, context: Context) -> Any:
+        """The word's value; raises BadValueError."""
+
+
+def is_whole(text: str) -> bool:
+    """For `Argument(meant=is_whole)`: is the word a whole number?"""
+    return _WHOLE.fullmatch(text) is not None
+
+
+def is_duration(text: str) -> bool:
+    """For `Argument(meant=is_duration)`: is the word a Go duration?"""
+    return _DURATION.fullmatch(text) is not None
+
+
+class Whole(int):
+    """A whole number; subclasses set its bounds."""
+
+    placeholder: ClassVar[str] = "NUMBER"
+    lowest: ClassVar[int | None] = None
+    highest: ClassVar[int | None] = None
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """Decimal digits with an optional sign."""
+        return cls.within_bounds(token.text, token.text)
+
+    @classmethod
+    def within_bounds(cls, digits: str, text: str) -> Self:
+        """The number that the digits mean; mistakes quote the whole text."""
+        if len(digits) > 20 or not is_whole(digits):
+            raise BadValueError(f'"{text}" is not a whole number')
+        value = int(digits)
+        if cls.lowest is not None and value < cls.lowest:
+            raise BadValueError(f'"{text}" is too small', f"it must be at least {cls.lowest}")
+        if cls.highest is not None and value > cls.highest:
+            raise BadValueError(f'"{text}" is too large', f"it can be {cls.highest} at most")
+        return cls(value)
+
+
+class Count(Whole):
+    """How many; 0 or more."""
+
+    placeholder = "COUNT"
+    lowest = 0
+
+
+class PositiveCount(Count):
+    """How many; 1 or more."""
+
+    lowest = 1
+
+
+class Port(Whole):
+    """A port number."""
+
+    placeholder = "PORT"
+    lowest = 1
+    highest = 65535
+
+
+class Seconds(Whole):
+    """Whole seconds, written as a plain number."""
+
+    placeholder = "SECONDS"
+    lowest = 0
+
+
+class PositiveSeconds(Seconds):
+    """Whole seconds, at least one, written as a plain number."""
+
+    lowest = 1
+
+
+class TTL(Whole):
+    """A TTL in whole seconds, written as a plain number (RFC 2181 §8)."""
+
+    placeholder = "TTL"
+    lowest = 0
+    highest = 0x7FFFFFFF
+
+
+class Percentage(Whole):
+    """A whole number with a percent sign: `10%`."""
+
+    placeholder = "PERCENTAGE"
+    lowest = 0
+    highest = 100
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """The percent sign must be there."""
+        if not token.text.endswith("%"):
+            raise BadValueError(f'"{token.text}" is not a percentage', "write it as 10%")
+        return cls.within_bounds(token.text[:-1], token.text)
+
+
+class Duration(float):
+    """Seconds, written as Go writes durations: `5s`, `1m30s`, `100ms`; 0 needs no unit."""
+
+    placeholder: ClassVar[str] = "DURATION"
+    lowest: ClassVar[float | None] = 0.0
+    highest: ClassVar[float | None] = None
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """Negative ones are refused unless a subclass sets another `lowest`."""
+        value = cls.read(token.text)
+        if cls.lowest is not None and value < cls.lowest:
+            wanted = f"at least {cls(cls.lowest).written}" if cls.lowest else "not negative"
+            raise BadValueError(f'"{token.text}" is too short', f"it must be {wanted}")
+        if cls.highest is not None and value > cls.highest:
+            raise BadValueError(f'"{token.text}" is too long', f"it can be {cls(cls.highest).written} at most")
+        return value
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The duration that a text means, within no bounds."""
+        if not is_duration(text):
+            raise BadValueError(f'"{text}" is not a duration', "write it as 5s, 1m30s or 100ms")
+        value = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        if value > _LONGEST_DURATION:
+            raise BadValueError(f'"{text}" is too long', "it can be 2562047h at most")
+        return cls(-value if text.startswith("-") else value)
+
+    @property
+    def written(self) -> str:
+        """As it would stand in a Corefile."""
+        return f"{float(self):g}s" if self >= 1 or not self else f"{self * 1000:g}ms"
+
+
+class SignedDuration(Duration):
+    """Seconds, written as Go writes durations; may be negative."""
+
+    lowest = None
+
+
+class TimeToLive(int):
+    """Whole seconds, written as a number of seconds or as a duration: `30`, `30s`, `2h30m`."""
+
+    placeholder: ClassVar[str] = "TTL"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """Fractions of seconds are dropped; 32 bits are the limit."""
+        text = token.text.strip()
+        if not is_duration(f"{text}s" if text.isdecimal() else text):
+            raise BadValueError(f'"{text}" is not a TTL', "write it as 30, 30s, 5m or 2h30m")
+        value = Duration.read(f"{text}s" if text.isdecimal() else text)
+        if not 0 <= value <= 0xFFFFFFFF:
+            raise BadValueError(f'"{text}" is out of range', "it must be 0 to 4294967295 seconds")
+        return cls(value)
+
+
+class Zone(bytes):
+    """A zone in lower-case wire form. A network stands for its reverse zones; a scheme and a port are dropped."""
+
+    placeholder: ClassVar[str] = "ZONE"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """Exactly one zone."""
+        zones = cls.parse_all(token, context)
+        if len(zones) > 1:
+            raise BadValueError(f'"{token.text}" stands for {len(zones)} zones', "give one zone")
+        return zones[0]
+
+    @classmethod
+    def parse_all(cls, token: Token, context: Context) -> tuple[Self, ...]:
+        """One zone for a name; for a network as many as cover it on the boundaries of labels (RFC 1035 §3.5, RFC 3596 §2.5)."""
+        try:
+            return tuple(map(cls, split_key(token.text).zones))
+        except ValueError as error:
+            raise BadValueError(str(error)) from None
+
+
+class Name(bytes):
+    """A domain name in lower-case wire form, taken as it stands."""
+
+    placeholder: ClassVar[str] = "NAME"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """A final dot is optional (RFC 1035 §5.1)."""
+        try:
+            return cls(names.from_text(token.text).lower())
+        except names.BadNameError as error:
+            raise BadValueError(f'"{token.text}" is not a domain name ({error})') from None
+
+
+@dataclass(frozen=True)
+class Fallthrough:
+    """For which names a question without an answer is passed on: `fallthrough [ZONES...]`. Made without zones, for none."""
+
+    placeholder: ClassVar[str] = "[ZONES...]"
+    zones: tuple[bytes, ...] = ()
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """The word alone stands for all names."""
+        zones = [zone for token in line.arguments for zone in Zone.parse_all(token, context)]
+        return cls(tuple(map(bytes, zones)) or (names.ROOT,))
+
+    def covers(self, name: bytes) -> bool:
+        """Is a question for this name (lower-case wire form) passed on?"""
+        return any(zone == names.ROOT or names.within(name, zone) for zone in self.zones)
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """An address to listen on, `HOST:PORT`; without a host on all addresses."""
+
+    placeholder: ClassVar[str] = "ADDRESS"
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """IPv6 hosts stand in brackets."""
+        match = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([0-9]{1,5})", token.text)
+        if not match or int(match[3]) > 65535:
+            raise BadValueError(f'"{token.text}" is not an address with a port', "write it as host:8080, :8080 or [::1]:8080")
+        return cls(match[1] or match[2] or "", int(match[3]))
+
+    def __str__(self) -> str:
+        """As it would stand in a Corefile."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Address = IPv4Address | IPv6Address
+"""The type of a field that takes an IP address."""
+Network = IPv4Network | IPv6Network
+"""The type of a field that takes a network in CIDR notation; `kind=NetworkOrAddress` lets it take a single address too."""
+
+
+class AddressKind:
+    """An IP address, without port."""
+
+    placeholder = "ADDRESS"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Address:
+        """Without brackets."""
+        try:
+            return ip_address(token.text)
+        except ValueError:
+            raise BadValueError(f'"{token.text}" is not an IP address') from None
+
+
+class NetworkKind:
+    """A network in CIDR notation; bits of the host part are dropped."""
+
+    placeholder = "NETWORK"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Network:
+        """The length of the prefix must be given, in digits."""
+        if not re.search(r"/[0-9]{1,3}\Z", token.text):
+            raise BadValueError(f'"{token.text}" is not a network', "write it as 192.0.2.0/24 or 2001:db8::/32")
+        try:
+            return ip_network(token.text, strict=False)
+        except ValueError:
+            raise BadValueError(f'"{token.text}" is not a network', "write it as 192.0.2.0/24 or 2001:db8::/32") from None
+
+
+class NetworkOrAddress(NetworkKind):
+    """A network, or an address as the network of that address alone."""
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Network:
+        """An address has the longest prefix."""
+        if "/" in token.text:
+            return super().parse(token, context)
+        return ip_network(AddressKind.parse(token, context))
+
+
+class Text:
+    """Any word."""
+
+    placeholder = "TEXT"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> str:
+        """As it stands."""
+        return token.text
+
+
+class FilePath:
+    """The path of a file; a relative one starts at `root`."""
+
+    placeholder = "FILE"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Path:
+        """It need not exist; it must not be empty."""
+        if not token.text:
+            raise BadValueError("the path is empty")
+        return context.path(token.text)
+
+
+class OnOff:
+    """`on` or `off`, for a bool."""
+
+    placeholder = "on|off"
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> bool:
+        """In lower case."""
+        if token.text not in ("on", "off"):
+            raise BadValueError(f'"{token.text}" is neither on nor off')
+        return token.text == "on"
+
+
+class RegularExpression:
+    """A regular expression, in Go's syntax where it differs little from Python's."""
+
+    placeholder = "REGEX"
+    _classes: ClassVar[Mapping[str, str]] = {
+        "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "xdigit": "0-9A-Fa-f",
+        "word": r"\w", "space": r"\t\n\v\f\r ", "blank": r"\t ", "punct": r"!-/:-@\[-`{-~", "print": " -~", "graph": "!-~",
+        "cntrl": r"\x00-\x1f\x7f",
+    }  # fmt: skip
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> re.Pattern[str]:
+        """Compiled; not anchored."""
+        text = re.sub(r"\[:(\w+):\]", lambda match: cls._classes.get(match[1], match[0]), token.text)
+        try:
+            return re.compile(re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", text), re.ASCII)
+        except re.error as error:
+            raise BadValueError(f'"{token.text}" is not a regular expression ({error})') from None
+
+
+class Choice:
+    """One of some words, which may stand for other values; `folded` takes them in any case."""
+
+    def __init__(self, choices: Mapping[str, Any], folded: bool = False) -> None:
+        """`choices` gives the value of each word."""
+        self.choices = {word.lower() if folded else word: value for word, value in choices.items()}
+        self.folded = folded
+        self.placeholder = "|".join(choices)
+
+    def parse(self, token: Token, context: Context) -> Any:
+        """The value of the word."""
+        word = token.text.lower() if self.folded else token.text
+        if word not in self.choices:
+            raise UnknownWordError(token.text, tuple(self.choices))
+        return self.choices[word]
+
+
+_KINDS_OF_TYPES: dict[Any, Kind] = {
+    str: Text, int: Whole, Path: FilePath, re.Pattern[str]: RegularExpression, re.Pattern: RegularExpression,
+    Address: AddressKind, Network: NetworkKind,
+}  # fmt: skip
+
+
+def kind_of(declared: Any) -> Kind | None:
+    """The kind that reads words for a field of this type; None where the type is none for a single word."""
+    if hasattr(declared, "parse") and hasattr(declared, "placeholder"):
+        return declared  # type: ignore[no-any-return]  # a class, seen here as a value
+    if get_origin(declared) is Literal:
+        return Choice({word: word for word in get_args(declared)})
+    if isinstance(declared, type) and issubclass(declared, enum.Enum):
+        return Choice({str(member.value): member for member in declared})
+    return _KINDS_OF_TYPES.get(declared)

@@ -1,0 +1,66 @@
+"""What a Corefile consists of, once read: words, lines, server blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file, as people name it: `Corefile:4`."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        """As editors and compilers write it."""
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a Corefile, without its quotes, with its environment references replaced."""
+
+    text: str
+    place: Place
+    quoted: bool = False
+
+    def __str__(self) -> str:
+        """The word itself."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A line: its first word, the words behind it, and the lines between its braces (None: it has no braces).
+
+    The lines of a plugin's block are directives again.
+    """
+
+    name: Token
+    arguments: tuple[Token, ...] = ()
+    block: tuple[Directive, ...] | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the line begins."""
+        return self.name.place
+
+    @property
+    def words(self) -> tuple[Token, ...]:
+        """All words of the line, its first one too: for lines that are data, as in the block of `hosts`."""
+        return (self.name, *self.arguments)
+
+    @property
+    def lines(self) -> tuple[Directive, ...]:
+        """The lines of the block; none where there is no block."""
+        return self.block or ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBlock:
+    """The directives for some zones: `example.org:1053 example.net { ... }`."""
+
+    keys: tuple[Token, ...]
+    directives: tuple[Directive, ...]
+    place: Place
