@@ -1,0 +1,162 @@
+"""An etcd v3 client: one endpoint at a time, in order, with its own errors.
+
+Importing this module imports gRPC (100 ms, 14 MiB): do so only when etcd is really used, and not before a fork.
+
+    async with Client(Settings(("http://127.0.0.1:2379",))) as client:
+        await client.put(b"/skydns/org/example/a", b'{"host": "10.0.0.1"}')
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+import grpc.aio
+from aetcd import rpc
+
+from .channel import open_channel, translated
+from .errors import EtcdError, Unauthenticated
+from .messages import AuthenticateAnswer, DeleteAnswer, LeaseGrantAnswer, LeaseTimeToLiveAnswer, PutAnswer, RangeAnswer
+from .settings import Endpoint, Settings
+from .watch import Watch, open_watch
+
+ANSWER_WITHIN = 3.0  # seconds
+LISTING_WITHIN = 10.0  # seconds, for one page
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Client:
+    """Requests to the endpoint it is at; `rotate` goes on to the next one."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare only: the connection is made by the first request."""
+        self.settings = settings
+        self.endpoints = settings.parsed()
+        self.endpoint: Endpoint = self.endpoints[0]
+        self._channel: grpc.aio.Channel | None = None
+        self._stamps = self._current_stamps()
+        self._token = ""
+        self._authenticating = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Nothing to wait for: the first request connects."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection and all that runs on it; the next request makes a new one, with the TLS files as they are then."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def rotate(self) -> None:
+        """Leave this endpoint for the next one."""
+        await self.close()
+        following = self.endpoints.index(self.endpoint) + 1
+        self.endpoint = self.endpoints[following % len(self.endpoints)]
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel to the current endpoint."""
+        if self._channel is None:
+            self._stamps = self._current_stamps()
+            self._channel = open_channel(self.endpoint, self.settings.tls)
+        return self._channel
+
+    async def range(
+        self, key: bytes, end: bytes = b"", *, revision: int = 0, limit: int = 0, keys_only: bool = False
+    ) -> RangeAnswer:
+        """The keys from `key` to just before `end` (`key` alone if empty), linearizable, as of `revision` (0: now)."""
+        request = rpc.RangeRequest(key=key, range_end=end, revision=revision, limit=limit, keys_only=keys_only)
+        answer: RangeAnswer = await self._ask(rpc.KVStub, "Range", request, LISTING_WITHIN if limit > 1 else ANSWER_WITHIN)
+        return answer
+
+    async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
+        """Write one key; the revision that did it."""
+        answer: PutAnswer = await self._ask(rpc.KVStub, "Put", rpc.PutRequest(key=key, value=value, lease=lease))
+        return answer.header.revision
+
+    async def delete(self, key: bytes, end: bytes = b"") -> int:
+        """Delete `key`, or the keys up to just before `end`; how many there were."""
+        answer: DeleteAnswer = await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=end))
+        return answer.deleted
+
+    async def grant(self, ttl: int) -> int:
+        """A new lease of `ttl` seconds."""
+        answer: LeaseGrantAnswer = await self._ask(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl))
+        return answer.ID
+
+    async def lease_remaining(self, lease: int) -> int | None:
+        """The seconds `lease` has left, None if it is no more."""
+        request = rpc.LeaseTimeToLiveRequest(ID=lease)
+        answer: LeaseTimeToLiveAnswer = await self._ask(rpc.LeaseStub, "LeaseTimeToLive", request)
+        return answer.TTL if answer.TTL >= 0 else None
+
+    async def watch(self, key: bytes, end: bytes, revision: int) -> Watch:
+        """A stream of what happens to the keys from `key` to just before `end`, beginning with `revision`."""
+        if self.settings.named and not self._token:
+            await self._authenticate("")
+        with translated(self.endpoint):
+            # Without hasleader a member that lost its quorum would stay silent.
+            call = rpc.WatchStub(self.channel).Watch(metadata=(*self._metadata(), ("hasleader", "true")))
+        return await open_watch(call, self.endpoint, key, end, revision)
+
+    def forget_token(self) -> None:
+        """Log in anew at the next request."""
+        self._token = ""
+
+    def has_new_files(self) -> bool:
+        """Whether the TLS files have changed since the connection was made; each change is told once."""
+        stamps = self._current_stamps()
+        changed = stamps != self._stamps
+        self._stamps = stamps
+        return changed
+
+    async def can_connect(self, key: bytes) -> bool:
+        """Whether a new connection, with the TLS files as they are now, would be let in to read `key`."""
+        probe = Client(self.settings)
+        probe.endpoint = self.endpoint
+        async with probe:
+            try:
+                await probe.range(key, limit=1, keys_only=True)
+            except EtcdError:
+                return False
+        return True
+
+    def _current_stamps(self) -> tuple[tuple[int, int] | None, ...]:
+        return self.settings.tls.stamps() if self.settings.tls else ()
+
+    def _metadata(self) -> Metadata:
+        return (("token", self._token),) if self._token else ()
+
+    async def _ask(
+        self, stub: Callable[[grpc.aio.Channel], Any], method: str, request: object, within: float = ANSWER_WITHIN
+    ) -> Any:
+        if self.settings.named and not self._token:
+            await self._authenticate("")
+        used = self._token
+        try:
+            return await self._send(stub, method, request, within)
+        except Unauthenticated:
+            if not self.settings.named:
+                raise
+        await self._authenticate(used)
+        return await self._send(stub, method, request, within)
+
+    async def _send(self, stub: Callable[[grpc.aio.Channel], Any], method: str, request: object, within: float) -> Any:
+        with translated(self.endpoint):
+            call: Awaitable[Any] = getattr(stub(self.channel), method)(request, timeout=within, metadata=self._metadata())
+            return await call
+
+    async def _authenticate(self, used: str) -> None:
+        """Get a token in place of `used`, unless somebody else did meanwhile."""
+        async with self._authenticating:
+            if self._token != used:
+                return
+            self._token = ""
+            request = rpc.AuthenticateRequest(name=self.settings.username, password=self.settings.password)
+            answer: AuthenticateAnswer = await self._send(rpc.AuthStub, "Authenticate", request, ANSWER_WITHIN)
+            self._token = answer.token

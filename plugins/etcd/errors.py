@@ -1,0 +1,43 @@
+"""What can go wrong between us and etcd, in our own words."""
+
+from typing import ClassVar
+
+
+class EtcdError(Exception):
+    """A request to etcd that failed; its text names the endpoint, the cause and, where there is one, the remedy."""
+
+    pause: ClassVar[float | None] = None  # seconds to the next try, where the usual backoff does not fit
+
+
+class Unreachable(EtcdError):
+    """No answer: no connection, no leader, no time left; another endpoint or a later try may do."""
+
+
+class Unauthenticated(EtcdError):
+    """The token is missing, outlived or unknown; a new one may do."""
+
+
+class Forbidden(EtcdError):
+    """The user, its password or its role does not allow this; somebody has to change that."""
+
+
+class HistoryLost(EtcdError):
+    """The revision asked for is compacted away or not there yet: only a full sync helps."""
+
+    pause = 0.0
+
+
+class LeaseNotFound(EtcdError):
+    """The lease has expired, was revoked or never existed."""
+
+
+class Suspicious(EtcdError):
+    """A listing without most of what is held: believed only when a second one agrees."""
+
+    pause = 5.0
+
+
+class NewCertificates(EtcdError):
+    """The TLS files have been replaced by others that work: time to connect with those."""
+
+    pause = 0.0

@@ -1,0 +1,93 @@
+"""How long the leases of the held keys still have; read once for each lease and again before that time is over.
+
+A keepalive makes no watch event, so nobody tells us when a lease is prolonged.
+"""
+
+import asyncio
+import heapq
+import time
+from typing import TYPE_CHECKING
+
+from .errors import LeaseNotFound
+
+if TYPE_CHECKING:
+    from .client import Client
+
+AT_ONCE = 16  # requests in flight
+SOONEST = 1.0  # seconds until a lease is read again
+
+
+class Leases:
+    """The deadlines of leases, on the monotonic clock."""
+
+    def __init__(self) -> None:
+        """Begin with none known."""
+        self._deadlines: dict[int, float] = {}
+        self._due: list[tuple[float, int]] = []  # a heap: when to read which lease; exactly one entry for each lease
+        self._noted = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many leases are kept."""
+        return len(self._deadlines)
+
+    def note(self, lease: int) -> None:
+        """A key is held by `lease`: from now on its time is kept, until etcd says that it has ended."""
+        if lease not in self._deadlines:
+            self._deadlines[lease] = 0.0
+            heapq.heappush(self._due, (0.0, lease))
+            self._noted.set()
+
+    def remaining(self, lease: int) -> int | None:
+        """Seconds `lease` has left, at least 1 as long as etcd has not said otherwise; None where that is not known (yet)."""
+        deadline = self._deadlines.get(lease)
+        return max(1, round(deadline - time.monotonic())) if deadline else None
+
+    async def keep(self, client: "Client") -> None:
+        """Read what is due, until cancelled or etcd fails."""
+        while True:
+            now = time.monotonic()
+            if due := self._take_due(now):
+                await self._read_all(client, due)
+                continue
+            self._noted.clear()
+            await self._wait(self._due[0][0] - now if self._due else None)
+
+    def _take_due(self, now: float) -> list[int]:
+        due: list[int] = []
+        while self._due and self._due[0][0] <= now and len(due) < AT_ONCE:
+            due.append(heapq.heappop(self._due)[1])
+        return due
+
+    async def _read_all(self, client: "Client", leases: list[int]) -> None:
+        """Read `leases` side by side; those that could not be read stay due."""
+        try:
+            remaining = await asyncio.gather(*(read(client, lease) for lease in leases))
+        except BaseException:
+            for lease in leases:
+                heapq.heappush(self._due, (0.0, lease))
+            raise
+        for lease, seconds in zip(leases, remaining, strict=True):
+            self._keep_until(lease, seconds)
+
+    def _keep_until(self, lease: int, seconds: int | None) -> None:
+        if seconds is None:
+            del self._deadlines[lease]
+            return
+        now = time.monotonic()
+        self._deadlines[lease] = now + seconds
+        heapq.heappush(self._due, (now + max(SOONEST, seconds / 2), lease))
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._noted.wait()
+        except TimeoutError:
+            return
+
+
+async def read(client: "Client", lease: int) -> int | None:
+    """The seconds `lease` has left, None if it has ended."""
+    try:
+        return await client.lease_remaining(lease)
+    except LeaseNotFound:
+        return None

@@ -1,0 +1,70 @@
+"""A watch: the stream on which etcd tells what changes."""
+
+import asyncio
+from typing import Any
+
+from aetcd import rpc
+
+from .channel import translated
+from .errors import EtcdError, Forbidden, HistoryLost, Unauthenticated, Unreachable
+from .messages import WatchAnswer
+from .settings import Endpoint
+
+BEGINS_WITHIN = 5.0  # seconds
+
+
+class Watch:
+    """One watch on one stream of its own."""
+
+    def __init__(self, call: Any, endpoint: Endpoint) -> None:
+        """Wrap a stream on which the watch is being asked for."""
+        self._call = call
+        self._endpoint = endpoint
+
+    async def read(self) -> WatchAnswer:
+        """The next message; raise EtcdError when there will be none."""
+        with translated(self._endpoint):
+            answer = await self._call.read()
+        if not isinstance(answer, rpc.WatchResponse):  # the mark of a stream's end
+            raise Unreachable(f"{self._endpoint.text}: the watch was closed")
+        message: WatchAnswer = answer
+        if message.canceled:  # possibly on the very message that says it was created; then the stream stays open, and silent
+            raise cancellation(message, self._endpoint)
+        return message
+
+    async def ask_progress(self) -> None:
+        """Ask for a message that tells how far the stream is; none comes as long as nothing has happened since it began."""
+        with translated(self._endpoint):
+            await self._call.write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        self._call.cancel()
+
+
+async def open_watch(call: Any, endpoint: Endpoint, key: bytes, end: bytes, revision: int) -> Watch:
+    """Ask on `call` for all changes from `revision` on, and wait until etcd has agreed."""
+    # Not in fragments: taking a message apart costs etcd time that grows with the square of its length.
+    wish = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=revision, progress_notify=True, fragment=False)
+    watch = Watch(call, endpoint)
+    try:
+        async with asyncio.timeout(BEGINS_WITHIN):
+            with translated(endpoint):
+                await call.write(rpc.WatchRequest(create_request=wish))
+            await watch.read()
+    except TimeoutError as error:
+        watch.close()
+        raise Unreachable(f"{endpoint.text}: the watch does not begin") from error
+    except BaseException:
+        watch.close()
+        raise
+    return watch
+
+
+def cancellation(message: WatchAnswer, endpoint: Endpoint) -> EtcdError:
+    """Why etcd ended a watch."""
+    reason = message.cancel_reason or "the watch was cancelled"
+    words = f"{endpoint.text}: {reason.removeprefix('etcdserver: ')}"
+    if message.compact_revision or "compacted" in reason:
+        return HistoryLost(words)
+    return Forbidden(words) if "permission denied" in reason else Unauthenticated(words)
