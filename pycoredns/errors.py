@@ -83,3 +83,7 @@ class ConfigErrors(Exception):
     def __str__(self) -> str:
         """One line for each mistake."""
         return "\n".join(map(str, self.errors))
+
+
+class PluginError(Exception):
+    """A plugin cannot be had; the text says why and what to do."""

@@ -1,0 +1,169 @@
+"""Remembered replies: the octets of a query behind its ID to those of its reply.
+
+An entry is looked at anew once per tick: a quarter of a second has passed, or some data have changed. It goes when its time is over
+or its block's data are no longer those it was made from. Memory is level in a flood of random names: a query is remembered when it
+is asked for the second time, and the oldest entry that was not used since goes first (FIFO with a second chance).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from struct import Struct
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pycoredns.wire import types
+from pycoredns.wire.walk import walk
+
+if TYPE_CHECKING:
+    from pycoredns.chain import Block
+    from pycoredns.plugin import Outcome
+
+CAPACITY = 65536
+TICKS_PER_SECOND = 4
+_DOOR_BITS = 1 << 17
+_DOOR_WIPE = 40_000
+_TRIES = 8
+_TTL = Struct("!I")
+_COUNTS = Struct("!HHH")
+
+
+class Entry:
+    """A reply without its ID, and how often it was given since that was last counted."""
+
+    __slots__ = ("age", "block", "hits", "outcome", "reply", "tick", "ttls", "version")
+
+    def __init__(self, reply: bytes, outcome: Outcome, block: Block, tick: int, age: int) -> None:
+        """``age`` is in seconds since the response's ``born``."""
+        self.reply = reply
+        self.outcome = outcome
+        self.block = block
+        self.version = block.version
+        self.tick = tick
+        self.age = age
+        self.hits = 0
+        self.ttls: list[tuple[int, int]] | None = None
+
+    def fresh(self, now: float) -> bool:
+        """Does it still hold?"""
+        response = self.outcome.response
+        return now < response.until and (response.outlasts_changes or self.version == self.block.version)
+
+    def count_down(self, now: float) -> None:
+        """Lowers the TTLs by the seconds that have passed since they were true."""
+        response = self.outcome.response
+        age = int(now - response.born)
+        if age == self.age:
+            return
+        if self.ttls is None:
+            self.ttls = self._find_ttls()
+        changed = bytearray(self.reply)
+        for place, ttl in self.ttls:
+            changed[place : place + 4] = _TTL.pack(max(ttl - age, 0))
+        self.reply = bytes(changed)
+        self.age = age
+
+    def _find_ttls(self) -> list[tuple[int, int]]:
+        """Places of the TTLs in the reply, and what each was when the response was born."""
+        question_end = 10 + len(self.outcome.request.asked) + 4
+        # a message's compression pointers count from its ID, which is missing here; walking does not follow them
+        found = walk(self.reply, question_end, sum(_COUNTS.unpack_from(self.reply, 4)))
+        return [(each.fixed + 4, each.ttl + self.age) for each in found if each.rtype != types.OPT]
+
+
+class Memo:
+    """The replies remembered for one listener. ``entries`` and ``tick`` are read by its transport for each datagram."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        """``capacity`` is a number of entries; 0 remembers nothing."""
+        self.entries: dict[bytes, Entry] = {}
+        self.tick = 0
+        self.spent = 0
+        """Nanoseconds that passed for ``given`` hits."""
+        self.given = 0
+        self._capacity = capacity
+        self._quarter = 0
+        self._order: deque[bytes] = deque()
+        self._door = bytearray(_DOOR_BITS)
+        self._knocks = 0
+
+    def advance(self) -> int:
+        """The present tick; to be called before a batch of look-ups."""
+        quarter = int(monotonic() * TICKS_PER_SECOND)
+        if quarter != self._quarter:
+            self._quarter = quarter
+            self.tick += 1
+        return self.tick
+
+    def renew(self, entry: Entry) -> bool:
+        """Brings an entry of an earlier tick up to date; False if it holds no longer."""
+        now = monotonic()
+        if not entry.fresh(now):
+            return False
+        if entry.outcome.response.counts_down:
+            entry.count_down(now)
+        entry.tick = self.tick
+        return True
+
+    def asked_before(self, key: bytes) -> bool:
+        """Was this asked since the doorkeeper was last wiped? From now on it was."""
+        knock = hash(key) & _DOOR_BITS - 1
+        if self._door[knock]:
+            return True
+        self._door[knock] = 1
+        self._knocks += 1
+        if self._knocks > _DOOR_WIPE:
+            self._door = bytearray(_DOOR_BITS)
+            self._knocks = 0
+        return False
+
+    def remember(self, key: bytes, reply: bytes, outcome: Outcome, block: Block) -> None:
+        """Keeps a reply for a query that was asked before."""
+        response = outcome.response
+        if not self._capacity or not self.asked_before(key):
+            return
+        old = self.entries.get(key)
+        if old is not None:
+            self.count(old)
+        elif len(self.entries) >= self._capacity:
+            self._make_room()
+        age = int(monotonic() - response.born) if response.counts_down else 0
+        self.entries[key] = Entry(reply, outcome, block, self.tick, age)
+        if old is None:
+            self._order.append(key)
+
+    def _make_room(self) -> None:
+        for _ in range(_TRIES):
+            key = self._order.popleft()
+            if not self.count(self.entries[key]):
+                break
+            self._order.append(key)
+        else:
+            key = self._order.popleft()
+            self.count(self.entries[key])
+        del self.entries[key]
+
+    def count(self, entry: Entry) -> int:
+        """Tells those who count how often an entry was given since it was last told; returns that number."""
+        hits = entry.hits
+        if hits:
+            entry.hits = 0
+            outcome = entry.outcome
+            outcome.times = hits
+            outcome.duration = self.spent // self.given if self.given else 0
+            for observe in entry.block.counters:
+                observe(outcome)
+            if outcome.response.repeated is not None:
+                outcome.response.repeated(hits)
+        return hits
+
+    def count_all(self) -> None:
+        """Counts all that was given; called before metrics are read."""
+        for entry in list(self.entries.values()):
+            self.count(entry)
+
+    def forget(self) -> None:
+        """Counts and drops all entries."""
+        self.count_all()
+        self.entries.clear()
+        self._order.clear()

@@ -1,0 +1,120 @@
+"""The contract of a plugin: a step in the way of a query.
+
+Changes the answer: ``handle``. Only looks at it: ``observe``. Owns something: ``running``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+
+from pycoredns.errors import ServerFailure
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response
+
+if TYPE_CHECKING:
+    from pycoredns.chain import Block
+    from pycoredns.settings import BlockSettings
+
+Handler: TypeAlias = Callable[[Request], Answer]
+
+
+class Outcome:
+    """An answer that has been sent, for those who count or log it.
+
+    ``request`` is the first that was answered so; where the answer was given from memory, ``id`` and ``peer`` are those of the one
+    at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
+    """
+
+    __slots__ = ("block", "duration", "error", "id", "note", "peer", "request", "response", "times")
+
+    def __init__(self, request: Request, response: Response, block: Block | None, error: Exception | None = None) -> None:
+        """``error`` is what the chain raised in place of an answer; then ``response`` is the server's own."""
+        self.request = request
+        self.response = response
+        self.block = block
+        self.error = error
+        self.times = 1
+        self.id = request.id
+        self.peer = request.peer
+        self.duration = 0
+        self.note: object = None
+
+    @property
+    def client(self) -> tuple[str, int]:
+        """Address and port of the client."""
+        return self.request.listener.client(self.peer)
+
+    @property
+    def size(self) -> int:
+        """Octets of the answer before compression, without what the server adds (CoreDNS's rsize)."""
+        return self.response.size(self.request)
+
+
+def no_next(name: str) -> Handler:
+    """What stands behind the last plugin of a chain: SERVFAIL, as CoreDNS has it."""
+
+    def handle(request: Request) -> Answer:
+        raise ServerFailure(f"plugin/{name}: no next plugin found")
+
+    return handle
+
+
+class Plugin:
+    """A step of the chain. Its dataclass fields are its Corefile options (see ``pycoredns.corefile.options``).
+
+    ``handle`` is a plain function unless it waits. It returns a Response, an awaitable of one, or raises a DNSError; to change the
+    answer of those behind it: ``return then(self.next(request), self.changed_answer)``.
+    """
+
+    name: ClassVar[str] = ""
+    """Its directive; set from its entry point."""
+    before: ClassVar[str] = ""
+    """An outside plugin says which plugin it runs just before."""
+    step: ClassVar[bool] = True
+    """False for one that configures the server or offers a service, but never sees a question."""
+    each: ClassVar[bool] = False
+    """Must ``observe`` be called for each answer, in order (a log), or may it be told ``times`` at once (a counter)?"""
+
+    next: Handler = staticmethod(no_next(""))
+    """The rest of the chain."""
+    block: Block
+    """The server block it stands in, with its zones and services."""
+
+    def configure(self, settings: BlockSettings) -> None:
+        """Says what the server must know of it before sockets are opened: addresses, folders, intervals."""
+
+    def handle(self, request: Request) -> Answer:
+        """Answers, or passes the question on."""
+        return self.next(request)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Sees an answer that has been sent. Called only where it is overridden."""
+
+    def observe_failure(self, outcome: Outcome) -> None:
+        """Sees an answer that has been sent after an error (``outcome.error`` or ``outcome.response.error``)."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens what it needs, yields while the server runs, closes it."""
+        yield
+
+    async def drain(self, final: bool) -> None:
+        """The server is about to stop (``final``) or to be replaced by a reloaded one; sockets are closed once this returns."""
+
+    def ready(self) -> bool:
+        """Can it answer? Asked by /ready."""
+        return True
+
+    def take_over(self, old: Self) -> None:
+        """Keeps what is warm (a cache, a mirror, connections) from its predecessor, on a reload."""
+
+    def changed(self) -> None:
+        """To be called when the plugin's data have changed: answers remembered for its block no longer hold."""
+        self.block.changed()
+
+
+def overrides(plugin: Plugin, method: str) -> bool:
+    """Does a plugin have its own form of a method of the contract?"""
+    return getattr(type(plugin), method) is not getattr(Plugin, method)

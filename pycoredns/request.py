@@ -1,0 +1,304 @@
+"""A question as it came: wire first, the rest read when it is asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from struct import Struct
+from struct import error as StructError
+from typing import TYPE_CHECKING, Self
+
+from pycoredns.wire import edns, names, types
+from pycoredns.wire.message import BadMessageError, Record, read_record
+
+if TYPE_CHECKING:
+    from pycoredns.memo import Memo
+    from pycoredns.service import Service
+
+SMALLEST_LIMIT = 512
+STREAM_LIMIT = 65535
+QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
+"""Bits of a header's second word (RFC 1035 §4.1.1, RFC 2535 §6.1)."""
+_OPCODE = 0x7800
+_KEPT_BITS = TC | RD | RA | AD | CD  # what CoreDNS leaves in an answer to what it could not read
+_KEPT_HEADERS, _KEPT_TAILS = 512, 2048
+_COUNTS = Struct("!HHHHH")
+_QUESTION = Struct("!HH")
+_OPT_FIXED = Struct("!HBBHH")
+
+
+class Malformed(Exception):  # noqa: N818  a message, not a fault of ours
+    """A query that gets an error at once: ``reply_bits`` is the answer's second header word, ``question`` what it echoes."""
+
+    def __init__(self, reply_bits: int, question: bytes = b"") -> None:
+        """Takes the answer's flags with its response code, and the question section it echoes, if any."""
+        super().__init__(types.rcode_text(reply_bits & 15))
+        self.reply_bits = reply_bits
+        self.question = question
+
+
+class Listener(ABC):
+    """A socket on which questions come; what it says of a client is what that transport knows."""
+
+    protocol: str = "udp"
+    """``udp`` or ``tcp``, as CoreDNS names it in logs and metrics."""
+    limit: int = 0
+    """Largest answer in octets; 0: what the client's EDNS says (RFC 6891 §6.2.3)."""
+    service: Service
+    """What answers the questions that come here."""
+    memo: Memo
+    """The replies that are remembered for it."""
+    comfortable: int = STREAM_LIMIT
+    """An answer above this many octets is compressed, so that it may not be fragmented."""
+
+    @abstractmethod
+    def client(self, peer: object) -> tuple[str, int]:
+        """Address and port of a client, from what the transport calls it."""
+
+    @abstractmethod
+    def local(self, peer: object) -> tuple[str, int]:
+        """Address and port the question was sent to, as CoreDNS shows it."""
+
+    @abstractmethod
+    def family(self, peer: object) -> str:
+        """``1`` for a client with an IPv4 address, ``2`` for IPv6."""
+
+    @abstractmethod
+    def send(self, peer: object, message: bytes) -> None:
+        """Sends an answer that comes later than its question's turn."""
+
+
+class Header:
+    """What the ten octets behind a query's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
+
+    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip")
+
+    def __init__(self, octets: bytes) -> None:
+        """Raises Malformed for what no question is, or for what gets an error before it is read."""
+        bits, questions, answers, authorities, additionals = _COUNTS.unpack(octets)
+        self.bits = bits
+        self.opcode = bits >> 11 & 15
+        if self.opcode not in (types.QUERY, types.NOTIFY):
+            raise Malformed(bits & (_OPCODE | _KEPT_BITS) | QR | types.NOTIMP)
+        if questions != 1 or answers > 1 or authorities > 1 or additionals > 2:
+            raise Malformed(bits & _KEPT_BITS | QR | types.FORMERR)
+        self.skip = answers + authorities
+        self.additionals = additionals
+        self.plain = not self.skip and additionals < 2
+        self.reply_bits = QR | bits & _OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
+
+    @property
+    def recursion_desired(self) -> bool:
+        """The RD bit."""
+        return bool(self.bits & RD)
+
+    @property
+    def checking_disabled(self) -> bool:
+        """The CD bit (RFC 4035 §3.2.2)."""
+        return bool(self.bits & CD)
+
+    @property
+    def authentic_data(self) -> bool:
+        """The AD bit, in a query the wish to see it in the answer (RFC 6840 §5.7)."""
+        return bool(self.bits & AD)
+
+
+class Tail:
+    """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
+
+    __slots__ = ("do", "edns", "flags", "limit", "opt", "options", "qclass", "qtype", "question", "size", "usual", "version")
+
+    def __init__(self, qtype: int, qclass: int, opt: Record | None = None) -> None:
+        """Raises BadMessageError where an option of the OPT record is cut off."""
+        self.qtype = qtype
+        self.qclass = qclass
+        self.question = _QUESTION.pack(qtype, qclass)
+        self.edns = opt is not None
+        self.size, ttl, self.options = (opt.rclass, opt.ttl, opt.rdata) if opt else (0, 0, b"")
+        self.limit = max(SMALLEST_LIMIT, self.size)
+        self.version = ttl >> 16 & 0xFF
+        self.flags = ttl & 0xFFFF
+        self.do = bool(ttl & edns.DO)
+        self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
+        self.usual = qclass == types.IN and qtype != types.DS and not self.version
+        """Nothing to be checked before its block is known."""
+
+    def record(self) -> bytes:
+        """The query's OPT record, empty without EDNS."""
+        return edns.opt(self.size, self.flags, self.options, version=self.version) if self.edns else b""
+
+    def replace(
+        self, qtype: int | None = None, size: int | None = None, do: bool | None = None, options: bytes | None = None
+    ) -> Tail:
+        """The same with another type, or another OPT record; ``size``, ``do`` or ``options`` add one where there is none."""
+        opt = None
+        if self.edns or (size, do, options) != (None, None, None):
+            flags = self.flags if do is None else self.flags & ~edns.DO | edns.DO * do
+            opt = Record(
+                b"\0",
+                types.OPT,
+                (self.size or SMALLEST_LIMIT) if size is None else size,
+                self.version << 16 | flags,
+                self.options if options is None else options,
+            )
+        return Tail(self.qtype if qtype is None else qtype, self.qclass, opt)
+
+
+_headers: dict[bytes, Header] = {}
+_tails: dict[bytes, Tail] = {}
+
+
+def header_of(octets: bytes) -> Header:
+    """The header of a query from the ten octets behind its ID; raises Malformed."""
+    header = _headers.get(octets)
+    if header is None:
+        header = Header(octets)
+        if len(_headers) >= _KEPT_HEADERS:
+            _headers.clear()
+        _headers[octets] = header
+    return header
+
+
+def tail_of(wire: bytes, end: int, header: Header) -> Tail:
+    """The tail of a query whose name ends before ``end``; raises BadMessageError."""
+    octets = wire[end:]
+    if header.plain and header.additionals == (len(octets) > 4):
+        tail = _tails.get(octets)
+        if tail is None:
+            tail = _read_tail(wire, end, header)
+            if not tail.options:
+                if len(_tails) >= _KEPT_TAILS:
+                    _tails.clear()
+                _tails[octets] = tail
+        return tail
+    return _read_tail(wire, end, header)
+
+
+def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
+    """Type, class and, among the records that follow, the last OPT."""
+    present = len(wire) - end
+    if present in (0, 2):  # CoreDNS takes a missing type or class for 0
+        return Tail(int.from_bytes(wire[end : end + 2], "big"), 0)
+    try:
+        qtype, qclass = _QUESTION.unpack_from(wire, end)
+        if header.plain and header.additionals and wire[end + 4 : end + 7] == b"\0\0\x29":
+            return _plain_tail(wire, end, qtype, qclass)
+    except StructError:
+        raise BadMessageError("question is cut off") from None
+    return Tail(qtype, qclass, _last_opt(wire, end + 4, header))
+
+
+def _plain_tail(wire: bytes, end: int, qtype: int, qclass: int) -> Tail:
+    """The usual case: one OPT record right behind the question."""
+    size, _, version, flags, length = _OPT_FIXED.unpack_from(wire, end + 7)
+    options = wire[end + 15 : end + 15 + length]
+    if len(options) < length:
+        raise BadMessageError("OPT is cut off")
+    return Tail(qtype, qclass, Record(b"\0", types.OPT, size, version << 16 | flags, options))
+
+
+def _last_opt(wire: bytes, place: int, header: Header) -> Record | None:
+    """The last OPT of the additional section; records that the counts promise but that are not there do not matter."""
+    found = None
+    for number in range(header.skip + header.additionals):
+        if place == len(wire):
+            break
+        each, place = read_record(wire, place)
+        if each.rtype == types.OPT and number >= header.skip:
+            found = each
+    return found
+
+
+class Request:
+    """A question and where it came from.
+
+    It is never changed: ``replace`` makes another. ``name`` is in lower-case wire form, ``asked`` the same with the client's
+    case. Who reads ``client`` makes the answer depend on it, so that it is not remembered for others.
+    """
+
+    __slots__ = ("asked", "depth", "header", "listener", "name", "origin", "peer", "personal", "received", "tail", "wire")
+
+    def __init__(
+        self, wire: bytes, header: Header, asked: bytes, tail: Tail, peer: object, listener: Listener, received: int
+    ) -> None:
+        """``received`` is the time of arrival in nanoseconds of ``time.perf_counter_ns``."""
+        self.wire = wire
+        self.header = header
+        self.asked = asked
+        self.name = asked.lower()
+        self.tail = tail
+        self.peer = peer
+        self.listener = listener
+        self.received = received
+        self.personal = False
+        self.depth = 0
+        self.origin = self
+
+    @property
+    def id(self) -> int:
+        """The query's ID."""
+        return self.wire[0] << 8 | self.wire[1]
+
+    @property
+    def qtype(self) -> int:
+        """The type asked for."""
+        return self.tail.qtype
+
+    @property
+    def qclass(self) -> int:
+        """The class asked for."""
+        return self.tail.qclass
+
+    @property
+    def do(self) -> bool:
+        """Does the client want DNSSEC records (RFC 3225)?"""
+        return self.tail.do
+
+    @property
+    def limit(self) -> int:
+        """The largest answer in octets that the client takes."""
+        return self.listener.limit or self.tail.limit
+
+    @property
+    def client(self) -> tuple[str, int]:
+        """Address and port of the client; reading them keeps the answer from being remembered."""
+        self.origin.personal = True
+        return self.listener.client(self.peer)
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Address and port the question was sent to; reading them keeps the answer from being remembered."""
+        self.origin.personal = True
+        return self.listener.local(self.peer)
+
+    def make_personal(self) -> None:
+        """Keeps the answer from being remembered: it depends on chance, time or the client."""
+        self.origin.personal = True
+
+    def replace(self, name: bytes | None = None, tail: Tail | None = None, deeper: bool = False) -> Request:
+        """The same question with another name (wire form) or tail; ``deeper`` for one the server asks itself."""
+        asked = self.asked if name is None else name
+        tail = tail or self.tail
+        opt = tail.record()
+        counts = (self.header.bits, 1, 0, 0, bool(opt))
+        wire = b"%b%b%b%b%b" % (self.wire[:2], _COUNTS.pack(*counts), asked, tail.question, opt)
+        other = Request(wire, header_of(wire[2:12]), asked, tail, self.peer, self.listener, self.received)
+        other.origin = self.origin
+        other.depth = self.depth + deeper
+        return other
+
+    @classmethod
+    def read(cls, wire: bytes, peer: object, listener: Listener, received: int) -> Self:
+        """A query from its wire form, checked in full; raises Malformed."""
+        header = header_of(wire[2:12])
+        if len(wire) == 12:
+            raise Malformed(header.reply_bits | types.SERVFAIL)
+        format_error, question = header.bits & _KEPT_BITS | QR | types.FORMERR, b""
+        try:
+            asked, end = names.read(wire, 12)
+            if end != 12 + len(asked):
+                raise BadMessageError("compressed question")
+            question = wire[12 : end + 4] if len(wire) >= end + 4 else b""
+            tail = tail_of(wire, end, header)
+        except (names.BadNameError, BadMessageError):
+            raise Malformed(format_error, question) from None
+        return cls(wire, header, asked, tail, peer, listener, received)

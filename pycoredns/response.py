@@ -1,0 +1,359 @@
+"""An answer: sections in wire form, and how long and for whom it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from math import inf
+from struct import Struct
+from typing import TypeAlias, TypeVar
+
+from pycoredns.request import AA, AD, QR, RA, STREAM_LIMIT, TC, Request
+from pycoredns.wire import edns, message, types
+from pycoredns.wire.message import Record, Sections
+from pycoredns.wire.walk import Found, walk
+
+_HEAD = Struct("!HHHHH")
+_HEADER_SIZE = 12
+
+
+class Response:
+    """An answer that is there: sections as uncompressed records in wire form, with the number of records of each.
+
+    It is its own awaitable, so that ``await self.next(request)`` works for every handler. ``flags`` are bits of the header (AA, TC,
+    RA, AD); the question's own (RD, CD, opcode) are added when it is sent, as is the OPT record, unless it has an ``opt`` of its own.
+    Once returned it may be remembered and sent again, so it is not changed: ``replace`` makes another.
+    """
+
+    opt: bytes | None = None
+    """An OPT record of its own; size, version and DO are those of the query when it has EDNS."""
+    until: float = inf
+    """Until when it may be given again, in seconds of ``time.monotonic``; its TTLs count down meanwhile if ``counts_down``."""
+    counts_down: bool = False
+    born: float = 0.0
+    """When its TTLs were true, in seconds of ``time.monotonic``."""
+    memorable: bool = True
+    """May the same bytes be sent to whoever asks the same?"""
+    outlasts_changes: bool = False
+    """Does it hold even when its plugin's data changes? A cached answer does."""
+    repeated: Callable[[int], None] | None = None
+    """Told how many more times it was given from memory."""
+    error: Exception | None = None
+    """What went wrong although there is an answer."""
+
+    def __init__(
+        self,
+        rcode: int = types.NOERROR,
+        answer: bytes = b"",
+        answers: int = 0,
+        authority: bytes = b"",
+        authorities: int = 0,
+        additional: bytes = b"",
+        additionals: int = 0,
+        flags: int = AA,
+    ) -> None:
+        """Takes each section's records and their number."""
+        self.rcode = rcode
+        self.answer = answer
+        self.answers = answers
+        self.authority = authority
+        self.authorities = authorities
+        self.additional = additional
+        self.additionals = additionals
+        self.flags = flags
+
+    def __await__(self) -> Generator[None, None, Response]:
+        """Is there at once."""
+        return self
+        yield
+
+    @classmethod
+    def of(
+        cls,
+        answer: Iterable[Record] = (),
+        authority: Iterable[Record] = (),
+        additional: Iterable[Record] = (),
+        rcode: int = types.NOERROR,
+        flags: int = AA,
+    ) -> Response:
+        """An answer from records."""
+        packed = [[each.wire() for each in section] for section in (answer, authority, additional)]
+        first, second, third = packed
+        return cls(rcode, b"".join(first), len(first), b"".join(second), len(second), b"".join(third), len(third), flags)
+
+    def sections(self) -> Sections:
+        """Its records, without OPT."""
+        return Sections(
+            message.read_records(self.answer, 0, self.answers)[0],
+            message.read_records(self.authority, 0, self.authorities)[0],
+            message.read_records(self.additional, 0, self.additionals)[0],
+        )
+
+    def walk(self) -> tuple[list[Found], list[Found], list[Found]]:
+        """Where the records of each section begin and end, in that section's bytes."""
+        return (
+            walk(self.answer, 0, self.answers),
+            walk(self.authority, 0, self.authorities),
+            walk(self.additional, 0, self.additionals),
+        )
+
+    def replace(self, sections: Sections | None = None, **changes: object) -> Response:
+        """A copy with other sections or other values of its attributes."""
+        other = Response.of(*sections, self.rcode, self.flags) if sections else Response.__new__(Response)
+        made = dict(other.__dict__)
+        other.__dict__.update(self.plain().__dict__)
+        other.__dict__.update(made)
+        other.__dict__.update(changes)
+        return other
+
+    def plain(self) -> Response:
+        """The same with its sections uncompressed, which they are."""
+        return self
+
+    @property
+    def authoritative(self) -> bool:
+        """The AA bit."""
+        return bool(self.flags & AA)
+
+    @property
+    def truncated(self) -> bool:
+        """The TC bit."""
+        return bool(self.flags & TC)
+
+    def size(self, request: Request) -> int:
+        """Octets of the answer before compression, with its own OPT but not with the query's: what CoreDNS logs and counts."""
+        body = len(self.answer) + len(self.authority) + len(self.additional)
+        return _HEADER_SIZE + len(request.asked) + 4 + body + len(self.opt or b"")
+
+    def reply(self, request: Request) -> bytes:
+        """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
+        opt = request.tail.opt if self.opt is None else self._own_opt(request)
+        head = _HEAD.pack(
+            request.header.reply_bits | self.flags | self.rcode & 15,
+            1,
+            self.answers,
+            self.authorities,
+            self.additionals + 1 if opt else self.additionals,
+        )
+        reply = b"%b%b%b%b%b%b%b" % (
+            head,
+            request.asked,
+            request.tail.question,
+            self.answer,
+            self.authority,
+            self.additional,
+            opt,
+        )
+        if len(reply) + 2 > request.listener.comfortable or len(reply) + 2 > request.limit:
+            return self._compressed(request, opt)
+        return reply
+
+    def _own_opt(self, request: Request) -> bytes:
+        """The answer's own OPT record, in the terms of the query's."""
+        if not self.opt or not request.tail.edns:
+            return self.opt or b""
+        extended, flags = self.opt[5], request.tail.flags & edns.DO | int.from_bytes(self.opt[7:9], "big") & 0xFF00
+        return edns.opt(request.tail.size, flags, self.opt[11:], extended)
+
+    def _compressed(self, request: Request, opt: bytes) -> bytes:
+        """The message with names compressed, cut to the client's size with TC set if it must be (RFC 2181 §9)."""
+        sections = self.sections()
+        beginning = bytes(_HEADER_SIZE) + request.asked + request.tail.question
+        wire, counts = message.fit(beginning, request.asked, sections, min(request.limit, STREAM_LIMIT) - len(opt))
+        cut = counts != (len(sections.answer), len(sections.authority), len(sections.additional))
+        bits = request.header.reply_bits | self.flags | (TC if cut else 0) | self.rcode & 15
+        return _HEAD.pack(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
+
+
+Answer: TypeAlias = Awaitable[Response]
+"""What a handler returns: a Response, or something that will be one."""
+
+
+class Pending:
+    """An answer that will come by a callback, without a task of its own."""
+
+    __slots__ = ("_callbacks", "_error", "_response")
+
+    def __init__(self) -> None:
+        """Begins without an answer."""
+        self._response: Response | None = None
+        self._error: BaseException | None = None
+        self._callbacks: list[Callable[[Pending], None]] = []
+
+    @property
+    def done(self) -> bool:
+        """Has the answer, or an error, come?"""
+        return self._response is not None or self._error is not None
+
+    def result(self) -> Response:
+        """The answer; raises the error that came in its place."""
+        if self._error is not None:
+            raise self._error
+        if self._response is None:
+            raise RuntimeError("no answer has come yet")
+        return self._response
+
+    def resolve(self, response: Response) -> None:
+        """The answer is there: all who wait are called. Later calls do nothing."""
+        if not self.done:
+            self._response = response
+            self._call()
+
+    def fail(self, error: BaseException) -> None:
+        """No answer will come, for this reason. Later calls do nothing."""
+        if not self.done:
+            self._error = error
+            self._call()
+
+    def _call(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+    def when_done(self, callback: Callable[[Pending], None]) -> None:
+        """Calls back with this object, at once if it is done."""
+        if self.done:
+            callback(self)
+        else:
+            self._callbacks.append(callback)
+
+    def __await__(self) -> Generator[object, None, Response]:
+        """Waits in a coroutine."""
+        if not self.done:
+            from asyncio import get_running_loop
+
+            future = get_running_loop().create_future()
+            self.when_done(lambda _: None if future.done() else future.set_result(None))
+            yield from future
+        return self.result()
+
+
+T = TypeVar("T")
+
+
+def then(answer: Answer, change: Callable[[Response], Answer]) -> Answer:
+    """Changes an answer now if it is there, or when it comes."""
+    if isinstance(answer, Response):
+        return change(answer)
+    if isinstance(answer, Pending):
+        changed = Pending()
+        answer.when_done(lambda done: _pass_on(done, change, changed))
+        return changed
+    return _wait_and_change(answer, change)
+
+
+def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pending) -> None:
+    """Gives a changed answer to those who wait for it."""
+    try:
+        answer = change(done.result())
+    except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+        changed.fail(error)
+        return
+    if isinstance(answer, Response):
+        changed.resolve(answer)
+    elif isinstance(answer, Pending):
+        answer.when_done(lambda later: _pass_on(later, lambda response: response, changed))
+    else:
+        _start(answer, changed)
+
+
+def _start(answer: Answer, changed: Pending) -> None:
+    """Waits for a coroutine in a task, and passes its answer on."""
+    from asyncio import ensure_future
+
+    async def wait() -> None:
+        try:
+            changed.resolve(await answer)
+        except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+            changed.fail(error)
+
+    _tasks.add(task := ensure_future(wait()))
+    task.add_done_callback(_tasks.discard)
+
+
+_tasks: set[Awaitable[None]] = set()
+
+
+async def _wait_and_change(answer: Answer, change: Callable[[Response], Answer]) -> Response:
+    return await change(await answer)
+
+
+class Relayed(Response):
+    """An upstream's answer, passed on as its bytes and taken apart only when somebody wants to look into it.
+
+    The sections stay compressed: their pointers hold as long as the question's name is the same, to the letter.
+    """
+
+    def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
+        """``wire`` is the whole message, ``found`` its records, ``counts`` those of each section, OPT among the last."""
+        bits = wire[2] << 8 | wire[3]
+        self.wire = wire
+        self.asked = asked
+        self.rcode = bits & 15
+        self.flags = bits & (AA | TC | RA | AD)
+        self.answers, self.authorities, self.additionals = counts
+        self._place = 16 + len(asked)
+        self._body = wire[self._place :]
+        self._plain: Response | None = None
+        self.opt = None
+        self._body = wire[self._place : found[-1].end] if found else b""
+        self.found = found
+        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT]
+        if opts:
+            self._take_opt(opts[-1])
+
+    def _take_opt(self, opt: Found) -> None:
+        """Takes the OPT record, usually the last, out of the body."""
+        self.opt = self.wire[opt.start : opt.end]
+        self.rcode |= self.opt[5] << 4
+        self.additionals -= 1
+        self.found = [each for each in self.found if each is not opt]
+        self._body = self.wire[self._place : opt.start] + self.wire[opt.end : self._place + len(self._body)]
+
+    @classmethod
+    def read(cls, wire: bytes, asked: bytes) -> Relayed:
+        """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
+        counts = (wire[6] << 8 | wire[7], wire[8] << 8 | wire[9], wire[10] << 8 | wire[11])
+        return cls(wire, asked, walk(wire, 16 + len(asked), sum(counts)), counts)
+
+    def __getattr__(self, name: str) -> bytes:
+        """The sections are made when they are asked for."""
+        if name in ("answer", "authority", "additional"):
+            return getattr(self.plain(), name)  # type: ignore[no-any-return]  # they are bytes
+        raise AttributeError(name)
+
+    def sections(self) -> Sections:
+        """Its records, with whole names, without OPT."""
+        answer, authority, additional = message.read_sections(self.wire)
+        return Sections(answer, authority, [each for each in additional if each.rtype != types.OPT])
+
+    def plain(self) -> Response:
+        """The same, uncompressed."""
+        if self._plain is None:
+            plain = Response.of(*self.sections(), rcode=self.rcode, flags=self.flags)
+            plain.__dict__.update({name: value for name, value in self.__dict__.items() if name in _CARRIED})
+            self._plain = plain
+        return self._plain
+
+    def size(self, request: Request) -> int:
+        """Octets before compression."""
+        own = len(self.opt or b"")
+        if all(
+            self.wire[each.start] == 0xC0 and self.wire[each.start + 1] == 12 and each.rtype in _NAMELESS for each in self.found
+        ):
+            grown = len(self.found) * (len(self.asked) - 2)
+            return self._place + len(self._body) + grown + own
+        return self.plain().size(request)
+
+    def reply(self, request: Request) -> bytes:
+        """The upstream's octets behind this question, or the records anew where they do not fit it."""
+        opt = request.tail.opt if self.opt is None else self._own_opt(request)
+        size = self._place + len(self._body) + len(opt)
+        if request.asked != self.asked or size > request.limit:
+            return self.plain().reply(request)
+        bits = request.header.reply_bits | self.flags | self.rcode & 15
+        head = _HEAD.pack(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
+        return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self._body, opt)
+
+
+_CARRIED = frozenset({"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "error"})
+_NAMELESS = frozenset({types.A, types.AAAA, types.TXT})

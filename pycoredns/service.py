@@ -1,0 +1,269 @@
+"""One address of the server: questions in, replies out, observers told afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from time import perf_counter_ns
+
+from pycoredns import traffic
+from pycoredns.chain import Block
+from pycoredns.errors import DNSError, ServerFailure
+from pycoredns.metrics import Counter
+from pycoredns.output import logger
+from pycoredns.plugin import Outcome
+from pycoredns.request import Listener, Malformed, Request, header_of, tail_of
+from pycoredns.response import Answer, Pending, Response
+from pycoredns.wire import edns, names, types
+from pycoredns.wire.message import BadMessageError
+
+MOST_INTERNAL = 10
+"""How deep the server may ask itself to follow names through its own blocks."""
+_MOST_PLACED = 16384
+
+panics = Counter("panics_total", "Questions that ended in an unexpected error.", prefix="coredns_")
+log = logger("pycoredns")
+
+
+class Service:
+    """The blocks that are served on one address, e.g. ``dns://:53``."""
+
+    def __init__(self, address: str, blocks: Iterable[Block], chaos: bool = False) -> None:
+        """``chaos`` lets questions of class CH through to the plugins."""
+        self.address = address
+        self.zones: dict[bytes, list[Block]] = {}
+        self.listeners: list[Listener] = []
+        self.outcomes: list[Outcome] = []
+        """Answers of the present batch, to be observed once it has been sent."""
+        self._chaos = chaos
+        self._placed: dict[bytes, Block] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.waiting = 0
+        """Questions whose answers are still to come."""
+        for block in blocks:
+            block.services.append(self)
+            for zone in block.zones:
+                self.zones.setdefault(zone, []).append(block)
+
+    # --- the way of a question
+
+    def serve(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
+        """The reply without its ID; None if there is none, or if it is sent later. Never raises."""
+        try:
+            end = wire.find(0, 12) + 1
+            asked = wire[12:end]
+            header = header_of(wire[2:12])
+            request = Request(wire, header, asked, tail_of(wire, end, header), peer, listener, received)
+            name = request.name
+            # an apex differs from its parent; the parent's look-up also proves that the name ends where a NUL was found
+            block = self._placed.get(name[name[0] + 1 :]) if name[0] < 64 and name not in self.zones else None
+            if block is None or not request.tail.usual:
+                return self._serve_unusual(wire, peer, listener, received)
+        except (Malformed, BadMessageError, IndexError):
+            return self._serve_unusual(wire, peer, listener, received)
+        return self._ask(request, block)
+
+    def _serve_unusual(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
+        """What is seen for the first time, or is not plain: each check in its place."""
+        if len(wire) < 12 or wire[2] & 0x80:
+            return None
+        try:
+            request = Request.read(wire, peer, listener, received)
+        except Malformed as error:
+            return b"%b%b%b" % (
+                error.reply_bits.to_bytes(2, "big"),
+                b"\0\1\0\0\0\0\0\0" if error.question else bytes(8),
+                error.question,
+            )
+        if request.qclass != types.IN and not (self._chaos and request.qclass == types.CH):
+            return self._drop(request, Response(types.REFUSED, flags=0))
+        if request.tail.version:
+            return self._bad_version(request)
+        block = self.find(request)
+        if block is None or block.empty:
+            return self._drop(request, Response(types.REFUSED, flags=0))
+        return self._ask(request, block)
+
+    def _bad_version(self, request: Request) -> bytes:
+        """BADVERS, with an OPT record of size 0 as CoreDNS sends it (RFC 6891 §6.1.3)."""
+        bits = (request.header.reply_bits | types.BADVERS & 15).to_bytes(2, "big")
+        return b"%b\0\1\0\0\0\0\0\1%b%b%b" % (
+            bits,
+            request.asked,
+            request.tail.question,
+            edns.opt(0, extended_rcode=types.BADVERS >> 4),
+        )
+
+    def _ask(self, request: Request, block: Block) -> bytes | None:
+        """Sends a question down its chain."""
+        try:
+            answer = block.handle(request)
+            if isinstance(answer, Response):
+                return self._conclude(request, answer, block)
+        except Exception as error:  # noqa: BLE001  a query ends here
+            return self._conclude(request, self.failure(request, error), block, error)
+        self._wait(request, answer, block)
+        return None
+
+    def _conclude(self, request: Request, response: Response, block: Block, error: Exception | None = None) -> bytes:
+        """The reply to send; its outcome is remembered, and observed later."""
+        reply = response.reply(request)
+        if error is None and response.memorable and not request.personal and response.error is None:
+            outcome = Outcome(request, response, block)
+            request.listener.memo.remember(request.wire[2:], reply, outcome, block)
+            if block.observed:
+                self.outcomes.append(outcome)
+        elif block.observed or block.failures:
+            self.outcomes.append(Outcome(request, response, block, error))
+        return reply
+
+    def failure(self, request: Request, error: Exception) -> Response:
+        """The server's own answer after an error."""
+        if not isinstance(error, DNSError):
+            panics.cell().value += 1
+            log.error("Recovered from panic in server: %r %r", self.address, error, exc_info=error)
+        return Response(error.rcode if isinstance(error, DNSError) else types.SERVFAIL, flags=0)
+
+    def _drop(self, request: Request, response: Response) -> bytes:
+        """Answers what belongs to no zone."""
+        self.outcomes.append(Outcome(request, response, None))
+        return response.reply(request)
+
+    # --- answers that come later
+
+    def _wait(self, request: Request, answer: Answer, block: Block) -> None:
+        self.waiting += 1
+        self._pending(answer).when_done(lambda done: self._send(request, done, block))
+
+    def _pending(self, answer: Answer) -> Pending:
+        """The answer of a coroutine as a Pending: it runs in a task of its own."""
+        if isinstance(answer, Pending):
+            return answer
+        pending = Pending()
+
+        async def run() -> None:
+            try:
+                pending.resolve(await answer)
+            except Exception as error:  # noqa: BLE001  a query ends here
+                pending.fail(error)
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return pending
+
+    def _send(self, request: Request, done: Pending, block: Block) -> None:
+        """Sends an answer that has come, and has it observed."""
+        self.waiting -= 1
+        outcome = self._outcome(request, done, block)
+        reply = outcome.response.reply(request)
+        request.listener.send(request.peer, request.wire[:2] + reply)
+        if block.observed or block.failures:
+            outcome.duration = perf_counter_ns() - request.received
+            self._observe(outcome)
+
+    def _outcome(self, request: Request, done: Pending, block: Block) -> Outcome:
+        """What became of a question, error or not."""
+        try:
+            return Outcome(request, done.result(), block)
+        except Exception as error:  # noqa: BLE001  a query ends here
+            return Outcome(request, self.failure(request, error), block, error)
+
+    # --- who answers what
+
+    def find(self, request: Request) -> Block | None:
+        """The block of the longest zone that holds the name; for a DS question of the shortest (RFC 4035 §3.1.4.1)."""
+        found = None
+        for zone, blocks in self._zones_above(request.name):
+            found = blocks[0]
+            if request.qtype != types.DS or found.empty:
+                break
+        else:
+            return found
+        if zone != request.name and len(blocks) == 1 and not found.empty:
+            self._place(names.parent(request.name), found)
+        return found
+
+    def _zones_above(self, name: bytes) -> Iterator[tuple[bytes, list[Block]]]:
+        """The zones that hold a name, the longest first."""
+        while True:
+            blocks = self.zones.get(name)
+            if blocks:
+                yield name, blocks
+            if name == names.ROOT:
+                return
+            name = names.parent(name)
+
+    def _place(self, parent: bytes, block: Block) -> None:
+        """Remembers the block for all names with this parent."""
+        if len(self._placed) >= _MOST_PLACED:
+            self._placed.clear()
+        self._placed[parent] = block
+
+    def resolve(self, request: Request, name: bytes, qtype: int) -> Answer:
+        """Asks the server itself for another name (wire form), through its own blocks with their cache, log and metrics.
+
+        An error arrives as the answer that a client would get. The answer to ``request`` is not remembered, because it depends on
+        another block. Raises ServerFailure past a depth.
+        """
+        request.make_personal()
+        if request.depth >= MOST_INTERNAL:
+            raise ServerFailure(f"{names.to_text(name)} leads through more than {MOST_INTERNAL} other names")
+        asked = request.replace(name, request.tail.replace(qtype=qtype), deeper=True)
+        block = self.find(asked)
+        if block is None or block.empty:
+            return Response(types.REFUSED, flags=0)
+        started, later = perf_counter_ns(), Pending()
+
+        def finish(done: Pending) -> None:
+            outcome = self._outcome(asked, done, block)
+            outcome.duration = perf_counter_ns() - started
+            self._observe(outcome)
+            later.resolve(outcome.response)
+
+        self._pending(self._attempt(asked, block)).when_done(finish)
+        return later.result() if later.done else later
+
+    def _attempt(self, request: Request, block: Block) -> Answer:
+        """A block's answer; an error or an answer at once is one that has come already."""
+        try:
+            answer = block.handle(request)
+        except Exception as error:  # noqa: BLE001  a query ends here
+            (failed := Pending()).fail(error)
+            return failed
+        if isinstance(answer, Response):
+            (there := Pending()).resolve(answer)
+            return there
+        return answer
+
+    # --- observers, memory
+
+    def settle(self, duration: int) -> None:
+        """Has the outcomes of a batch observed, which took so many nanoseconds until it was sent."""
+        outcomes, self.outcomes = self.outcomes, []
+        for outcome in outcomes:
+            outcome.duration = duration
+            try:
+                self._observe(outcome)
+            except Exception as error:  # noqa: BLE001  a background step ends here; the answer has left
+                log.error("observer failed: %r", error, exc_info=error)
+
+    def _observe(self, outcome: Outcome) -> None:
+        block = outcome.block
+        if block is None:
+            listener = outcome.request.listener
+            family = listener.family(outcome.peer)
+            traffic.lane(self.address, traffic.DROPPED, "", listener.protocol, family, "").count(outcome)
+            return
+        for observe in block.counters:
+            observe(outcome)
+        for observe in block.each:
+            observe(outcome)
+        if block.failures and (outcome.error is not None or outcome.response.error is not None):
+            for observe in block.failures:
+                observe(outcome)
+
+    def memo_is_stale(self) -> None:
+        """Some data have changed: every remembered reply is looked at anew before it is given again."""
+        for listener in self.listeners:
+            listener.memo.tick += 1

@@ -1,0 +1,37 @@
+"""What plugins such as bind, root, debug and reload tell the server before it opens its sockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ReloadSettings:
+    """How the Corefile is watched; seconds."""
+
+    interval: float
+    jitter: float
+
+
+@dataclass
+class ServerSettings:
+    """Settings of the whole server, whichever block they stand in."""
+
+    corefile: str = "Corefile"
+    debug: bool = False
+    reload: ReloadSettings | None = None
+    checksum: str = ""
+    """SHA-512 of the Corefile with its imports, in hexadecimal."""
+
+
+@dataclass
+class BlockSettings:
+    """Settings of one server block."""
+
+    listen: list[str] = field(default_factory=list)
+    """IP addresses to bind; empty: all."""
+    root: str = ""
+    """Folder that relative paths begin in; empty: the working directory."""
+    chaos: bool = False
+    """Do questions of class CH reach the plugins?"""
+    server: ServerSettings = field(default_factory=ServerSettings)

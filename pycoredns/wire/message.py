@@ -1,0 +1,207 @@
+"""Whole messages: records out of them, records into them, with name compression where it is wanted (RFC 1035 §4)."""
+
+from collections.abc import Iterable, Sequence
+from struct import Struct
+from typing import NamedTuple
+
+from pycoredns.wire import names, types
+
+HEADER = Struct("!HHHHHH")
+RECORD = Struct("!HHIH")
+_COMPRESSIBLE = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15})
+_HIGHEST_POINTER = 0x3FFF
+
+_NAME, _STRING = -1, -2
+_LAYOUTS: dict[int, tuple[int, ...]] = {
+    **dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 12, 39), (_NAME,)),
+    **dict.fromkeys((15, 18, 21, 36), (2, _NAME)),
+    **dict.fromkeys((14, 17), (_NAME, _NAME)),
+    6: (_NAME, _NAME, 20),
+    26: (2, _NAME, _NAME),
+    33: (6, _NAME),
+    35: (4, _STRING, _STRING, _STRING, _NAME),
+    46: (18, _NAME),
+    47: (_NAME,),
+}
+"""RDATA that holds names: octets, names and character strings in their order; what follows is taken as it is."""
+
+
+class BadMessageError(ValueError):
+    """Bytes that are not a DNS message."""
+
+
+class Record(NamedTuple):
+    """A resource record; its names are whole (not compressed), ``ttl`` in seconds."""
+
+    name: bytes
+    rtype: int
+    rclass: int
+    ttl: int
+    rdata: bytes
+
+    def wire(self) -> bytes:
+        """The record as it stands in an uncompressed message."""
+        return self.name + RECORD.pack(self.rtype, self.rclass, self.ttl, len(self.rdata)) + self.rdata
+
+
+class Sections(NamedTuple):
+    """The records of a message."""
+
+    answer: list[Record]
+    authority: list[Record]
+    additional: list[Record]
+
+
+def record(name: bytes, rtype: int, ttl: int, rdata: bytes, rclass: int = types.IN) -> bytes:
+    """One record in uncompressed wire form."""
+    return b"%b%b%b" % (name, RECORD.pack(rtype, rclass, ttl, len(rdata)), rdata)
+
+
+def read_record(message: bytes, place: int) -> tuple[Record, int]:
+    """The record at a place of a message, and the place behind it; names in its RDATA are made whole."""
+    try:
+        name, place = names.read(message, place)
+        if place + 10 > len(message):
+            raise BadMessageError("record is cut off")
+        rtype, rclass, ttl, size = RECORD.unpack_from(message, place)
+        place += 10
+        end = place + size
+        if end > len(message):
+            raise BadMessageError("RDATA is cut off")
+        layout = _LAYOUTS.get(rtype)
+        rdata = message[place:end] if layout is None or not size else _whole_rdata(message, place, end, layout)
+    except names.BadNameError as error:
+        raise BadMessageError(str(error)) from None
+    return Record(name, rtype, rclass, ttl, rdata), end
+
+
+def _whole_rdata(message: bytes, place: int, end: int, layout: Iterable[int]) -> bytes:
+    """RDATA with its compressed names made whole."""
+    parts = []
+    for part in layout:
+        if part == _NAME:
+            name, behind = names.read(message, place)
+            parts.append(name)
+        else:
+            behind = place + (part if part > 0 else 1 + message[place] if place < end else 1)
+            parts.append(message[place:behind])
+        if behind > end:
+            raise BadMessageError("RDATA is shorter than its type needs")
+        place = behind
+    parts.append(message[place:end])
+    return b"".join(parts)
+
+
+def read_records(message: bytes, place: int, count: int) -> tuple[list[Record], int]:
+    """So many records from a place on, and the place behind them."""
+    found = []
+    for _ in range(count):
+        each, place = read_record(message, place)
+        found.append(each)
+    return found, place
+
+
+def read_sections(message: bytes) -> Sections:
+    """The three sections of a message with one question or none; raises BadMessageError."""
+    if len(message) < 12:
+        raise BadMessageError("header is cut off")
+    _, _, questions, answers, authorities, additionals = HEADER.unpack_from(message)
+    place = 12
+    for _ in range(questions):
+        try:
+            place = names.read(message, place)[1] + 4
+        except names.BadNameError as error:
+            raise BadMessageError(str(error)) from None
+    answer, place = read_records(message, place, answers)
+    authority, place = read_records(message, place, authorities)
+    additional, _ = read_records(message, place, additionals)
+    return Sections(answer, authority, additional)
+
+
+class Packer:
+    """Appends records to a message that begins with a header and question, compressing names (RFC 1035 §4.1.4).
+
+    Names are compared with their case, so that each leaves as it was given.
+    """
+
+    def __init__(self, beginning: bytes, question: bytes) -> None:
+        """``beginning`` ends with the question whose name is ``question``, at offset 12."""
+        self.wire = bytearray(beginning)
+        self._places: dict[bytes, int] = {}
+        self._note(question, 12, len(question))
+
+    def _note(self, name: bytes, at: int, until: int) -> None:
+        """Remembers where the first ``until`` octets' suffixes of a name were written."""
+        place = 0
+        while place < until and name[place]:
+            if at + place <= _HIGHEST_POINTER:
+                self._places.setdefault(name[place:], at + place)
+            place += name[place] + 1
+
+    def _known(self, name: bytes) -> tuple[int, int | None]:
+        """How many octets of a name must be written, and where its rest stands."""
+        place = 0
+        while name[place]:
+            at = self._places.get(name[place:])
+            if at is not None:
+                return place, at
+            place += name[place] + 1
+        return len(name), None
+
+    def name(self, name: bytes, compress: bool = True) -> None:
+        """Writes a name, its known ending as a pointer if that may be."""
+        length, at = self._known(name)
+        here = len(self.wire)
+        if at is None or not compress:
+            self.wire += name
+        else:
+            self.wire += name[:length] + (0xC000 | at).to_bytes(2, "big")
+        self._note(name, here, length)
+
+    def record(self, record: Record) -> None:
+        """Writes a record."""
+        self.name(record.name)
+        self.wire += RECORD.pack(record.rtype, record.rclass, record.ttl, 0)
+        here = len(self.wire)
+        layout = _LAYOUTS.get(record.rtype)
+        if layout is None or not record.rdata:
+            self.wire += record.rdata
+        else:
+            self._rdata(record.rdata, layout, record.rtype in _COMPRESSIBLE)
+        self.wire[here - 2 : here] = (len(self.wire) - here).to_bytes(2, "big")
+
+    def _rdata(self, rdata: bytes, layout: Iterable[int], compress: bool) -> None:
+        place = 0
+        for part in layout:
+            if part == _NAME:
+                name, behind = names.read(rdata, place)
+                self.name(name, compress)
+            else:
+                behind = place + (part if part > 0 else 1 + rdata[place])
+                self.wire += rdata[place:behind]
+            place = behind
+        self.wire += rdata[place:]
+
+    def fit(self, records: Sequence[Record], size: int) -> int:
+        """Writes records until one would make the message longer than ``size`` octets; how many were written."""
+        for number, each in enumerate(records):
+            here = len(self.wire)
+            self.record(each)
+            if len(self.wire) > size:
+                del self.wire[here:]
+                return number
+        return len(records)
+
+
+def fit(beginning: bytes, question: bytes, sections: Sections, size: int) -> tuple[bytes, tuple[int, int, int]]:
+    """A compressed message of at most ``size`` octets, and how many records of each section it holds.
+
+    Once a record does not fit, no further one is written, as CoreDNS cuts its answers.
+    """
+    packer = Packer(beginning, question)
+    counts = [0, 0, 0]
+    for index, records in enumerate(sections):
+        counts[index] = packer.fit(records, size)
+        if counts[index] < len(records) or len(packer.wire) >= size:
+            break
+    return bytes(packer.wire), (counts[0], counts[1], counts[2])

@@ -1,0 +1,52 @@
+"""Going through the records of a message without taking them apart: where each begins, its type and TTL, where it ends."""
+
+from struct import Struct
+from struct import error as StructError
+from typing import NamedTuple
+
+from pycoredns.wire.message import BadMessageError
+
+_FIXED = Struct("!HHIH")
+_TTL = Struct("!I")
+
+
+class Found(NamedTuple):
+    """A record's place in a message: its owner is ``[start:fixed]``, its TTL ``[fixed + 4:fixed + 8]``, its RDATA ``[fixed + 10:end]``."""
+
+    start: int
+    fixed: int
+    end: int
+    rtype: int
+    ttl: int
+
+
+def walk(wire: bytes, place: int, count: int) -> list[Found]:
+    """So many records from a place on, compressed or not; raises BadMessageError where they are cut off."""
+    found = []
+    try:
+        for _ in range(count):
+            start = place
+            while length := wire[place]:
+                if length >= 0xC0:
+                    place += 1
+                    break
+                place += length + 1
+            place += 1
+            rtype, _, ttl, size = _FIXED.unpack_from(wire, place)
+            end = place + 10 + size
+            found.append(Found(start, place, end, rtype, ttl))
+            place, fixed_end = end, len(wire)
+            if place > fixed_end:
+                raise BadMessageError("record is cut off")
+    except (IndexError, StructError):
+        raise BadMessageError("record is cut off") from None
+    return found
+
+
+def with_ttl(wire: bytes, found: list[Found], ttl: int) -> bytes:
+    """The same records with one TTL in seconds, save OPT records, whose TTL is none."""
+    changed, packed = bytearray(wire), _TTL.pack(ttl)
+    for each in found:
+        if each.rtype != 41:
+            changed[each.fixed + 4 : each.fixed + 8] = packed
+    return bytes(changed)
