@@ -1,7 +1,7 @@
 r"""Kinds of values in a Corefile: how a word is read, what it is called in usage lines, and what is said when it does not suit.
 
-A kind is anything with a `placeholder` and `parse(token, context)`, which returns the value or raises BadValueError. Most kinds are
-the class of their values, so that a plugin makes a narrower one, or one of its own, in a few lines of its own module:
+A kind is anything with a `placeholder` and `parse(token, context)`, which returns its value or raises BadValueError. Most kinds
+are the class of their values, so that a plugin makes a narrower one, or one of its own, in a few lines of its own module:
 
     class PayloadSize(Whole):
         placeholder, lowest, highest = "SIZE", 512, 4096
@@ -61,7 +61,7 @@ def is_duration(text: str) -> bool:
 class Whole(int):
     """A whole number; subclasses set its bounds."""
 
-    placeholder: ClassVar[str] = "NUMBER"
+    placeholder = "NUMBER"
     lowest: ClassVar[int | None] = None
     highest: ClassVar[int | None] = None
 
@@ -152,8 +152,9 @@ class Duration(float):
         """Negative ones are refused unless a subclass sets another `lowest`."""
         value = cls.read(token.text)
         if cls.lowest is not None and value < cls.lowest:
-            wanted = f"at least {cls(cls.lowest).written}" if cls.lowest else "not negative"
-            raise BadValueError(f'"{token.text}" is too short', f"it must be {wanted}")
+            if cls.lowest == 0:
+                raise BadValueError(f'"{token.text}" is negative')
+            raise BadValueError(f'"{token.text}" is too short', f"it must be at least {cls(cls.lowest).written}")
         if cls.highest is not None and value > cls.highest:
             raise BadValueError(f'"{token.text}" is too long', f"it can be {cls(cls.highest).written} at most")
         return value
@@ -393,7 +394,7 @@ class Choice:
         return self.choices[word]
 
 
-_KINDS_OF_TYPES: dict[Any, Kind] = {
+_KINDS_OF_TYPES: dict[Any, Any] = {
     str: Text, int: Whole, Path: FilePath, re.Pattern[str]: RegularExpression, re.Pattern: RegularExpression,
     Address: AddressKind, Network: NetworkKind,
 }  # fmt: skip

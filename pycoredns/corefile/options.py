@@ -22,8 +22,8 @@
         rules: Annotated[tuple[Rule, ...], Repeated("may stand on several lines")] = ()
         entries: Annotated[tuple[Directive, ...], OtherLines("ADDRESS NAME...", "lines that are no option")] = ()
 
-The type of a field says how its words are read (see kinds.py): a kind, `str`, `int`, `Path`, `re.Pattern[str]`, Address, Network, a
-`Literal` or an enum of words, a dataclass of such fields (its fields are the words of the line, in order; the last may be
+The type of a field says how its words are read (see kinds.py): a kind, `str`, `int`, `Path`, `re.Pattern[str]`, Address, Network,
+a `Literal` or an enum of words, a dataclass of such fields (its fields are the words of the line, in order; the last may be
 `tuple[X, ...]`), or a class with `from_line(line, context)` that reads a whole line by itself. `X | None` reads as X. A field
 without a default must be given; use `kw_only=True` where such a field stands behind one with a default. Fields without one of
 these marks are no options. A `__post_init__` may raise BadValueError (or ValueError) with what does not fit together.

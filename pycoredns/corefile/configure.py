@@ -1,0 +1,203 @@
+"""From the lines of a Corefile to plugins, by the options that the plugins declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pycoredns.corefile.forms import (
+    Form,
+    Line,
+    ManyWords,
+    OneWord,
+    Word,
+    bare,
+    element_of,
+    field_types,
+    form_of,
+    has_default,
+    mark_of,
+    read_words,
+    without_none,
+    words_of,
+)
+from pycoredns.corefile.model import Directive
+from pycoredns.corefile.options import BadValueError, Context, Option, OtherLines, Repeated
+from pycoredns.corefile.suggest import suggestion
+from pycoredns.errors import ConfigError, ConfigErrors
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BlockOption:
+    """A line of a plugin's block."""
+
+    field: str
+    name: str
+    help: str
+    form: Form
+    required: bool
+    repeated: bool
+
+    @property
+    def usage(self) -> str:
+        """As `success CAPACITY [TTL]`."""
+        return f"{self.name} {self.form.usage}".rstrip()
+
+    def add(self, values: dict[str, Any], value: Any) -> None:
+        """Notes a line's value: beside the earlier ones where it may be repeated, else in their place."""
+        if self.repeated:
+            value = values.get(self.field, ()) + (value if isinstance(self.form, ManyWords) else (value,))
+        values[self.field] = value
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a plugin's fields declare."""
+
+    words: tuple[Word, ...]
+    options: dict[str, BlockOption]
+    others: tuple[str, OtherLines] | None
+
+    def usage(self, name: str) -> str:
+        """The directive's own line."""
+        return " ".join([name, *(word.usage for word in self.words)])
+
+
+@functools.cache
+def schema_of(plugin: type) -> Schema:
+    """Reads a plugin's fields; TypeError where one cannot be read from a Corefile."""
+    if not dataclasses.is_dataclass(plugin):
+        return Schema((), {}, None)
+    hints = field_types(plugin, only_marked=True)
+    marked = [(field, hints[field.name]) for field in dataclasses.fields(plugin) if field.name in hints]
+    options = [_block_option(field, hint) for field, hint in marked if isinstance(mark_of(hint), Option)]
+    others = [(field.name, mark_of(hint)) for field, hint in marked if isinstance(mark_of(hint), OtherLines)]
+    return Schema(words_of(plugin, only_marked=True), {option.name: option for option in options}, others[0] if others else None)
+
+
+def _block_option(field: dataclasses.Field[Any], hint: Any) -> BlockOption:
+    """The line that one field declares."""
+    mark: Option = mark_of(hint)
+    declared = without_none(bare(hint))
+    repeated = isinstance(mark, Repeated)
+    form = form_of(element_of(declared) if repeated else declared, mark, mark.surplus)
+    if repeated and isinstance(form, OneWord):
+        form = ManyWords(form.kind, f"{form.usage}...")
+    return BlockOption(field.name, mark.name or field.name, mark.help, form, not has_default(field), repeated)
+
+
+def configure(plugin: type[T], directives: Sequence[Directive], context: Context) -> list[T]:
+    """Makes a plugin's instances from all its lines in a server block.
+
+    Mistakes are added to `context.errors`; then what is returned is not complete and must not be run.
+    """
+    context.plugin = directives[0].name.text
+    made: list[T] = []
+    for lines in _shares(plugin, directives, context):
+        try:
+            made.append(_make(plugin, lines, context))
+        except ConfigErrors as errors:
+            context.errors += [_owned(error, context.plugin) for error in errors.errors]
+        except ConfigError as error:
+            context.errors.append(_owned(error, context.plugin))
+        except ValueError as error:
+            context.report(lines[0].place, f"{context.plugin}: {error}", getattr(error, "remedy", ""))
+    repeated = getattr(plugin, "repeated", "once")
+    return made[:1] if repeated == "first" else made[-1:] if repeated == "last" else made
+
+
+def _shares(plugin: type, directives: Sequence[Directive], context: Context) -> list[Sequence[Directive]]:
+    """Which lines make an instance together."""
+    repeated = getattr(plugin, "repeated", "once")
+    if repeated == "merged":
+        return [directives]
+    if repeated == "once" and len(directives) > 1:
+        cause = f"{context.plugin}: this plugin can only be used once per server block"
+        context.report(directives[1].place, cause, f"it is used at {directives[0].place} already")
+        directives = directives[:1]
+    return [[directive] for directive in directives]
+
+
+def _make(plugin: type[T], directives: Sequence[Directive], context: Context) -> T:
+    """One instance, in the plugin's own way if it has one."""
+    if from_directives := getattr(plugin, "from_directives", None):
+        return from_directives(directives, context)  # type: ignore[no-any-return]  # as options.py asks of plugins
+    directive = directives[0] if len(directives) == 1 else _joined(directives)
+    if from_directive := getattr(plugin, "from_directive", None):
+        return from_directive(directive, context)  # type: ignore[no-any-return]  # likewise
+    return parse_directive(plugin, directive, context)
+
+
+def _joined(directives: Sequence[Directive]) -> Directive:
+    """Several lines as if they were one."""
+    arguments = tuple(token for directive in directives for token in directive.arguments)
+    blocks = [directive.block for directive in directives if directive.block is not None]
+    return Directive(directives[0].name, arguments, tuple(line for block in blocks for line in block) if blocks else None)
+
+
+def _owned(error: ConfigError, plugin: str) -> ConfigError:
+    """The error, saying which plugin it belongs to."""
+    error.plugin = error.plugin or plugin
+    return error
+
+
+def parse_directive(plugin: type[T], directive: Directive, context: Context) -> T:
+    """An instance from the declared options; raises ConfigErrors with all mistakes of the line and its block."""
+    values = read_options(plugin, directive, context)
+    try:
+        return plugin(**values)
+    except BadValueError as error:
+        raise ConfigError(directive.place, f"{directive.name}: {error.cause}", error.remedy) from None
+    except ValueError as error:
+        raise ConfigError(directive.place, f"{directive.name}: {error}") from None
+
+
+def read_options(plugin: type, directive: Directive, context: Context) -> dict[str, Any]:
+    """The values of the fields that a line and its block give; raises ConfigErrors with all their mistakes."""
+    schema, errors = schema_of(plugin), list[ConfigError]()
+    values: dict[str, Any] = {}
+    head = Line(directive, directive.name.text, schema.usage(directive.name.text))
+    try:
+        values |= read_words(schema.words, head, context)
+        if directive.block is not None and not schema.options and not schema.others:
+            raise head.mistake("takes no block")
+    except ConfigError as error:
+        errors.append(error)
+    if schema.options or schema.others:
+        errors += _read_block(schema, directive, values, context)
+    if errors:
+        raise ConfigErrors(errors)
+    return values
+
+
+def _read_block(schema: Schema, directive: Directive, values: dict[str, Any], context: Context) -> list[ConfigError]:
+    """Adds the values of the block's lines; returns the mistakes."""
+    errors: list[ConfigError] = []
+    for line in directive.lines:
+        try:
+            _read_line(schema, line, values, context)
+        except ConfigError as error:
+            errors.append(error)
+    missing = [option for option in schema.options.values() if option.required and option.field not in values]
+    if missing and not errors:
+        errors = [ConfigError(directive.place, f"{directive.name}: {o.name} is missing", f"usage: {o.usage}") for o in missing]
+    return errors
+
+
+def _read_line(schema: Schema, line: Directive, values: dict[str, Any], context: Context) -> None:
+    """Adds the value of one line; raises ConfigError."""
+    option = schema.options.get(line.name.text)
+    if option:
+        told = Line(line, option.name, option.usage)
+        if line.block is not None and not hasattr(option.form, "reader"):
+            raise told.mistake("takes no block")
+        option.add(values, option.form.read(told, context))
+    elif schema.others:
+        values[schema.others[0]] = (*values.get(schema.others[0], ()), line)
+    else:
+        raise ConfigError(line.place, f'unknown option "{line.name}"', suggestion(line.name.text, list(schema.options)))
