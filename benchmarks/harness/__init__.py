@@ -1,0 +1,1 @@
+"""Measures DNS servers beside each other: the parts of `benchmarks/run`."""

@@ -1,0 +1,119 @@
+"""Child processes: pinned to a core, measured through /proc, ended by their own process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+SERVER_CORE = 0  # the measured server alone
+LOAD_CORE = 1  # dnsperf, the stub upstream and etcd
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Runs the body on one core; children started inside inherit it, from their first instruction on."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Process:
+    """A running child in a session of its own, its output appended to a file."""
+
+    def __init__(self, command: Sequence[str], core: int, folder: Path, output: Path):
+        self.output = output
+        with on_core(core), output.open("ab") as stream:
+            self.started = time.perf_counter()
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=folder, start_new_session=True
+            )
+
+    def ended(self) -> bool:
+        """Whether the child has gone by itself."""
+        return self._child.poll() is not None
+
+    def cpu_seconds(self) -> float:
+        """User and system time used so far by the child and everything it started."""
+        return sum(_ticks(pid) for pid in family(self._child.pid)) / TICKS_PER_SECOND
+
+    def resident_bytes(self) -> int:
+        """Resident memory of the child and everything it started."""
+        return sum(_resident(pid) for pid in family(self._child.pid))
+
+    def stop(self, patience: float = 3.0) -> None:
+        """SIGTERM, and SIGKILL to those of the family that are still there after `patience` seconds."""
+        pids = family(self._child.pid)
+        self._child.terminate()
+        try:
+            self._child.wait(patience)
+        except subprocess.TimeoutExpired:
+            for pid in pids:
+                _kill(pid)
+            self._child.wait()
+
+    def last_words(self) -> str:
+        """The end of its output, for an error message."""
+        return self.output.read_text(errors="replace")[-1500:]
+
+
+def family(pid: int) -> list[int]:
+    """A process and its living descendants."""
+    parents = {int(entry.name): _parent(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    members = [pid]
+    for member in members:  # grows while it is walked
+        members += [child for child, parent in parents.items() if parent == member]
+    return members
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the command's name; none if the process has gone (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _parent(pid: int) -> int:
+    fields = _stat_fields(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _ticks(pid: int) -> int:
+    """utime, stime, and cutime and cstime of children that were waited for."""
+    return sum(map(int, _stat_fields(pid)[11:15]))
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free for UDP and TCP."""
+    for _ in range(100):
+        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as stream:
+            datagrams.bind(("127.0.0.1", 0))
+            port: int = datagrams.getsockname()[1]
+            try:
+                stream.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port of 127.0.0.1 is free for both UDP and TCP")

@@ -1,0 +1,115 @@
+"""A name server that answers any A question with one address, quickly enough to stand behind the server that is measured.
+
+    python stub_upstream.py PORT
+
+It takes and sends up to 64 datagrams per system call, so that it never is what is waited for. Questions of other types
+get no records. Over TCP it answers too, one question at a time, for servers that fall back to it.
+"""
+
+import ctypes
+import socket
+import socketserver
+import struct
+import sys
+import threading
+
+BATCH = 64
+SIZE = 4096
+MSG_WAITFORONE = 0x10000
+HEADER = b"\x81\x80\0\1\0\1\0\0\0\0"  # QR RD RA, one question, one answer
+EMPTY_HEADER = b"\x81\x80\0\1\0\0\0\0\0\0"
+ANSWER = b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1"  # A 192.0.2.1, TTL 3600, at the question's name
+
+
+class Vector(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class Message(ctypes.Structure):
+    """struct msghdr."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint32),
+        ("vectors", ctypes.POINTER(Vector)),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class Slot(ctypes.Structure):
+    """struct mmsghdr: one datagram of a batch, and its size."""
+
+    _fields_ = (("message", Message), ("length", ctypes.c_uint))
+
+
+def answer(query: bytes) -> bytes:
+    """The reply to a query: one A record, or none for another type."""
+    end = query.index(b"\0", 12) + 5  # labels of benchmark names hold no zero byte
+    header = HEADER if query[end - 4 : end] == b"\0\1\0\1" else EMPTY_HEADER
+    question = query[12:end]
+    return query[:2] + header + question + (ANSWER if header is HEADER else b"")
+
+
+def serve_datagrams(sock: socket.socket) -> None:
+    """Answers datagrams for ever, a batch at a time; what is no query gets an empty one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffers = [ctypes.create_string_buffer(SIZE) for _ in range(BATCH)]
+    addresses = [ctypes.create_string_buffer(16) for _ in range(BATCH)]
+    vectors = (Vector * BATCH)(*[Vector(ctypes.addressof(each), SIZE) for each in buffers])
+    slots = (Slot * BATCH)()
+    for slot, vector, address in zip(slots, vectors, addresses, strict=True):
+        slot.message.name, slot.message.name_length = ctypes.addressof(address), 16
+        slot.message.vectors, slot.message.vector_count = ctypes.pointer(vector), 1
+    views = [memoryview(each).cast("B") for each in buffers]
+    received = memoryview(slots).cast("B").cast("I")[56 // 4 :: 64 // 4]  # every Slot.length
+    to_send = memoryview(vectors).cast("B").cast("Q")[1::2]  # every Vector.length
+    number, full = sock.fileno(), memoryview((ctypes.c_uint64 * BATCH)(*[SIZE] * BATCH)).cast("B").cast("Q")
+    while True:
+        to_send[:] = full
+        count = max(libc.recvmmsg(number, slots, BATCH, MSG_WAITFORONE, None), 0)
+        for index in range(count):
+            view = views[index]
+            try:
+                reply = answer(bytes(view[: received[index]]))
+            except ValueError:
+                reply = b""
+            size = to_send[index] = len(reply)
+            view[:size] = reply
+        libc.sendmmsg(number, slots, count, 0)
+
+
+class Stream(socketserver.StreamRequestHandler):
+    """A TCP connection (RFC 1035 §4.2.2: a length of two bytes before each message)."""
+
+    def handle(self) -> None:
+        """Answers questions until the client closes."""
+        while prefix := self.rfile.read(2):
+            reply = answer(self.rfile.read(*struct.unpack("!H", prefix)))
+            self.wfile.write(struct.pack("!H", len(reply)) + reply)
+
+
+class Streams(socketserver.ThreadingTCPServer):
+    """The TCP side, a thread per connection."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+def main() -> None:
+    """Serves the port given on the command line until it is ended."""
+    place = ("127.0.0.1", int(sys.argv[1]))
+    streams = Streams(place, Stream)
+    threading.Thread(target=streams.serve_forever, daemon=True).start()
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind(place)
+        serve_datagrams(sock)
+
+
+if __name__ == "__main__":
+    main()
