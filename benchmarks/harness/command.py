@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from pycoredns.etcd_server import EtcdServerError
+
 from . import programs, report
 from .comparison import Comparison, Laboratory
 from .processes import LOAD_CORE, SERVER_CORE
@@ -47,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("stopped; all servers have been ended", file=sys.stderr)
         return 130
-    except (MissingProgram, WorkloadError, RuntimeError, OSError) as error:
+    except (MissingProgram, WorkloadError, EtcdServerError, RuntimeError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from . import sample
-from .etcd import fill, start_etcd
+from .etcd import fill, running_etcd
 from .load import Answers, ask
 from .processes import LOAD_CORE, Process, free_port
 from .servers import Contender, Server
@@ -101,14 +101,17 @@ class Laboratory:
     """Runs comparisons; what it starts (etcd stays for the workloads that share its data) ends when it is left."""
 
     def __init__(self, contenders: Sequence[Contender], dnsperf: str, rounds: int, seconds: float):
+        """Compare these, with so many rounds of so many seconds for each workload."""
         self.contenders, self.dnsperf, self.rounds, self.seconds = contenders, dnsperf, rounds, seconds
         self._started = ExitStack()
         self._etcds: dict[Records, str] = {}
 
     def __enter__(self) -> Laboratory:
+        """Nothing is started before it is needed."""
         return self
 
     def __exit__(self, *reason: object) -> None:
+        """End every etcd."""
         self._started.close()
 
     def compare(self, workload: Workload) -> Comparison:
@@ -134,10 +137,8 @@ class Laboratory:
         """URL of an etcd that holds these records."""
         if records not in self._etcds:
             folder = Path(self._started.enter_context(tempfile.TemporaryDirectory(prefix="pycoredns-benchmark-")))
-            process, url = start_etcd(folder)
-            self._started.callback(process.stop)
-            fill(url, records.items())
-            self._etcds[records] = url
+            self._etcds[records] = self._started.enter_context(running_etcd(folder))
+            fill(self._etcds[records], records.items())
         return self._etcds[records]
 
 
@@ -153,6 +154,7 @@ class Bench:
     """One workload, with its data in place."""
 
     def __init__(self, laboratory: Laboratory, workload: Workload, folder: Path, places: dict[str, str]):
+        """`places` are the values of the Corefile's placeholders that all contenders share."""
         self.laboratory, self.workload, self.folder, self.places = laboratory, workload, folder, places
         self.outcome = Comparison(workload, [Measured(each.name) for each in laboratory.contenders])
         self.sample = list(islice(workload.questions.lines(NEVER_ASKED), SAMPLE))

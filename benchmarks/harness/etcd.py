@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
-import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from .processes import LOAD_CORE, Process, free_port
-from .programs import find_etcd
+from pycoredns.etcd_server import EtcdServer
+
+from .processes import LOAD_CORE, on_core
 
 PUTS_PER_TRANSACTION = 100  # etcd refuses more than 128 operations in one
-PATIENCE = 20.0
+TIMEOUT = 20.0  # seconds for a transaction
 
 
-def start_etcd(folder: Path) -> tuple[Process, str]:
-    """Starts etcd with its data in a folder, on loopback; gives the process and its URL once it answers."""
-    client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-    command = [find_etcd(), "--name=benchmark", f"--data-dir={folder / 'etcd'}", "--log-level=error", "--unsafe-no-fsync"]
-    command += [f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
-    command += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=benchmark={peer}"]
-    process = Process(command, LOAD_CORE, folder, folder / "etcd.log")
+@contextmanager
+def running_etcd(folder: Path) -> Iterator[str]:
+    """An etcd on the load's core with its data in a folder; gives its endpoint."""
+    server = EtcdServer(folder, arguments=["--unsafe-no-fsync"])
+    with on_core(LOAD_CORE):
+        server.launch()
     try:
-        _wait_until_healthy(process, client)
-    except BaseException:
-        process.stop()
-        raise
-    return process, client
-
-
-def _wait_until_healthy(process: Process, url: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not _healthy(url):
-        if process.ended() or time.monotonic() > end:
-            raise RuntimeError(f"etcd did not start: {process.last_words()}")
-        time.sleep(0.05)
+        asyncio.run(server.healthy())
+        yield server.endpoint
+    finally:
+        server.kill()
 
 
 def _connect(url: str) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
-
-
-def _healthy(url: str) -> bool:
-    connection = _connect(url)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
+    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT)
 
 
 def fill(url: str, items: Iterable[tuple[str, str]]) -> None:

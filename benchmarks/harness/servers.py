@@ -34,6 +34,7 @@ class Server:
     """A contender that has been started on the measured core; ended by `stop`."""
 
     def __init__(self, contender: Contender, corefile: str, places: Mapping[str, str], folder: Path):
+        """Start it; its Corefile and output are written to `folder`."""
         self.name = contender.name
         self.port = free_port()
         own = {"port": str(self.port), "http": str(free_port()), "dir": str(folder)}
