@@ -42,7 +42,7 @@ class Held:
         self._blocks = [Block([], array("q"), array("I"))]
         self._lowest = [b""]  # of each block: no key in it is below this, and all keys in the block before are
         self._length = 0
-        self.bytes = 0  # keys and values together
+        self.size = 0  # keys and values together
 
     def __len__(self) -> int:
         """How many keys there are."""
@@ -59,7 +59,7 @@ class Held:
         block.revisions.insert(place, revision)
         block.sizes.insert(place, size)
         self._length += 1
-        self.bytes += len(key) + size
+        self.size += len(key) + size
         if len(block.keys) > LONGEST:
             self._split(index)
         return True
@@ -67,7 +67,7 @@ class Held:
     def _overwrite(self, block: Block, place: int, revision: int, size: int) -> bool:
         if block.revisions[place] == revision:
             return False
-        self.bytes += size - block.sizes[place]
+        self.size += size - block.sizes[place]
         block.revisions[place] = revision
         block.sizes[place] = size
         return True
@@ -85,7 +85,7 @@ class Held:
         if not there:
             return False
         self._length -= 1
-        self.bytes -= len(key) + block.sizes[place]
+        self.size -= len(key) + block.sizes[place]
         del block.keys[place], block.revisions[place], block.sizes[place]
         if not block.keys and index:
             del self._blocks[index], self._lowest[index]

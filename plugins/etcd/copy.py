@@ -1,0 +1,154 @@
+"""The keys below a prefix as they were at one revision: taken by a listing, led on by events, handed to a store."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from .errors import HistoryLost, Suspicious
+from .held import Held
+from .leases import Leases
+from .messages import DELETED, Event, Header, KeyValue
+
+if TYPE_CHECKING:
+    from .client import Client
+
+PAGE = 1000  # keys
+SLICE = 100  # keys, then others have their turn
+
+
+class Store(Protocol):
+    """Who gets the keys. None of its methods may raise: a value that makes no sense is the store's affair."""
+
+    def put(self, key: bytes, value: bytes, lease: int) -> None:
+        """`key` has this value now; `lease` is 0 or can be asked for with `Mirror.lease_ttl`."""
+
+    def delete(self, key: bytes) -> None:
+        """`key`, which was put before, is no more."""
+
+    def changed(self) -> None:
+        """A group of puts and deletions is complete: what was made of the former state must not be used any more."""
+
+
+class Copy:
+    """Keys are held as key and revision only; the values are with the store."""
+
+    def __init__(self, prefix: bytes, store: Store) -> None:
+        """Begin empty."""
+        self.start = prefix or b"\0"
+        self.end = end_of_prefix(prefix)
+        self.store = store
+        self.held = Held()
+        self.leases = Leases()
+        self.revision = 0  # all up to here is held; 0: not known for certain, so that a full sync is due
+        self.full_syncs = 0
+        self.events = 0
+        self._cluster = 0
+        self._second_look = False
+
+    def __len__(self) -> int:
+        """How many keys there are."""
+        return len(self.held)
+
+    @property
+    def size(self) -> int:
+        """Bytes in all keys and values."""
+        return self.held.size
+
+    async def continues(self, client: "Client") -> bool:
+        """Whether this etcd has the history that we have followed, so that a watch can resume where we are.
+
+        A cluster that was wiped keeps its id and may even be past our revision again: so look back at that revision
+        whether it has as many keys as we hold, and whether the newest of ours is the same there.
+        """
+        newest = self.held.newest()
+        if not self.revision or newest is None:
+            return False
+        key, written = newest
+        try:
+            everything = await client.range(self.start, self.end, revision=self.revision, limit=1, keys_only=True)
+            answer = await client.range(key, revision=self.revision, keys_only=True)
+        except HistoryLost:
+            return False
+        same_key = bool(answer.kvs) and answer.kvs[0].mod_revision == written
+        return same_key and everything.count == len(self.held) and answer.header.cluster_id == self._cluster
+
+    async def sync(self, client: "Client") -> None:
+        """List everything at one revision; take over what differs, then drop what is not there any more."""
+        self.revision = 0
+        held_before = len(self.held)
+        header, missing = await self._list(client)
+        self._doubt(len(missing), held_before)
+        await self._drop(missing)
+        self.revision, self._cluster = header.revision, header.cluster_id
+        self.full_syncs += 1
+
+    async def _list(self, client: "Client") -> tuple[Header, list[bytes]]:
+        """Take over all that differs; what the first page says of the cluster, and the keys that are held but not listed."""
+        missing: list[bytes] = []
+        start = self.start
+        page = await client.range(start, self.end, limit=PAGE)
+        header = page.header
+        while True:
+            following = page.kvs[-1].key + b"\0" if page.more else self.end
+            listed = {pair.key for pair in page.kvs}
+            missing += (key for key in self.held.between(start, following) if key not in listed)
+            await self._take(page.kvs)
+            if not page.more:
+                return header, missing
+            start = following
+            page = await client.range(start, self.end, revision=header.revision, limit=PAGE)
+
+    async def _take(self, pairs: Sequence[KeyValue]) -> None:
+        for count, pair in enumerate(pairs, 1):
+            self._put(pair)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        self.store.changed()
+
+    def _doubt(self, missing: int, held: int) -> None:
+        """Refuse to believe, once, that most of what is held has gone: an etcd restored empty looks like that."""
+        if self._second_look or missing * 2 <= held:
+            self._second_look = False
+            return
+        self._second_look = True
+        raise Suspicious(
+            f"{missing} of {held} keys are gone, too many to believe at once; looking again in {Suspicious.pause:.0f} s"
+        )
+
+    async def _drop(self, keys: Sequence[bytes]) -> None:
+        for count, key in enumerate(keys, 1):
+            self._delete(key)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        self.store.changed()
+
+    async def apply(self, events: Sequence[Event]) -> None:
+        """Take over the events of one message, which holds revisions as a whole."""
+        for count, event in enumerate(events, 1):
+            if event.type == DELETED:
+                self._delete(event.kv.key)
+            else:
+                self._put(event.kv)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        self.events += len(events)
+        self.revision = events[-1].kv.mod_revision
+        self.store.changed()
+
+    def _put(self, pair: KeyValue) -> None:
+        key, value = pair.key, pair.value
+        if not self.held.put(key, pair.mod_revision, len(value)):
+            return
+        if pair.lease:
+            self.leases.note(pair.lease)
+        self.store.put(key, value, pair.lease)
+
+    def _delete(self, key: bytes) -> None:
+        if self.held.delete(key):
+            self.store.delete(key)
+
+
+def end_of_prefix(prefix: bytes) -> bytes:
+    """The first key behind those that begin with `prefix`; a zero byte, etcd's "no end", where there is none."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else b"\0"
