@@ -157,6 +157,16 @@ class Memo:
                 outcome.response.repeated(hits)
         return hits
 
+    def count_slow(self, entry: Entry, duration: int) -> None:
+        """Counts one hit by itself: its batch took longer than the first bucket of the durations holds."""
+        entry.hits -= 1
+        outcome = entry.outcome
+        outcome.times, outcome.duration = 1, duration
+        for observe in entry.block.counters:
+            observe(outcome)
+        if outcome.response.repeated is not None:
+            outcome.response.repeated(1)
+
     def count_all(self) -> None:
         """Counts all that was given; called before metrics are read."""
         for entry in list(self.entries.values()):

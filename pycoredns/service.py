@@ -40,8 +40,11 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
         """Questions whose answers are still to come."""
+        self.watched = False
+        """Does a block have an observer that must see each answer, also one given from memory?"""
         for block in blocks:
             block.services.append(self)
+            self.watched = self.watched or bool(block.each)
             for zone in block.zones:
                 self.zones.setdefault(zone, []).append(block)
 

@@ -1,0 +1,60 @@
+"""Socket addresses between the kernel's form and ours."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from functools import lru_cache
+from ipaddress import IPv6Address
+from struct import Struct
+
+INET_SIZE, INET6_SIZE = 16, 28
+_INET = Struct("!2xH4s")
+_INET6 = Struct("!2xH4x16s")
+_CMSG = Struct("QII")
+_INDEX = Struct("I")
+
+
+@lru_cache(maxsize=4096)
+def from_sockaddr(octets: bytes) -> tuple[str, int]:
+    """Address and port from a ``sockaddr_in`` or ``sockaddr_in6``; what follows it does not matter."""
+    if octets[0] == socket.AF_INET:
+        port, packed = _INET.unpack_from(octets)
+        return socket.inet_ntoa(packed), port
+    port, packed = _INET6.unpack_from(octets)
+    return _ipv6_text(packed), port
+
+
+def to_sockaddr(host: str, port: int, family: int) -> bytes:
+    """The kernel's form of an address and port."""
+    start = family.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big")
+    if family == socket.AF_INET:
+        return start + socket.inet_aton(host) + bytes(8)
+    return start + bytes(4) + socket.inet_pton(socket.AF_INET6, host.partition("%")[0]) + bytes(4)
+
+
+def _ipv6_text(packed: bytes) -> str:
+    """An IPv6 address as text, a mapped IPv4 address as such."""
+    address = IPv6Address(packed)
+    return str(address.ipv4_mapped or address)
+
+
+def join(host: str, port: int) -> str:
+    """``host:port``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def answer_from(control: bytes, family: int) -> bytes:
+    """Control data that sends an answer from the address that was asked, made from what came with the question.
+
+    The interface is left to the routing table, save for link-local addresses (RFC 3542 §6.1, ip(7)).
+    """
+    if len(control) < _CMSG.size:
+        return b""
+    size = _CMSG.unpack_from(control)[0]
+    changed = bytearray(control)
+    if family == socket.AF_INET:
+        changed[16:20] = _INDEX.pack(0)
+    elif changed[16:18] != b"\xfe\x80" and size >= 36:
+        changed[32:36] = _INDEX.pack(0)
+    return bytes(changed)

@@ -1,0 +1,230 @@
+"""Questions and answers over TCP: all frames of a read are answered in one write (RFC 7766)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import monotonic, perf_counter_ns
+
+from pycoredns.memo import Entry, Memo
+from pycoredns.request import STREAM_LIMIT, Listener
+from pycoredns.service import Service
+from pycoredns.transport.settling import settle
+
+BACKLOG = 1024
+MOST_CONNECTIONS = 20_000
+"""Past this the oldest connection is closed for a new one."""
+MOST_WAITING = 256
+"""Questions of one connection whose answers are to come; past this no more are read."""
+MOST_UNSENT = 65536
+"""Octets a slow reader may leave with us before its questions are read no more."""
+FIRST_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT = 3.0, 10.0, 5.0
+"""Seconds until the first question, between questions, and for a client to take what it asked for; CoreDNS's defaults."""
+_SWEEP = 1.0
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A TCP socket that listens on an address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection. It is the peer of the questions that come by it."""
+
+    def __init__(self, listener: TCPListener) -> None:
+        """The listener may be another after a reload."""
+        self.listener = listener
+        self.transport: asyncio.Transport
+        self.address: tuple[str, int] = ("", 0)
+        self.waiting = 0
+        self.deadline = monotonic() + FIRST_TIMEOUT
+        self.stuck_since = 0.0
+        self._rest = bytearray()
+        self._ended = False
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        self.transport = transport  # type: ignore[assignment]  # a TCP connection's transport is one
+        self.transport.set_write_buffer_limits(high=MOST_UNSENT)
+        name = transport.get_extra_info("peername") or ("", 0)
+        self.address = (str(name[0]).removeprefix("::ffff:"), name[1])
+        self.listener.admit(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self.listener.connections.pop(self, None)
+
+    def eof_received(self) -> bool:
+        """The client asks no more; what it waits for is still sent."""
+        self._ended = True
+        return self.waiting > 0
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers: no more of its questions are read."""
+        self.stuck_since = monotonic()
+        self._set_reading(False)
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self.stuck_since = 0.0
+        self._set_reading(self.waiting < MOST_WAITING)
+
+    def _set_reading(self, reading: bool) -> None:
+        if reading == self._paused and not self.transport.is_closing():
+            self._paused = not reading
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Answers the whole frames; keeps what is not whole yet."""
+        received = perf_counter_ns()
+        if self._rest:
+            self._rest += data
+            data = bytes(self._rest)
+            self._rest.clear()
+        listener = self.listener
+        memo, serve, watched = listener.memo, listener.service.serve, listener.service.watched
+        tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
+        hits: list[Entry] = []
+        seen: list[tuple[Entry, object, int]] = []
+        replies = []
+        place, size = 0, len(data)
+        while place + 2 <= size:
+            start = place + 2
+            end = start + (data[place] << 8 | data[place + 1])
+            if end > size:
+                break
+            entry = remembered(data[start + 2 : end])
+            if entry is not None and (entry.tick == tick or renew(entry)):
+                reply: bytes | None = entry.reply
+                entry.hits += 1
+                hits.append(entry)
+                if watched:
+                    seen.append((entry, self, data[start] << 8 | data[start + 1]))
+            else:
+                reply = serve(data[start:end], self, listener, received)
+                self.waiting += reply is None and end - start >= 12 and not data[start + 2] & 0x80
+            if reply is not None:
+                replies.append(b"%b%b%b" % ((len(reply) + 2).to_bytes(2, "big"), data[start : start + 2], reply))
+            place = end
+        if place:
+            self.deadline = monotonic() + IDLE_TIMEOUT
+        if place < size:
+            self._rest += data[place:]
+        if replies:
+            self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
+        settle(listener, hits, seen, perf_counter_ns() - received)
+        if self.waiting >= MOST_WAITING:
+            self._set_reading(False)
+
+    def answer(self, message: bytes) -> None:
+        """Sends an answer that has come later."""
+        self.waiting -= 1
+        if self.transport.is_closing():
+            return
+        self.transport.write(len(message).to_bytes(2, "big") + message)
+        self.deadline = monotonic() + IDLE_TIMEOUT
+        if self._ended and not self.waiting:
+            self.transport.close()
+        elif self._paused and not self.stuck_since and self.waiting < MOST_WAITING:
+            self._set_reading(True)
+
+    def check(self, now: float) -> None:
+        """Closes a connection that idles, or whose client takes nothing."""
+        if self.stuck_since and now - self.stuck_since > WRITE_TIMEOUT:
+            self.transport.abort()
+        elif not self.waiting and not self.stuck_since and now > self.deadline:
+            self.transport.close()
+
+
+class TCPListener(Listener):
+    """A listening socket and its connections."""
+
+    protocol = "tcp"
+    limit = STREAM_LIMIT
+
+    def __init__(self, service: Service, sock: socket.socket) -> None:
+        """``sock`` is from ``bind``; it is closed by ``close``."""
+        self.service = service
+        self.memo = Memo()
+        self.sock = sock
+        self.connections: dict[Connection, None] = {}
+        self._host, self._port = sock.getsockname()[:2]
+        self._family = "1" if sock.family == socket.AF_INET else "2"
+        self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        service.listeners.append(self)
+
+    async def start(self) -> None:
+        """Begins to answer."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=self.sock.dup(), backlog=BACKLOG)
+        self._sweep = loop.call_later(_SWEEP, self._check_all)
+
+    def _check_all(self) -> None:
+        now = monotonic()
+        for connection in list(self.connections):
+            connection.check(now)
+        self._sweep = asyncio.get_running_loop().call_later(_SWEEP, self._check_all)
+
+    def admit(self, connection: Connection) -> None:
+        """Takes a new connection, if need be in the place of the oldest."""
+        if len(self.connections) >= MOST_CONNECTIONS:
+            oldest = next(iter(self.connections))
+            del self.connections[oldest]
+            oldest.transport.abort()
+        self.connections[connection] = None
+
+    def adopt(self, old: TCPListener) -> None:
+        """Takes the connections of its predecessor, after a reload."""
+        for connection in old.connections:
+            connection.listener = self
+        self.connections.update(old.connections)
+        old.connections.clear()
+
+    def stop(self) -> None:
+        """Accepts no more."""
+        if self._server is not None:
+            self._server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    def close(self) -> None:
+        """Stops, and closes what is open."""
+        self.stop()
+        for connection in list(self.connections):
+            connection.transport.close()
+        self.sock.close()
+
+    def client(self, peer: object) -> tuple[str, int]:
+        """Address and port of the connection's other end."""
+        return peer.address if isinstance(peer, Connection) else ("", 0)
+
+    def local(self, peer: object) -> tuple[str, int]:
+        """The address the connection was made to."""
+        name = peer.transport.get_extra_info("sockname") if isinstance(peer, Connection) else None
+        return (name[0], name[1]) if name else (self._host, self._port)
+
+    def family(self, peer: object) -> str:
+        """That of the socket."""
+        return self._family
+
+    def send(self, peer: object, message: bytes) -> None:
+        """Sends an answer that has come later."""
+        if isinstance(peer, Connection):
+            peer.answer(message)

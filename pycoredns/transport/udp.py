@@ -1,0 +1,205 @@
+"""Questions and answers in datagrams: a batch is received, answered and sent with three system calls."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from time import perf_counter_ns
+
+from pycoredns.memo import Entry, Memo
+from pycoredns.request import Listener
+from pycoredns.service import Service
+from pycoredns.transport import addresses
+from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, Receiver, Sender
+from pycoredns.transport.settling import settle
+
+RECEIVE_BUFFER = 4 << 20
+"""Octets of the kernel's queue: some 10,000 datagrams; its default holds 256."""
+COMFORTABLE = {socket.AF_INET: 1480, socket.AF_INET6: 1220}
+"""Above this an answer is compressed, in the hope that it is not fragmented (the limits are CoreDNS's)."""
+_PKTINFO_SIZE = {socket.AF_INET: 32, socket.AF_INET6: 40}  # CMSG_SPACE of in_pktinfo and in6_pktinfo
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A UDP socket for an address; an empty host or ``::`` with IPv4 beside it is for the caller to open twice."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if host in ("0.0.0.0", "::"):  # noqa: S104  asked for by the Corefile
+            _ask_for_destination(sock, family)
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _ask_for_destination(sock: socket.socket, family: int) -> None:
+    """Has the kernel say which address a datagram was sent to, so that the answer can come from it."""
+    if family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", 8), 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+
+class UDPListener(Listener):
+    """A bound socket, read in batches. A peer is its ``sockaddr``, on a wildcard socket with the control data behind it."""
+
+    protocol = "udp"
+
+    def __init__(self, service: Service, sock: socket.socket) -> None:
+        """``sock`` is from ``bind``; it is closed by ``close``."""
+        self.service = service
+        self.memo = Memo()
+        self.sock = sock
+        self.comfortable = COMFORTABLE[sock.family]
+        self._family = "1" if sock.family == socket.AF_INET else "2"
+        self._host, self._port = sock.getsockname()[:2]
+        self._wildcard = self._host in ("0.0.0.0", "::")  # noqa: S104  a comparison
+        self._descriptor = sock.fileno()
+        self._name_size = addresses.INET_SIZE if sock.family == socket.AF_INET else addresses.INET6_SIZE
+        self._late: list[tuple[object, bytes]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        service.listeners.append(self)
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._loop = asyncio.get_running_loop()
+        if AVAILABLE:
+            controls = self._wildcard
+            self._receiver = Receiver(names=True, controls=controls)
+            self._sender = Sender(name_size=self._name_size, control_size=_PKTINFO_SIZE[self.sock.family] if controls else 0)
+            self._loop.add_reader(self._descriptor, self._read_batch)
+        else:
+            self._loop.add_reader(self._descriptor, self._read_plain)
+
+    def stop(self) -> None:
+        """Reads no more; answers that are still to come are sent."""
+        if self._loop is not None and self.sock.fileno() >= 0:
+            self._loop.remove_reader(self._descriptor)
+
+    def close(self) -> None:
+        """Stops and closes the socket."""
+        self.stop()
+        self._flush()
+        self.sock.close()
+
+    # --- what a peer is
+
+    def client(self, peer: object) -> tuple[str, int]:
+        """Address and port from the ``sockaddr``."""
+        return addresses.from_sockaddr(bytes(peer)[: self._name_size])  # type: ignore[call-overload, no-any-return]  # it is bytes
+
+    def local(self, peer: object) -> tuple[str, int]:
+        """CoreDNS shows the bound address, not the one that was asked."""
+        return ("::" if self._wildcard else self._host), self._port
+
+    def family(self, peer: object) -> str:
+        """That of the socket."""
+        return self._family
+
+    # --- the hot path
+
+    def _read_batch(self) -> None:
+        """Answers what has come; what is remembered, without a look into it. Local names and slices save 15 % here."""
+        receiver, sender, memo, serve = self._receiver, self._sender, self.memo, self.service.serve
+        count = receiver.receive(self._descriptor)
+        if not count:
+            return
+        received = perf_counter_ns()
+        tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
+        lengths, view, names, add = receiver.lengths, receiver.view, receiver.names_view, sender.add
+        name_size, wildcard, watched = self._name_size, self._wildcard, self.service.watched
+        hits: list[Entry] = []
+        seen: list[tuple[Entry, object, int]] = []
+        start = name = 0
+        length = 14
+        for slot in range(count):
+            end = start + lengths[length]
+            entry = remembered(bytes(view[start + 2 : end]))
+            peer = bytes(names[name : name + name_size])
+            if wildcard:
+                peer += self._asked_address(slot)
+            if entry is not None and (entry.tick == tick or renew(entry)):
+                reply: bytes | None = entry.reply
+                entry.hits += 1
+                hits.append(entry)
+                if watched:
+                    seen.append((entry, peer, view[start] << 8 | view[start + 1]))
+            else:
+                reply = serve(bytes(view[start:end]), peer, self, received)
+            if reply is not None:
+                if len(reply) <= SLOT_SIZE - 2:
+                    add(b"%b%b" % (view[start : start + 2], reply), peer)
+                else:
+                    self._send_one(peer, bytes(view[start : start + 2]) + reply)
+            start += SLOT_SIZE
+            name += NAME_SIZE
+            length += 16
+        sender.send(self._descriptor)
+        settle(self, hits, seen, perf_counter_ns() - received)
+
+    def _asked_address(self, slot: int) -> bytes:
+        """Control data for the answer to a slot's question."""
+        start = slot * CONTROL_SIZE
+        size = _PKTINFO_SIZE[self.sock.family]
+        return addresses.answer_from(bytes(self._receiver.controls_view[start : start + size]), self.sock.family)
+
+    # --- answers that come later, and systems without recvmmsg
+
+    def send(self, peer: object, message: bytes) -> None:
+        """Queues an answer; all of a turn of the loop leave together."""
+        if not self._late and self._loop is not None:
+            self._loop.call_soon(self._flush)
+        self._late.append((peer, message))
+
+    def _flush(self) -> None:
+        late, self._late = self._late, []
+        for peer, message in late:
+            if not AVAILABLE or len(message) > SLOT_SIZE:
+                self._send_one(peer, message)
+                continue
+            if self._sender.count == self._sender.slots:
+                self._sender.send(self._descriptor)
+            self._sender.add(message, peer)  # type: ignore[arg-type]  # a peer of this listener is bytes
+        if AVAILABLE and late:
+            self._sender.send(self._descriptor)
+
+    def _send_one(self, peer: object, message: bytes) -> None:
+        """A datagram that fits no slot."""
+        octets = bytes(peer)  # type: ignore[call-overload]  # a peer of this listener is bytes
+        name = addresses.from_sockaddr(octets[: self._name_size])
+        ancillary = []
+        if self._wildcard and len(octets) > self._name_size:
+            level, kind = _PKTINFO[self.sock.family]
+            ancillary = [(level, kind, octets[self._name_size + 16 :])]
+        try:
+            self.sock.sendmsg([message], ancillary, 0, name)
+        except OSError:
+            return  # the client asks again, as it does for any datagram that is lost
+
+    def _read_plain(self) -> None:
+        """One datagram per system call."""
+        for _ in range(64):
+            try:
+                datagram, ancillary, _, name = self.sock.recvmsg(SLOT_SIZE, CONTROL_SIZE)
+            except OSError:
+                return
+            received = perf_counter_ns()
+            peer = addresses.to_sockaddr(name[0], name[1], self.sock.family)
+            for _, _, control in ancillary:
+                peer += addresses.answer_from(bytes(16) + control, self.sock.family)
+            reply = self.service.serve(datagram, peer, self, received)
+            if reply is not None:
+                self._send_one(peer, datagram[:2] + reply)
+            self.service.settle(perf_counter_ns() - received)
+
+
+_PKTINFO = {
+    socket.AF_INET: (socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", 8)),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO),
+}
