@@ -76,9 +76,10 @@ class ConfigErrors(Exception):
     """All mistakes that were found in a Corefile, in the order of their places."""
 
     def __init__(self, errors: Sequence[ConfigError]) -> None:
-        """Takes at least one mistake."""
+        """Takes at least one mistake; what is imported twice is told once."""
         super().__init__(errors)
-        self.errors = sorted(errors, key=lambda error: (error.place.file, error.place.line))
+        unique = {str(error): error for error in errors}.values()
+        self.errors = sorted(unique, key=lambda error: (error.place.file, error.place.line))
 
     def __str__(self) -> str:
         """One line for each mistake."""

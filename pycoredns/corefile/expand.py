@@ -1,0 +1,173 @@
+"""From a file to its server blocks: imports, snippets, environment variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pycoredns.corefile.blocks import group
+from pycoredns.corefile.environment import replace_references
+from pycoredns.corefile.grammar import Line, parse_lines
+from pycoredns.corefile.model import Place, ServerBlock, Token
+from pycoredns.errors import ConfigError, ConfigErrors
+
+DEFAULT = """. {
+    whoami
+    log
+}
+"""
+"""What is served without a Corefile, or with one that has no server block."""
+MOST_IMPORTS = 10_000
+DEEPEST_IMPORT = 50
+_snippet = re.compile(r"\((.*)\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Corefile:
+    """A Corefile that has been read, with all it imports."""
+
+    file: str
+    blocks: tuple[ServerBlock, ...]
+    warnings: tuple[ConfigError, ...] = ()
+    """What is legal, but surely not meant."""
+    sources: tuple[str, ...] = ()
+    """The files it was read from, its own first."""
+
+    @property
+    def checksum(self) -> str:
+        """SHA-512 in hexadecimal over words and places: comments and spaces do not count, moved lines do, as in CoreDNS."""
+        from hashlib import sha512  # late: only the reload plugin asks
+
+        return sha512(repr(self.blocks).encode()).hexdigest()
+
+
+def read(file: str) -> Corefile:
+    """Reads a Corefile; raises ConfigErrors with all mistakes of its syntax, and OSError where it cannot be read."""
+    return parse(Path(file).read_bytes().decode("utf-8", "replace"), file)
+
+
+def parse(text: str, file: str = "Corefile") -> Corefile:
+    """Reads a Corefile from its text; relative imports start from the folder of `file`. Raises ConfigErrors."""
+    expansion = _Expansion(file)
+    try:
+        lines = list(expansion.expand(parse_lines(text, file), outermost=True))
+    except ConfigError as error:
+        raise ConfigErrors([error]) from None
+    blocks, errors, warnings = group(lines)
+    if expansion.errors or errors:
+        raise ConfigErrors(expansion.errors + errors)
+    if not blocks and text != DEFAULT:
+        warnings.append(
+            ConfigError(Place(file, 1), "there is no server block", "the default is served: whoami and log for all zones")
+        )
+        blocks = parse(DEFAULT, file).blocks
+    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources)))
+
+
+@dataclass
+class _Expansion:
+    """The state of one reading: the snippets so far, what is being imported, and what went wrong."""
+
+    file: str
+    snippets: dict[str, Line] = field(default_factory=dict)
+    importing: list[str] = field(default_factory=list)
+    imports: int = 0
+    sources: list[str] = field(default_factory=list)
+    errors: list[ConfigError] = field(default_factory=list)
+    warnings: list[ConfigError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """The Corefile itself is the first source, and must not be imported again."""
+        self.sources.append(self.file)
+        self.importing.append(str(Path(self.file).absolute()))
+
+    def expand(self, lines: Sequence[Line], outermost: bool = False) -> Iterator[Line]:
+        """The lines with references replaced and imports put in their place; snippets are kept, if outermost, and left out."""
+        for line in lines:
+            try:
+                yield from self.expand_line(line, outermost)
+            except ConfigError as error:
+                self.errors.append(error)
+
+    def expand_line(self, line: Line, outermost: bool) -> Iterator[Line]:
+        """What one line stands for."""
+        if line.words and line.words[0].text == "import":
+            yield from self.imported(line, outermost)
+            return
+        words = tuple([self.replaced(word) for word in line.words])
+        if outermost and len(words) == 1 and (match := _snippet.fullmatch(words[0].text)):
+            self.define(match[1], line)
+        else:
+            yield replace(line, words=words, block=None if line.block is None else tuple(self.expand(line.block)))
+
+    def replaced(self, word: Token) -> Token:
+        """A word with its references replaced."""
+        if "{" not in word.text:
+            return word
+        try:
+            return replace(word, text=replace_references(word.text))
+        except ValueError as error:
+            raise ConfigError(word.place, str(error)) from None
+
+    def define(self, name: str, line: Line) -> None:
+        """Keeps a snippet."""
+        if line.block is None:
+            raise ConfigError(line.place, f'snippet "{name}" has no braces', f"write it as ({name}) {{ ... }}")
+        if name in self.snippets:
+            cause = f'snippet "{name}" is declared twice'
+            raise ConfigError(line.place, cause, f"it was declared at {self.snippets[name].place}")
+        self.snippets[name] = line
+
+    def imported(self, line: Line, outermost: bool) -> Iterator[Line]:
+        """The lines that an import stands for: of a snippet, or of files."""
+        if len(line.words) != 2 or line.block is not None:
+            cause = "import takes one name of a snippet, or one file or glob pattern"
+            raise ConfigError(line.place, cause, "write one import for each")
+        word = self.replaced(line.words[1])
+        if not word.text:
+            raise ConfigError(word.place, "import: the name is empty", "is an environment variable not set?")
+        if word.text in self.snippets:
+            yield from self.inside(f"({word.text})", word, self.snippets[word.text].block or (), outermost)
+            return
+        for path in self.matches(word):
+            text = self.text(path, word)
+            self.sources.append(str(path))
+            yield from self.inside(str(path.absolute()), word, parse_lines(text, str(path)), outermost)
+
+    def inside(self, name: str, word: Token, lines: Sequence[Line], outermost: bool) -> Iterator[Line]:
+        """The lines of a snippet or a file, expanded in their turn."""
+        self.imports += 1
+        if name in self.importing:
+            raise ConfigError(word.place, f'import: "{word.text}" imports itself')
+        if len(self.importing) > DEEPEST_IMPORT or self.imports > MOST_IMPORTS:
+            raise ConfigError(word.place, f'import of "{word.text}": there are too many imports, or too many inside one another')
+        self.importing.append(name)
+        yield from self.expand(lines, outermost)
+        self.importing.pop()
+
+    def matches(self, word: Token) -> list[Path]:
+        """The files that a name or a pattern means, in order of their names; relative to the file in which it stands."""
+        pattern = str(Path(word.place.file).absolute().parent / word.text)
+        if pattern.count("*") > 1 or pattern.count("?") > 1 or ("[" in pattern and "]" in pattern):
+            raise ConfigError(word.place, f'import: "{word.text}" has more than one wildcard', "use a single * (or ?)")
+        if not any(wildcard in pattern for wildcard in "*?"):
+            return [Path(pattern)]
+        found = sorted(Path("/").glob(pattern.replace("[", "[[]").lstrip("/")))
+        if not found:
+            self.warnings.append(ConfigError(word.place, f'import: no file matches "{word.text}"'))
+        return found
+
+    def text(self, path: Path, word: Token) -> str:
+        """What a file holds."""
+        try:
+            return path.read_bytes().decode("utf-8", "replace")
+        except FileNotFoundError:
+            raise ConfigError(
+                word.place, f'import: there is no file and no snippet "{word.text}"', f"looked for {path}"
+            ) from None
+        except IsADirectoryError:
+            raise ConfigError(word.place, f'import: "{word.text}" is a directory', f"did you mean {word.text}/*?") from None
+        except OSError as error:
+            raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({error.strerror})') from None

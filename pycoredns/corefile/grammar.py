@@ -1,0 +1,154 @@
+"""The syntax of a Corefile: words on lines, and lines between braces.
+
+A word ends at white space or at a `#`, which begins a comment wherever it stands outside quotes. Quotes open at a word's start
+only and may hold line breaks; in them a backslash escapes nothing but a quote. A brace is one where it is a word of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pycoredns.corefile.model import Place, Token
+from pycoredns.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyparsing import ParserElement
+
+_WHITE = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACE = _WHITE.replace(r"\n", "")
+_BLANK = rf"(?:[{_WHITE}]|\#[^\n]*)*+"
+_END = rf"(?=[{_WHITE}#]|\Z)"
+_QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+_PLAIN = rf'[^{_WHITE}#"][^{_WHITE}#]*+'
+_WORD = rf"(?:{_QUOTED}|(?![{{}}]{_END}){_PLAIN})"
+_WORD_OR_CLOSING = rf"(?:{_QUOTED}|(?!\{{{_END}){_PLAIN})"
+_any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
+_scanned = re.compile(rf"\#[^\n]*|{_QUOTED}|{_PLAIN}", re.DOTALL)
+_escape = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it is written: its words (none where it is but a brace), and the lines of its block (None: it has no braces)."""
+
+    words: tuple[Token, ...]
+    place: Place
+    block: tuple[Line, ...] | None = None
+    below: bool = False
+    """The opening brace does not stand on the line of the words."""
+    crowded: bool = False
+    """The closing brace does not stand on a line of its own, and the block is not empty."""
+    behind: bool = False
+    """The line begins right behind the closing brace of the one before."""
+
+
+@functools.cache
+def _grammar() -> ParserElement:
+    """The parser, made when it is first needed: importing pyparsing takes longer than parsing a Corefile."""
+    from pyparsing import Forward, Group, Opt, Regex, StringEnd, ZeroOrMore
+
+    def pattern(text: str) -> Regex:
+        return Regex(_BLANK + text, re.DOTALL, as_match=True)
+
+    def words(word: str) -> Regex:
+        return pattern(rf"(?P<words>{word}(?:[{_SPACE}]*+{word})*+)")
+
+    block = Forward()
+    line = Group(words(_WORD) + Opt(block)) | Group(block)
+    block <<= pattern(rf"(?P<opening>\{{{_END})") - Group(ZeroOrMore(line)) - pattern(rf"(?P<closing>\}}{_END})")
+    outermost = Group(words(_WORD_OR_CLOSING) + Opt(block)) | Group(block)
+    grammar: ParserElement = ZeroOrMore(outermost) + Regex(_BLANK).suppress() + StringEnd()
+    return grammar.leave_whitespace().parse_with_tabs()
+
+
+def parse_lines(text: str, file: str) -> tuple[Line, ...]:
+    """The lines of a file, those of blocks inside their lines; raises ConfigError where a brace is missing."""
+    from pyparsing import ParseBaseException
+
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    try:
+        parsed = _grammar().parse_string(text)
+    except ParseBaseException:
+        raise _unclosed(text, file) from None
+    except RecursionError:
+        raise ConfigError(Place(file, 1), "braces are nested too deeply") from None
+    return _Placed(text, file).lines(parsed)
+
+
+class _Placed:
+    """Turns what has been parsed into Lines; counts line breaks on the way, so each part must be visited in its order."""
+
+    def __init__(self, text: str, file: str) -> None:
+        """`file` is what places are named by."""
+        self.text = text
+        self.file = file
+        self.counted = 0
+        self.line = 1
+
+    def number(self, offset: int) -> int:
+        """The number of the line at an offset, which must not lie before the last one asked for."""
+        self.line += self.text.count("\n", self.counted, offset)
+        self.counted = offset
+        return self.line
+
+    def lines(self, parsed: Any) -> tuple[Line, ...]:
+        """The lines of a block, or of the file."""
+        lines: list[Line] = []
+        for parts in parsed:
+            closed = self.line if lines and lines[-1].block is not None else 0
+            lines.append(self.one(list(parts), closed))
+        return tuple(lines)
+
+    def one(self, parts: list[Any], closed: int) -> Line:
+        """A line; `closed` is where the closing brace of the one before stands."""
+        words = self.words(parts.pop(0)) if parts[0].lastgroup == "words" else ()
+        if not parts:
+            return Line(words, words[0].place, behind=words[0].place.line == closed)
+        opening, inner, closing = parts
+        ended, opened = self.line, self.number(opening.start("opening"))
+        block = self.lines(inner)
+        last, end = self.line, self.number(closing.start("closing"))
+        place = words[0].place if words else Place(self.file, opened)
+        below = bool(words) and opened != ended
+        return Line(words, place, block, below, crowded=bool(block) and last == end, behind=place.line == closed)
+
+    def words(self, match: re.Match[str]) -> tuple[Token, ...]:
+        """The words of a line; ends where they end."""
+        found = _any_word.finditer(self.text, match.start("words"), match.end("words"))
+        words = tuple([self.word(word[0], word.start()) for word in found])
+        self.number(match.end("words"))
+        return words
+
+    def word(self, text: str, offset: int) -> Token:
+        """A word without its quotes."""
+        place = Place(self.file, self.number(offset))
+        if not text.startswith('"'):
+            return Token(text, place)
+        inner = text[1:] if _open(text) else text[1:-1]
+        return Token(_escape.sub(lambda match: '"' if match[1] == '"' else match[0], inner), place, quoted=True)
+
+
+def _open(text: str) -> bool:
+    """Does a quoted word lack its closing quote? CoreDNS then takes what is left of the file."""
+    return text == '"' or not text.endswith('"') or bool(re.search(r'(?<!\\)(?:\\\\)*\\"\Z', text))
+
+
+def _unclosed(text: str, file: str) -> ConfigError:
+    """The mistake in a text whose braces do not match, at its last word, as CoreDNS has it."""
+    openings: list[Place] = []
+    place, last = Place(file, 1), ""
+    for match in _scanned.finditer(text):
+        if match[0].startswith("#"):
+            continue
+        last, place = match[0], Place(file, text.count("\n", 0, match.start()) + 1)
+        if last == "{":
+            openings.append(place)
+        elif last == "}" and openings:
+            openings.pop()
+    if last.startswith('"') and _open(last):
+        return ConfigError(place, "the quote that opens here is never closed", 'end it with "')
+    opened = f", which closes the block opened at {openings[-1]}" if openings else ""
+    return ConfigError(place, f'"}}" is missing behind "{last}"', f'add a line with "}}"{opened}')
