@@ -40,7 +40,7 @@ class _Grouping:
             directives = self.directives(last.block)
             if last.crowded:
                 self.errors.append(
-                    ConfigError(_last(last.block), 'unexpected "}" on the line of a directive', "put it on a line of its own")
+                    ConfigError(_end(last), 'unexpected "}" on the line of a directive', "put it on a line of its own")
                 )
         if keys:
             self.blocks.append(ServerBlock(keys, directives, place))
@@ -104,10 +104,9 @@ def _directive(line: Line) -> Directive:
     return Directive(line.words[0], line.words[1:], block)
 
 
-def _last(lines: Sequence[Line]) -> Place:
-    """Where the last of some lines stands."""
-    last = lines[-1]
-    return _last(last.block) if last.block else last.words[-1].place if last.words else last.place
+def _end(line: Line) -> Place:
+    """Where the last word of a line and its block stands."""
+    return _end(line.block[-1]) if line.block else line.words[-1].place if line.words else line.place
 
 
 def _warn_of_brace(key: Token, warnings: list[ConfigError]) -> None:

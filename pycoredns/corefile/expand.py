@@ -52,7 +52,7 @@ def parse(text: str, file: str = "Corefile") -> Corefile:
     """Reads a Corefile from its text; relative imports start from the folder of `file`. Raises ConfigErrors."""
     expansion = _Expansion(file)
     try:
-        lines = list(expansion.expand(parse_lines(text, file), outermost=True))
+        lines = list(expansion.expand(parse_lines(text, file, expansion.warnings), outermost=True))
     except ConfigError as error:
         raise ConfigErrors([error]) from None
     blocks, errors, warnings = group(lines)
@@ -118,6 +118,8 @@ class _Expansion:
         if name in self.snippets:
             cause = f'snippet "{name}" is declared twice'
             raise ConfigError(line.place, cause, f"it was declared at {self.snippets[name].place}")
+        if (word := _import_of(name, line.block)) is not None:
+            raise ConfigError(word.place, f'import: snippet "{name}" imports itself')
         self.snippets[name] = line
 
     def imported(self, line: Line, outermost: bool) -> Iterator[Line]:
@@ -171,3 +173,13 @@ class _Expansion:
             raise ConfigError(word.place, f'import: "{word.text}" is a directory', f"did you mean {word.text}/*?") from None
         except OSError as error:
             raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({error.strerror})') from None
+
+
+def _import_of(name: str, lines: Sequence[Line]) -> Token | None:
+    """The word by which lines import a snippet."""
+    for line in lines:
+        if len(line.words) == 2 and line.words[0].text == "import" and line.words[1].text == name:
+            return line.words[1]
+        if line.block and (found := _import_of(name, line.block)):
+            return found
+    return None

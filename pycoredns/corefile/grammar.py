@@ -1,7 +1,8 @@
 """The syntax of a Corefile: words on lines, and lines between braces.
 
-A word ends at white space or at a `#`, which begins a comment wherever it stands outside quotes. Quotes open at a word's start
-only and may hold line breaks; in them a backslash escapes nothing but a quote. A brace is one where it is a word of its own.
+A word ends at white space. A `#` at its start begins a comment up to the end of the line; one inside it cuts off the rest of the
+word alone. Quotes open at a word's start only and may hold line breaks; in them a backslash escapes nothing but a quote. A brace
+is one where it is a word of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 _WHITE = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _SPACE = _WHITE.replace(r"\n", "")
 _BLANK = rf"(?:[{_WHITE}]|\#[^\n]*)*+"
+_CUT = rf"(?:\#[^{_WHITE}]*+)?+"
 _END = rf"(?=[{_WHITE}#]|\Z)"
 _QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
-_PLAIN = rf'[^{_WHITE}#"][^{_WHITE}#]*+'
+_PLAIN = rf'[^{_WHITE}#"][^{_WHITE}#]*+{_CUT}'
 _WORD = rf"(?:{_QUOTED}|(?![{{}}]{_END}){_PLAIN})"
 _WORD_OR_CLOSING = rf"(?:{_QUOTED}|(?!\{{{_END}){_PLAIN})"
 _any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
@@ -58,24 +60,35 @@ def _grammar() -> ParserElement:
 
     block = Forward()
     line = Group(words(_WORD) + Opt(block)) | Group(block)
-    block <<= pattern(rf"(?P<opening>\{{{_END})") - Group(ZeroOrMore(line)) - pattern(rf"(?P<closing>\}}{_END})")
+    block <<= pattern(rf"(?P<opening>\{{{_END}){_CUT}") - Group(ZeroOrMore(line)) - pattern(rf"(?P<closing>\}}{_END}){_CUT}")
     outermost = Group(words(_WORD_OR_CLOSING) + Opt(block)) | Group(block)
     grammar: ParserElement = ZeroOrMore(outermost) + Regex(_BLANK).suppress() + StringEnd()
     return grammar.leave_whitespace().parse_with_tabs()
 
 
-def parse_lines(text: str, file: str) -> tuple[Line, ...]:
-    """The lines of a file, those of blocks inside their lines; raises ConfigError where a brace is missing."""
+def parse_lines(text: str, file: str, warnings: list[ConfigError] | None = None) -> tuple[Line, ...]:
+    """The lines of a file, those of blocks inside their lines; raises ConfigError where a brace is missing.
+
+    With `warnings` the very last brace may be missing behind that of a plugin's block, as CoreDNS lets it be.
+    """
     from pyparsing import ParseBaseException
 
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     try:
         parsed = _grammar().parse_string(text)
     except ParseBaseException:
-        raise _unclosed(text, file) from None
+        missing = _unclosed(text, file)
+        if warnings is None or not isinstance(missing, _LastBraceMissingError):
+            raise missing from None
+        warnings.append(missing)
+        return parse_lines(f"{text}\n}}", file)
     except RecursionError:
         raise ConfigError(Place(file, 1), "braces are nested too deeply") from None
     return _Placed(text, file).lines(parsed)
+
+
+class _LastBraceMissingError(ConfigError):
+    """Only the last closing brace is missing, and the one before it closes a plugin's block."""
 
 
 class _Placed:
@@ -126,7 +139,7 @@ class _Placed:
         """A word without its quotes."""
         place = Place(self.file, self.number(offset))
         if not text.startswith('"'):
-            return Token(text, place)
+            return Token(text.partition("#")[0], place)
         inner = text[1:] if _open(text) else text[1:-1]
         return Token(_escape.sub(lambda match: '"' if match[1] == '"' else match[0], inner), place, quoted=True)
 
@@ -143,7 +156,8 @@ def _unclosed(text: str, file: str) -> ConfigError:
     for match in _scanned.finditer(text):
         if match[0].startswith("#"):
             continue
-        last, place = match[0], Place(file, text.count("\n", 0, match.start()) + 1)
+        last = match[0] if match[0].startswith('"') else match[0].partition("#")[0]
+        place = Place(file, text.count("\n", 0, match.start()) + 1)
         if last == "{":
             openings.append(place)
         elif last == "}" and openings:
@@ -151,4 +165,5 @@ def _unclosed(text: str, file: str) -> ConfigError:
     if last.startswith('"') and _open(last):
         return ConfigError(place, "the quote that opens here is never closed", 'end it with "')
     opened = f", which closes the block opened at {openings[-1]}" if openings else ""
-    return ConfigError(place, f'"}}" is missing behind "{last}"', f'add a line with "}}"{opened}')
+    missing = _LastBraceMissingError if len(openings) == 1 and last == "}" else ConfigError
+    return missing(place, f'"}}" is missing behind "{last}"', f'add a line with "}}"{opened}')
