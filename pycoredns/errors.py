@@ -53,6 +53,10 @@ class NotAuthoritative(DNSError):
     rcode = types.NOTAUTH
 
 
+class Dropped(DNSError):
+    """No answer is sent; who counts and logs sees ``NO_ANSWER``."""
+
+
 class ConfigError(Exception):
     """One mistake in a Corefile: where it stands, what is wrong, and what to write instead."""
 

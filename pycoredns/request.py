@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from ipaddress import ip_address
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Self
@@ -54,6 +55,11 @@ class Listener(ABC):
     def client(self, peer: object) -> tuple[str, int]:
         """Address and port of a client, from what the transport calls it."""
 
+    def endpoint(self, peer: object) -> tuple[bytes, bytes]:
+        """Address (4 or 16 octets) and port of a client as the wire has them."""
+        address, port = self.client(peer)
+        return ip_address(address).packed, port.to_bytes(2, "big")
+
     @abstractmethod
     def local(self, peer: object) -> tuple[str, int]:
         """Address and port the question was sent to, as CoreDNS shows it."""
@@ -65,6 +71,9 @@ class Listener(ABC):
     @abstractmethod
     def send(self, peer: object, message: bytes) -> None:
         """Sends an answer that comes later than its question's turn."""
+
+    def forget(self, peer: object) -> None:  # noqa: B027  a datagram's sender needs not be told
+        """Learns that a question gets no answer."""
 
 
 class Header:
@@ -215,7 +224,20 @@ class Request:
     case. Who reads ``client`` makes the answer depend on it, so that it is not remembered for others.
     """
 
-    __slots__ = ("asked", "depth", "header", "listener", "name", "origin", "peer", "personal", "received", "tail", "wire")
+    __slots__ = (
+        "asked",
+        "depth",
+        "header",
+        "listener",
+        "name",
+        "origin",
+        "peer",
+        "personal",
+        "received",
+        "tail",
+        "terms",
+        "wire",
+    )
 
     def __init__(
         self, wire: bytes, header: Header, asked: bytes, tail: Tail, peer: object, listener: Listener, received: int
@@ -226,6 +248,8 @@ class Request:
         self.asked = asked
         self.name = asked.lower()
         self.tail = tail
+        self.terms = tail
+        """The tail in whose terms (size, DO, options) the answer is sent; see ``answer_in``."""
         self.peer = peer
         self.listener = listener
         self.received = received
@@ -256,7 +280,7 @@ class Request:
     @property
     def limit(self) -> int:
         """The largest answer in octets that the client takes."""
-        return self.listener.limit or self.tail.limit
+        return self.listener.limit or self.terms.limit
 
     @property
     def client(self) -> tuple[str, int]:
@@ -269,6 +293,17 @@ class Request:
         """Address and port the question was sent to; reading them keeps the answer from being remembered."""
         self.origin.personal = True
         return self.listener.local(self.peer)
+
+    @property
+    def endpoint(self) -> tuple[bytes, bytes]:
+        """The client as the wire has it: address (4 or 16 octets) and port; reading it keeps the answer from being remembered."""
+        self.origin.personal = True
+        return self.listener.endpoint(self.peer)
+
+    def answer_in(self, tail: Tail) -> None:
+        """Has the answer, also one to an error, sent in the terms of another tail than the query's own."""
+        if not self.depth:
+            self.origin.terms = tail
 
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""

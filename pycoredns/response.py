@@ -126,7 +126,7 @@ class Response:
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
-        opt = request.tail.opt if self.opt is None else self._own_opt(request)
+        opt = request.terms.opt if self.opt is None else self._own_opt(request)
         head = _HEAD.pack(
             request.header.reply_bits | self.flags | self.rcode & 15,
             1,
@@ -149,10 +149,11 @@ class Response:
 
     def _own_opt(self, request: Request) -> bytes:
         """The answer's own OPT record, in the terms of the query's."""
-        if not self.opt or not request.tail.edns:
+        terms = request.terms
+        if not self.opt or not terms.edns:
             return self.opt or b""
-        extended, flags = self.opt[5], request.tail.flags & edns.DO | int.from_bytes(self.opt[7:9], "big") & 0xFF00
-        return edns.opt(request.tail.size, flags, self.opt[11:], extended)
+        extended, flags = self.opt[5], terms.flags & edns.DO | int.from_bytes(self.opt[7:9], "big") & 0xFF00
+        return edns.opt(terms.size, flags, self.opt[11:], extended)
 
     def _compressed(self, request: Request, opt: bytes) -> bytes:
         """The message with names compressed, cut to the client's size with TC set if it must be (RFC 2181 §9)."""
@@ -163,6 +164,19 @@ class Response:
         bits = request.header.reply_bits | self.flags | (TC if cut else 0) | self.rcode & 15
         return _HEAD.pack(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
 
+
+class _NoAnswer(Response):
+    """Stands in an outcome where nothing was sent."""
+
+    memorable = False
+
+    def size(self, request: Request) -> int:
+        """None at all."""
+        return 0
+
+
+NO_ANSWER = _NoAnswer(flags=0)
+"""What those who count and log see where a question was dropped."""
 
 Answer: TypeAlias = Awaitable[Response]
 """What a handler returns: a Response, or something that will be one."""
@@ -346,7 +360,7 @@ class Relayed(Response):
 
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
-        opt = request.tail.opt if self.opt is None else self._own_opt(request)
+        opt = request.terms.opt if self.opt is None else self._own_opt(request)
         size = self._place + len(self._body) + len(opt)
         if request.asked != self.asked or size > request.limit:
             return self.plain().reply(request)

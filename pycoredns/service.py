@@ -8,12 +8,12 @@ from time import perf_counter_ns
 
 from pycoredns import traffic
 from pycoredns.chain import Block
-from pycoredns.errors import DNSError, ServerFailure
+from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome
 from pycoredns.request import Listener, Malformed, Request, header_of, tail_of
-from pycoredns.response import Answer, Pending, Response
+from pycoredns.response import NO_ANSWER, Answer, Pending, Response
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
 
@@ -103,6 +103,10 @@ class Service:
             answer = block.handle(request)
             if isinstance(answer, Response):
                 return self._conclude(request, answer, block)
+        except Dropped:
+            request.listener.forget(request.peer)
+            self.outcomes.append(Outcome(request, NO_ANSWER, block))
+            return None
         except Exception as error:  # noqa: BLE001  a query ends here
             return self._conclude(request, self.failure(request, error), block, error)
         self._wait(request, answer, block)
@@ -159,8 +163,10 @@ class Service:
         """Sends an answer that has come, and has it observed."""
         self.waiting -= 1
         outcome = self._outcome(request, done, block)
-        reply = outcome.response.reply(request)
-        request.listener.send(request.peer, request.wire[:2] + reply)
+        if outcome.response is NO_ANSWER:
+            request.listener.forget(request.peer)
+        else:
+            request.listener.send(request.peer, request.wire[:2] + outcome.response.reply(request))
         if block.observed or block.failures:
             outcome.duration = perf_counter_ns() - request.received
             self._observe(outcome)
@@ -169,6 +175,8 @@ class Service:
         """What became of a question, error or not."""
         try:
             return Outcome(request, done.result(), block)
+        except Dropped:
+            return Outcome(request, NO_ANSWER, block)
         except Exception as error:  # noqa: BLE001  a query ends here
             return Outcome(request, self.failure(request, error), block, error)
 

@@ -23,12 +23,14 @@ FIRST_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT = 3.0, 10.0, 5.0
 _SWEEP = 1.0
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
     """A TCP socket that listens on an address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -133,11 +135,12 @@ class Connection(asyncio.Protocol):
             self._set_reading(False)
 
     def answer(self, message: bytes) -> None:
-        """Sends an answer that has come later."""
+        """Sends an answer that has come later; an empty one stands for none."""
         self.waiting -= 1
         if self.transport.is_closing():
             return
-        self.transport.write(len(message).to_bytes(2, "big") + message)
+        if message:
+            self.transport.write(len(message).to_bytes(2, "big") + message)
         self.deadline = monotonic() + IDLE_TIMEOUT
         if self._ended and not self.waiting:
             self.transport.close()
@@ -228,3 +231,7 @@ class TCPListener(Listener):
         """Sends an answer that has come later."""
         if isinstance(peer, Connection):
             peer.answer(message)
+
+    def forget(self, peer: object) -> None:
+        """A question gets no answer."""
+        self.send(peer, b"")

@@ -20,12 +20,14 @@ COMFORTABLE = {socket.AF_INET: 1480, socket.AF_INET6: 1220}
 _PKTINFO_SIZE = {socket.AF_INET: 32, socket.AF_INET6: 40}  # CMSG_SPACE of in_pktinfo and in6_pktinfo
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
     """A UDP socket for an address; an empty host or ``::`` with IPv4 beside it is for the caller to open twice."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -93,6 +95,11 @@ class UDPListener(Listener):
     def client(self, peer: object) -> tuple[str, int]:
         """Address and port from the ``sockaddr``."""
         return addresses.from_sockaddr(bytes(peer)[: self._name_size])  # type: ignore[call-overload, no-any-return]  # it is bytes
+
+    def endpoint(self, peer: object) -> tuple[bytes, bytes]:
+        """Address and port from the ``sockaddr``."""
+        octets: bytes = peer  # type: ignore[assignment]  # a peer of this listener is bytes
+        return octets[4:8] if self._family == "1" else octets[8:24], octets[2:4]
 
     def local(self, peer: object) -> tuple[str, int]:
         """CoreDNS shows the bound address, not the one that was asked."""
