@@ -21,7 +21,7 @@ OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # gRPC would use http_proxy even for 127.0.0.1
     ("grpc.use_local_subchannel_pool", 1),  # so that closing a channel really closes its connection
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 3_000),  # in truth the time a connection may take, TLS and all
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 

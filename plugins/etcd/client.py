@@ -7,8 +7,8 @@ Importing this module imports gRPC (100 ms, 14 MiB): do so only when etcd is rea
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import grpc.aio
 from aetcd import rpc
@@ -19,14 +19,15 @@ from .messages import AuthenticateAnswer, DeleteAnswer, LeaseGrantAnswer, LeaseT
 from .settings import Endpoint, Settings
 from .watch import Watch, open_watch
 
-ANSWER_WITHIN = 3.0  # seconds
-LISTING_WITHIN = 10.0  # seconds, for one page
-
 Metadata = tuple[tuple[str, str], ...]
+Stub = Callable[[grpc.aio.Channel], Any]
 
 
 class Client:
     """Requests to the endpoint it is at; `rotate` goes on to the next one."""
+
+    answer_within: ClassVar[float] = 3.0  # seconds
+    listing_within: ClassVar[float] = 10.0  # seconds, for one page
 
     def __init__(self, settings: Settings) -> None:
         """Prepare only: the connection is made by the first request."""
@@ -71,7 +72,9 @@ class Client:
     ) -> RangeAnswer:
         """The keys from `key` to just before `end` (`key` alone if empty), linearizable, as of `revision` (0: now)."""
         request = rpc.RangeRequest(key=key, range_end=end, revision=revision, limit=limit, keys_only=keys_only)
-        answer: RangeAnswer = await self._ask(rpc.KVStub, "Range", request, LISTING_WITHIN if limit > 1 else ANSWER_WITHIN)
+        answer: RangeAnswer = await self._ask(
+            rpc.KVStub, "Range", request, self.listing_within if limit > 1 else self.answer_within
+        )
         return answer
 
     async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
@@ -132,9 +135,8 @@ class Client:
     def _metadata(self) -> Metadata:
         return (("token", self._token),) if self._token else ()
 
-    async def _ask(
-        self, stub: Callable[[grpc.aio.Channel], Any], method: str, request: object, within: float = ANSWER_WITHIN
-    ) -> Any:
+    async def _ask(self, stub: Stub, method: str, request: object, within: float | None = None) -> Any:
+        """Send a request as the user there is, and once more with a new token where the present one will not do."""
         if self.settings.named and not self._token:
             await self._authenticate("")
         used = self._token
@@ -146,10 +148,10 @@ class Client:
         await self._authenticate(used)
         return await self._send(stub, method, request, within)
 
-    async def _send(self, stub: Callable[[grpc.aio.Channel], Any], method: str, request: object, within: float) -> Any:
+    async def _send(self, stub: Stub, method: str, request: object, within: float | None = None) -> Any:
         with translated(self.endpoint):
-            call: Awaitable[Any] = getattr(stub(self.channel), method)(request, timeout=within, metadata=self._metadata())
-            return await call
+            call = getattr(stub(self.channel), method)
+            return await call(request, timeout=within or self.answer_within, metadata=self._metadata())
 
     async def _authenticate(self, used: str) -> None:
         """Get a token in place of `used`, unless somebody else did meanwhile."""
@@ -158,5 +160,5 @@ class Client:
                 return
             self._token = ""
             request = rpc.AuthenticateRequest(name=self.settings.username, password=self.settings.password)
-            answer: AuthenticateAnswer = await self._send(rpc.AuthStub, "Authenticate", request, ANSWER_WITHIN)
+            answer: AuthenticateAnswer = await self._send(rpc.AuthStub, "Authenticate", request)
             self._token = answer.token

@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd import client, mirror
+from pycoredns.plugins.etcd import mirror
+from pycoredns.plugins.etcd.client import Client
 
 
 @pytest.fixture
@@ -17,4 +18,4 @@ async def etcd() -> AsyncIterator[EtcdServer]:
 def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask etcd more often, and wait less, than one would."""
     monkeypatch.setattr(mirror, "HEARTBEAT", 0.2)
-    monkeypatch.setattr(client, "ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr(Client, "answer_within", 0.5)

@@ -1,0 +1,254 @@
+"""etcd fails in all the ways it can, alone; what the mirror holds stays, and it catches up afterwards."""
+
+import asyncio
+import logging
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pycoredns.etcd_server import EtcdServer
+from pycoredns.plugins.etcd import mirror as mirror_module
+from pycoredns.plugins.etcd.client import Client
+from pycoredns.plugins.etcd.errors import Suspicious
+from pycoredns.plugins.etcd.mirror import State
+from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.tests.support import PREFIX, compact, contents, eventually, following, live, put_many, stale
+
+
+def key(number: int) -> bytes:
+    return PREFIX + b"org/example/name-%06d" % number
+
+
+def numbered(*numbers: int) -> list[tuple[bytes, bytes]]:
+    return [(key(number), b"%d" % number) for number in numbers]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Suspicious, "pause", 0.5)
+
+
+async def test_etcd_is_started_after_us(etcd: EtcdServer) -> None:
+    await etcd.stop()
+    async with following(etcd.endpoint) as (mirror, names):
+        await eventually(lambda: mirror.reconnects > 2)
+        assert (mirror.state, mirror.synced) == (State.INIT, False)
+        await etcd.start()
+        async with Client(mirror.settings) as client:
+            await client.put(key(1), b"one")
+        await names.become(lambda values: values == {key(1): b"one"})
+
+
+async def test_killed_and_restarted(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(1, 2, 3))
+        await names.become(lambda values: len(values) == 3)
+        etcd.kill()
+        await stale(mirror)
+        assert names.values == dict(numbered(1, 2, 3))
+        await etcd.start()
+        await client.put(key(4), b"4")
+        await names.become(lambda values: len(values) == 4, within=3)
+        assert (mirror.copy.full_syncs, names.puts, names.deletions) == (1, 4, 0)
+
+
+async def test_stopped_in_its_tracks(etcd: EtcdServer, fast_heartbeat: None) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await client.put(key(1), b"one")
+        await live(mirror)
+        etcd.pause()
+        await stale(mirror, within=2)
+        assert mirror.unconfirmed_for > 0.4
+        etcd.resume()
+        await live(mirror, within=3)
+        await client.put(key(2), b"two")
+        await names.become(lambda values: len(values) == 2)
+        assert mirror.copy.full_syncs == 1
+
+
+async def test_a_silent_peer_is_noticed_by_its_pings_alone(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "HEARTBEAT", 3600)
+    async with following(etcd.endpoint) as (mirror, _):
+        await live(mirror)
+        await asyncio.sleep(1)  # so that no ping is under way
+        etcd.pause()
+        await stale(mirror, within=15)
+
+
+async def test_a_watch_that_falls_silent_is_made_anew(
+    etcd: EtcdServer, fast_heartbeat: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader takes nothing in, as if its messages got lost on the way."""
+
+    async def deaf(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mirror_module.Mirror, "_read", deaf)
+        async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+            await client.put(key(1), b"one")
+            await live(mirror)
+            await client.put(key(2), b"two")
+            await eventually(lambda: mirror.lag == 1)
+            patched.undo()
+            await names.become(lambda values: len(values) == 2)
+            assert mirror.copy.full_syncs == 1
+
+
+@asynccontextmanager
+async def elsewhere(etcd: EtcdServer) -> AsyncIterator[Client]:
+    """The same data on other ports, where no mirror looks."""
+    await etcd.stop()
+    async with EtcdServer(etcd.folder) as server, Client(Settings((server.endpoint,))) as client:
+        yield client
+    await etcd.start()
+
+
+async def test_changes_during_an_absence(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(*range(10)))
+        await names.become(lambda values: len(values) == 10)
+        async with elsewhere(etcd) as other:
+            await other.put(key(9), b"newer")
+            await other.delete(key(0), key(9))
+        await names.become(lambda values: values == {key(9): b"newer"})
+        assert mirror.copy.full_syncs == 1
+
+
+async def test_changes_during_an_absence_and_compacted_away(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(*range(3000)))
+        await names.become(lambda values: len(values) == 3000)
+        async with elsewhere(etcd) as other:
+            await put_many(other, [(key(5), b"newer"), (key(3001), b"new")])
+            await other.delete(key(1000), key(1003))
+            await compact(other)
+        await names.become(lambda values: key(1000) not in values)
+        assert names.values == await contents(client)
+        assert (mirror.copy.full_syncs, names.puts, names.deletions) == (2, 3002, 3)
+
+
+async def test_the_loop_stands_still_while_etcd_changes_and_compacts(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(*range(1000)))
+        await names.become(lambda values: len(values) == 1000)
+        writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, etcd.endpoint)
+        time.sleep(8)  # noqa: ASYNC251 - the point of it
+        assert await writer.wait() == 0
+        await names.become(lambda values: values.get(key(0)) == b"done", within=30)
+        assert names.values == await contents(client)
+        assert len(mirror.copy) == len(names.values)
+
+
+WRITER = """
+import asyncio, sys
+from pycoredns.plugins.etcd.client import Client
+from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.tests.support import PREFIX, compact, put_many
+
+def key(number):
+    return PREFIX + b"org/example/name-%06d" % number
+
+async def main():
+    async with Client(Settings((sys.argv[1],))) as client:
+        for turn in range(20):
+            await put_many(client, ((key(n), b"%d" % turn) for n in range(500, 10_500)))
+            await client.delete(key(turn * 50), key(turn * 50 + 25))
+            if turn == 10:
+                await compact(client)
+        await client.put(key(0), b"done")
+
+asyncio.run(main())
+"""
+
+
+async def test_an_emptied_etcd_is_believed_at_the_second_look(
+    etcd: EtcdServer, impatient: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+        await put_many(client, numbered(*range(10)))
+        await names.become(lambda values: len(values) == 10)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        await etcd.start()
+        await eventually(lambda: "10 of 10 keys are gone" in caplog.text)
+        assert names.values == dict(numbered(*range(10)))
+        await names.become(lambda values: not values)
+        await client.put(key(1), b"anew")
+        await names.become(lambda values: values == {key(1): b"anew"})
+
+
+async def test_an_etcd_rebuilt_past_our_revision_is_read_anew(etcd: EtcdServer, impatient: None) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(*range(10)))
+        await names.become(lambda values: len(values) == 10)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            for _ in range(mirror.copy.revision + 10):
+                await other.put(key(3), b"other")
+            await put_many(other, numbered(*range(4, 14)))
+        await names.become(lambda values: values.get(key(3)) == b"other" and key(0) not in values)
+        assert names.values == await contents(client)
+
+
+async def test_a_partial_loss_is_taken_at_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+        await put_many(client, numbered(*range(10)))
+        await names.become(lambda values: len(values) == 10)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            await put_many(other, numbered(*range(5, 10)))
+        await names.become(lambda values: len(values) == 5)
+        assert "gone" not in caplog.text
+
+
+async def test_a_store_that_fails_does_not_end_the_mirror(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await live(mirror)
+        put, names.put = names.put, None  # type: ignore[assignment, method-assign] # whatever goes wrong inside
+        await client.put(key(1), b"one")
+        await stale(mirror)
+        names.put = put  # type: ignore[method-assign] # as it was
+        await client.put(key(2), b"two")
+        await names.become(lambda values: key(2) in values)
+        assert "the mirror failed" in caplog.text
+
+
+async def test_the_log_tells_of_an_absence_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with following(etcd.endpoint) as (mirror, _):
+        await live(mirror)
+        etcd.kill()
+        await eventually(lambda: mirror.reconnects > 4)
+    refusals = [record for record in caplog.records if "Connection refused" in record.message]
+    assert len(refusals) == 1
+    assert refusals[0].message.endswith("answering from the 0 keys held")
+
+
+async def test_nothing_grows_over_reconnections(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(mirror_module, "SHORTEST_PAUSE", 0.01)
+    async with following(etcd.endpoint, "http://127.0.0.1:1") as (mirror, _):
+        for _ in range(2):
+            before = usage()
+            for _ in range(20):
+                await live(mirror)
+                reconnects = mirror.reconnects
+                etcd.kill()
+                await stale(mirror)
+                await etcd.start()
+                await eventually(lambda count=reconnects: mirror.reconnects > count)  # type: ignore[misc] # bound now
+        await live(mirror)
+        assert usage() == before
+
+
+def usage() -> tuple[int, int]:
+    """Tasks and file descriptors."""
+    return len(asyncio.all_tasks()), len(list(Path("/proc/self/fd").iterdir()))
