@@ -5,7 +5,7 @@ Changes the answer: ``handle``. Only looks at it: ``observe``. Owns something: `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
@@ -109,6 +109,14 @@ class Plugin:
 
     def take_over(self, old: Self) -> None:
         """Keeps what is warm (a cache, a mirror, connections) from its predecessor, on a reload."""
+
+    def answers_all(self, zone: bytes) -> bool:
+        """Is every question for names in a zone answered here, so that the plugins behind are never asked? For ``pycoredns check``."""
+        return False
+
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
+        """What is legal but surely not meant, for ``pycoredns check``; the server is about to serve these addresses and ports."""
+        return ()
 
     def changed(self) -> None:
         """To be called when the plugin's data have changed: answers remembered for its block no longer hold."""
