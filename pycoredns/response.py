@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from math import inf
 from struct import Struct
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
-from pycoredns.request import AA, AD, QR, RA, STREAM_LIMIT, TC, Request
+from pycoredns.errors import ServerFailure
+from pycoredns.request import AA, AD, RA, STREAM_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
-from pycoredns.wire.message import Record, Sections
-from pycoredns.wire.walk import Found, walk
+from pycoredns.wire.message import BadMessageError, Record, Sections
+from pycoredns.wire.walk import Found, walk, with_ttl
 
 _HEAD = Struct("!HHHHH")
 _HEADER_SIZE = 12
+Walked: TypeAlias = tuple[bytes, list[Found]]
+"""A section's records: the octets they stand in, and where there."""
 
 
 class Response:
     """An answer that is there: sections as uncompressed records in wire form, with the number of records of each.
 
-    It is its own awaitable, so that ``await self.next(request)`` works for every handler. ``flags`` are bits of the header (AA, TC,
-    RA, AD); the question's own (RD, CD, opcode) are added when it is sent, as is the OPT record, unless it has an ``opt`` of its own.
-    Once returned it may be remembered and sent again, so it is not changed: ``replace`` makes another.
+    It is its own awaitable, so that ``await self.next(request)`` works for every handler. ``flags`` are bits of the header (AA,
+    TC, RA, AD); the question's own (RD, CD, opcode) are added when it is sent, as is the OPT record, unless it has an ``opt`` of
+    its own. Once returned it may be remembered and sent again, so it is not changed: ``alike`` and ``replace`` make another.
     """
 
     opt: bytes | None = None
@@ -88,13 +91,25 @@ class Response:
             message.read_records(self.additional, 0, self.additionals)[0],
         )
 
-    def walk(self) -> tuple[list[Found], list[Found], list[Found]]:
-        """Where the records of each section begin and end, in that section's bytes."""
+    def walk(self) -> tuple[Walked, Walked, Walked]:
+        """Each section's records: the octets they stand in, and where there."""
         return (
-            walk(self.answer, 0, self.answers),
-            walk(self.authority, 0, self.authorities),
-            walk(self.additional, 0, self.additionals),
+            (self.answer, walk(self.answer, 0, self.answers)),
+            (self.authority, walk(self.authority, 0, self.authorities)),
+            (self.additional, walk(self.additional, 0, self.additionals)),
         )
+
+    def alike(self, **changes: object) -> Self:
+        """The same records with other values of its attributes."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.__dict__.update(changes)
+        return other
+
+    def with_ttl(self, ttl: int) -> Response:
+        """The same with one TTL (in seconds) on all records."""
+        answer, authority, additional = (with_ttl(octets, found, ttl) for octets, found in self.walk())
+        return self.alike(answer=answer, authority=authority, additional=additional)
 
     def replace(self, sections: Sections | None = None, **changes: object) -> Response:
         """A copy with other sections or other values of its attributes."""
@@ -298,36 +313,51 @@ class Relayed(Response):
     """
 
     def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
-        """``wire`` is the whole message, ``found`` its records, ``counts`` those of each section, OPT among the last."""
+        """``wire`` is the message without its OPT record, ``found`` its records, ``counts`` those of each section."""
         bits = wire[2] << 8 | wire[3]
         self.wire = wire
         self.asked = asked
         self.rcode = bits & 15
         self.flags = bits & (AA | TC | RA | AD)
         self.answers, self.authorities, self.additionals = counts
-        self._place = 16 + len(asked)
-        self._body = wire[self._place :]
-        self._plain: Response | None = None
         self.opt = None
-        self._body = wire[self._place : found[-1].end] if found else b""
         self.found = found
-        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT]
-        if opts:
-            self._take_opt(opts[-1])
-
-    def _take_opt(self, opt: Found) -> None:
-        """Takes the OPT record, usually the last, out of the body."""
-        self.opt = self.wire[opt.start : opt.end]
-        self.rcode |= self.opt[5] << 4
-        self.additionals -= 1
-        self.found = [each for each in self.found if each is not opt]
-        self._body = self.wire[self._place : opt.start] + self.wire[opt.end : self._place + len(self._body)]
+        self._place = 16 + len(asked)
+        self._plain: Response | None = None
 
     @classmethod
-    def read(cls, wire: bytes, asked: bytes) -> Relayed:
+    def read(cls, wire: bytes, asked: bytes) -> Response:
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
         counts = (wire[6] << 8 | wire[7], wire[8] << 8 | wire[9], wire[10] << 8 | wire[11])
-        return cls(wire, asked, walk(wire, 16 + len(asked), sum(counts)), counts)
+        found = walk(wire, 16 + len(asked), sum(counts))
+        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT]
+        if not opts:
+            return cls(wire[: found[-1].end] if found else wire[: 16 + len(asked)], asked, found, counts)
+        if opts != found[-1:]:  # pointers behind it would be wrong without it
+            relayed = cls(wire, asked, found, counts).plain()
+        else:
+            relayed = cls(wire[: opts[0].start], asked, found[:-1], (counts[0], counts[1], counts[2] - 1))
+        relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
+        relayed.rcode |= relayed.opt[5] << 4
+        return relayed
+
+    def alike(self, **changes: object) -> Self:
+        """The same records with other values of its attributes."""
+        return super().alike(_plain=None, **changes)
+
+    def with_ttl(self, ttl: int) -> Relayed:
+        """The same with one TTL (in seconds) on all records."""
+        found = [Found(each.start, each.fixed, each.end, each.rtype, ttl) for each in self.found]
+        return self.alike(wire=with_ttl(self.wire, self.found, ttl), found=found)
+
+    def walk(self) -> tuple[Walked, Walked, Walked]:
+        """Each section's records: all stand in the message."""
+        authority, additional = self.answers, self.answers + self.authorities
+        return (
+            (self.wire, self.found[:authority]),
+            (self.wire, self.found[authority:additional]),
+            (self.wire, self.found[additional:]),
+        )
 
     def __getattr__(self, name: str) -> bytes:
         """The sections are made when they are asked for."""
@@ -336,8 +366,13 @@ class Relayed(Response):
         raise AttributeError(name)
 
     def sections(self) -> Sections:
-        """Its records, with whole names, without OPT."""
-        answer, authority, additional = message.read_sections(self.wire)
+        """Its records, with whole names, without OPT; raises ServerFailure where they cannot be read."""
+        try:
+            answer, place = message.read_records(self.wire, self._place, self.answers)
+            authority, place = message.read_records(self.wire, place, self.authorities)
+            additional, _ = message.read_records(self.wire, place, self.additionals)
+        except BadMessageError as error:
+            raise ServerFailure(f"an upstream's answer cannot be read: {error}") from None
         return Sections(answer, authority, [each for each in additional if each.rtype != types.OPT])
 
     def plain(self) -> Response:
@@ -355,18 +390,17 @@ class Relayed(Response):
             self.wire[each.start] == 0xC0 and self.wire[each.start + 1] == 12 and each.rtype in _NAMELESS for each in self.found
         ):
             grown = len(self.found) * (len(self.asked) - 2)
-            return self._place + len(self._body) + grown + own
+            return len(self.wire) + grown + own
         return self.plain().size(request)
 
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        size = self._place + len(self._body) + len(opt)
-        if request.asked != self.asked or size > request.limit:
+        if request.asked != self.asked or len(self.wire) + len(opt) > request.limit:
             return self.plain().reply(request)
         bits = request.header.reply_bits | self.flags | self.rcode & 15
         head = _HEAD.pack(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
-        return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self._body, opt)
+        return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
 
 
 _CARRIED = frozenset({"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "error"})
