@@ -92,3 +92,7 @@ class ConfigErrors(Exception):
 
 class PluginError(Exception):
     """A plugin cannot be had; the text says why and what to do."""
+
+
+class StartError(Exception):
+    """The server cannot start, or cannot take a new Corefile; the text says what could not be opened and what to do."""

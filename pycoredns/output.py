@@ -5,8 +5,11 @@ Lines are written by a thread, so that a pipe nobody reads stops no answer; past
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import select
+import stat
 import sys
 import threading
 from collections import deque
@@ -15,23 +18,33 @@ from pycoredns.metrics import Counter
 
 BOUND = 200_000
 """Lines that wait at most to be written."""
+GATHERING = 0.004
+"""Seconds in which lines gather before they are written together: a wake-up for each line would cost more than the line."""
+WHOLE_IN_PIPES = 4096
+"""A write of so many octets (PIPE_BUF on Linux) is never mixed with those of other processes; see pipe(7)."""
+AT_ONCE = 512
+"""Lines that are written together."""
 
 dropped = Counter("dropped_total", "Log lines dropped because nobody took them.", prefix="coredns_log_lines_")
 
 
-class Writer(threading.Thread):
-    """Writes lines to a file descriptor in their order."""
+class Writer:
+    """Writes lines to a file descriptor, in their order, by a thread of its own."""
 
     def __init__(self, descriptor: int) -> None:
-        """Starts with the first line."""
-        super().__init__(name="output", daemon=True)
+        """The thread starts with the first line."""
         self._descriptor = descriptor
         self._lines: deque[str] = deque()
-        self._wake = threading.Event()
-        self._idle = threading.Event()
-        self._idle.set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew, without lines and without a thread, as a forked child must."""
+        self._lines.clear()
+        self._awake = False
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._begun = False
+        self._roused, self._hurried, self._idle = threading.Event(), threading.Event(), threading.Event()
+        self._idle.set()
 
     def write(self, line: str) -> None:
         """Takes a line, without its end."""
@@ -39,57 +52,75 @@ class Writer(threading.Thread):
             dropped.cell().value += 1
             return
         self._lines.append(line)
-        if not self._wake.is_set():
-            self._rouse()
-
-    def write_all(self, lines: list[str]) -> None:
-        """Takes many lines at once."""
-        room = BOUND - len(self._lines)
-        if room < len(lines):
-            dropped.cell().value += len(lines) - max(room, 0)
-            lines = lines[: max(room, 0)]
-        self._lines.extend(lines)
-        if not self._wake.is_set():
+        if not self._awake:
             self._rouse()
 
     def _rouse(self) -> None:
         with self._lock:
-            if not self._begun:
-                self._begun = True
-                self.start()
-        self._idle.clear()
-        self._wake.set()
+            self._awake = True
+            self._idle.clear()
+            self._roused.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+                self._thread.start()
 
-    def run(self) -> None:
-        """Writes what is there, then sleeps."""
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._lines:
-                self._write_some()
-            self._idle.set()
+    def _run(self) -> None:
+        while self._roused.wait():
+            self._roused.clear()
+            while self._awake:
+                self._hurried.wait(GATHERING)
+                while self._lines:
+                    self._write_some()
+                self._fall_asleep()
+
+    def _fall_asleep(self) -> None:
+        with self._lock:
+            self._awake = False  # first, so that a line is either seen here or rouses
+            if self._lines:
+                self._awake = True
+            else:
+                self._idle.set()
 
     def _write_some(self) -> None:
-        lines = self._lines
-        chunk = [lines.popleft() for _ in range(min(len(lines), 512))]
-        octets = ("\n".join(chunk) + "\n").encode("utf-8", "backslashreplace")
+        """Writes a part of the lines, each of them as a whole."""
+        lines = [self._lines.popleft() for _ in range(min(len(self._lines), AT_ONCE))]
+        octets = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+        size = WHOLE_IN_PIPES if self._is_pipe() else len(octets)
+        start = 0
+        while start < len(octets):
+            end = octets.rfind(b"\n", start, start + size) + 1 or octets.find(b"\n", start) + 1
+            self._put(octets[start:end])
+            start = end
+
+    def _is_pipe(self) -> bool:
+        try:
+            return stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+        except OSError:
+            return False
+
+    def _put(self, octets: bytes) -> None:
+        """Writes all of it, however long that takes; lines that cannot be written are counted."""
         try:
             while octets:
-                octets = octets[os.write(self._descriptor, octets) :]
-        except BlockingIOError:
-            self._lines.extendleft(reversed(chunk))
-            self._wake.wait(0.01)
-        except OSError:
-            dropped.cell().value += len(chunk)
+                try:
+                    octets = octets[os.write(self._descriptor, octets) :]
+                except BlockingIOError:  # somebody who shares the descriptor has set O_NONBLOCK
+                    select.select((), (self._descriptor,), ())
+        except (OSError, ValueError):
+            dropped.cell().value += octets.count(b"\n")
 
     def flush(self, seconds: float = 1.0) -> None:
         """Waits until all lines are written, but no longer than so many seconds."""
-        if self._lines or not self._idle.is_set():
+        self._hurried.set()
+        if self._awake:
             self._idle.wait(seconds)
+        self._hurried.clear()
 
 
 writer = Writer(1)
 """Standard output."""
+atexit.register(writer.flush)
+os.register_at_fork(after_in_child=writer.forget)  # its thread and its lines stay with the parent
 
 _LEVELS = {
     logging.WARNING: "WARNING",

@@ -28,8 +28,8 @@ log = logger("pycoredns")
 class Service:
     """The blocks that are served on one address, e.g. ``dns://:53``."""
 
-    def __init__(self, address: str, blocks: Iterable[Block], chaos: bool = False) -> None:
-        """``chaos`` lets questions of class CH through to the plugins."""
+    def __init__(self, address: str, served: Iterable[tuple[bytes, Block]], chaos: bool = False) -> None:
+        """``served`` are zones in lower-case wire form with their blocks; ``chaos`` lets questions of class CH through to the plugins."""
         self.address = address
         self.zones: dict[bytes, list[Block]] = {}
         self.listeners: list[Listener] = []
@@ -42,11 +42,11 @@ class Service:
         """Questions whose answers are still to come."""
         self.watched = False
         """Does a block have an observer that must see each answer, also one given from memory?"""
-        for block in blocks:
-            block.services.append(self)
+        for zone, block in served:
+            if self not in block.services:
+                block.services.append(self)
             self.watched = self.watched or bool(block.each)
-            for zone in block.zones:
-                self.zones.setdefault(zone, []).append(block)
+            self.zones.setdefault(zone, []).append(block)
 
     # --- the way of a question
 

@@ -1,0 +1,181 @@
+"""From a Corefile to blocks and the addresses they are served on; nothing is opened yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from pycoredns import registry
+from pycoredns.chain import Block
+from pycoredns.corefile.configure import configure
+from pycoredns.corefile.expand import Corefile
+from pycoredns.corefile.keys import DEFAULT_PORTS, split_key
+from pycoredns.corefile.model import Directive, ServerBlock, Token
+from pycoredns.corefile.options import Context
+from pycoredns.errors import ConfigError, ConfigErrors, PluginError
+from pycoredns.order import ORDER
+from pycoredns.plugin import Plugin
+from pycoredns.settings import BlockSettings, ServerSettings
+from pycoredns.transport.addresses import join
+from pycoredns.wire.names import to_text
+
+DEFAULT_PORT = 53
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    """Where questions are taken; an empty host stands for all addresses."""
+
+    host: str
+    port: int
+    scheme: str = "dns"
+
+    def __str__(self) -> str:
+        """As CoreDNS names a server in metrics: ``dns://127.0.0.1:53``."""
+        return f"{self.scheme}://{join(self.host, self.port)}"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One zone of a server block, and where it was written."""
+
+    scheme: str
+    zone: bytes
+    port: int
+    token: Token
+
+
+@dataclass
+class Assembly:
+    """Blocks in the Corefile's order, and which zones of them are served on which address."""
+
+    settings: ServerSettings
+    blocks: list[Block] = field(default_factory=list)
+    addresses: dict[Address, list[tuple[bytes, Block]]] = field(default_factory=dict)
+    keys: dict[int, list[Key]] = field(default_factory=dict)
+    """The keys of each block, by its place in ``blocks``."""
+
+
+def assemble(corefile: Corefile, port: int = DEFAULT_PORT) -> Assembly:
+    """Makes the plugins of all blocks; ``port`` is that of keys without one. Raises ConfigErrors with all mistakes."""
+    assembly = Assembly(ServerSettings(corefile=corefile.file, checksum=corefile.checksum))
+    errors: list[ConfigError] = []
+    for server_block in corefile.blocks:
+        keys = _read_keys(server_block.keys, port, errors)
+        block = _make_block(server_block, keys, assembly.settings, corefile.file, errors)
+        assembly.keys[len(assembly.blocks)] = keys
+        assembly.blocks.append(block)
+    if not errors:
+        _place(assembly, errors)
+    if errors:
+        raise ConfigErrors(errors)
+    for block in assembly.blocks:
+        block.siblings = assembly.blocks
+    return assembly
+
+
+def _read_keys(tokens: Sequence[Token], port: int, errors: list[ConfigError]) -> list[Key]:
+    """The zones of a block with their ports."""
+    keys = []
+    for token in tokens:
+        try:
+            key = split_key(token.text)
+        except ValueError as error:
+            errors.append(ConfigError(token.place, str(error), "write a zone as example.org, example.org:1053 or 10.0.0.0/24"))
+            continue
+        if key.scheme != "dns":
+            errors.append(ConfigError(token.place, f"{key.scheme}:// is not served by this version", "serve it as dns://"))
+            continue
+        number = key.port if key.port is not None else port if key.scheme == "dns" else DEFAULT_PORTS[key.scheme]
+        keys += [Key(key.scheme, zone, number, token) for zone in key.zones]
+    return keys
+
+
+def _make_block(
+    server_block: ServerBlock, keys: list[Key], server: ServerSettings, file: str, errors: list[ConfigError]
+) -> Block:
+    """A block with its plugins in the chain's order."""
+    directives: dict[str, list[Directive]] = {}
+    for directive in server_block.directives:
+        directives.setdefault(directive.name.text, []).append(directive)
+    settings = BlockSettings(server=server)
+    zones = tuple(dict.fromkeys(key.zone for key in keys))
+    context = Context(zones, Path(), file, scheme=keys[0].scheme if keys else "dns", names=frozenset(directives), errors=errors)
+    plugins: list[Plugin] = []
+    for name in _known(directives, errors):
+        made = configure(registry.load(name), directives[name], context)
+        for plugin in made:
+            plugin.configure(settings)
+        context.root = Path(settings.root)
+        plugins += made
+    return Block(zones, plugins, settings)
+
+
+def _known(directives: dict[str, list[Directive]], errors: list[ConfigError]) -> list[str]:
+    """The directives there are plugins for, in the chain's order; the others are mistakes."""
+    known = []
+    for name, lines in directives.items():
+        if name in registry.available():
+            known.append(name)
+        else:
+            errors.append(ConfigError(lines[0].place, f'unknown directive "{name}"', _remedy(name)))
+    try:
+        return registry.placed(name for name in known if _loads(name, directives[name][0], errors))
+    except PluginError as error:
+        errors.append(ConfigError(directives[known[0]][0].place, str(error)))
+        return []
+
+
+def _remedy(name: str) -> str:
+    """What to do about a directive there is no plugin for."""
+    if name in ORDER:
+        return "this plugin of CoreDNS is not part of this version"
+    close = get_close_matches(name, registry.available(), 1)
+    return f'did you mean "{close[0]}"?' if close else "pycoredns plugins lists those there are"
+
+
+def _loads(name: str, directive: Directive, errors: list[ConfigError]) -> bool:
+    try:
+        registry.load(name)
+    except PluginError as error:
+        errors.append(ConfigError(directive.place, str(error)))
+        return False
+    return True
+
+
+def _place(assembly: Assembly, errors: list[ConfigError]) -> None:
+    """Which zones are served where; the same zone twice on one address, or beside all addresses, is a mistake."""
+    taken: dict[tuple[bytes, int], list[tuple[Address, Key]]] = {}
+    for number, block in enumerate(assembly.blocks):
+        for key in assembly.keys[number]:
+            others = taken.setdefault((key.zone, key.port), [])
+            for address in _addresses(key, block.settings.listen):
+                clash = _clash(key, address, others)
+                if clash is None:
+                    others.append((address, key))
+                    assembly.addresses.setdefault(address, []).append((key.zone, block))
+                else:
+                    errors.append(clash)
+
+
+def _clash(key: Key, address: Address, others: list[tuple[Address, Key]]) -> ConfigError | None:
+    """What is wrong with serving a zone on an address beside those where it is served already."""
+    for other, first in others:
+        if other == address:
+            cause = f"cannot serve {_shown(key, address)} - it is already defined"
+        elif not other.host or not address.host:
+            cause = f"cannot serve {_shown(key, address)} - zone overlap listener capacity with {_shown(first, other)}"
+        else:
+            continue
+        return ConfigError(key.token.place, cause, f"the other is at {first.token.place}")
+    return None
+
+
+def _addresses(key: Key, hosts: Iterable[str]) -> list[Address]:
+    return [Address(host, key.port, key.scheme) for host in list(dict.fromkeys(hosts)) or [""]]
+
+
+def _shown(key: Key, address: Address) -> str:
+    return f"{key.scheme}://{to_text(key.zone)}:{key.port}" + (f" on {address.host}" if address.host else "")

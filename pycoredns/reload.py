@@ -1,0 +1,101 @@
+"""From one Corefile to the next without losing a question: on SIGUSR1, and where the reload plugin watches the file."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from pycoredns.assemble import Assembly, assemble
+from pycoredns.corefile.expand import Corefile
+from pycoredns.errors import ConfigErrors, StartError
+from pycoredns.metrics import Counter, Gauge
+from pycoredns.output import logger
+from pycoredns.server import Server
+from pycoredns.sources import Source
+
+log = logger("pycoredns")
+plugin_log = logger("plugin/reload")
+
+failed = Counter("failed_total", "Reloads of the Corefile that failed.", prefix="coredns_reload_")
+version = Gauge("version_info", "The checksum of the Corefile that is served.", "hash", "value", prefix="coredns_reload_")
+
+
+class Reloader:
+    """Keeps the present server, and puts another in its place when the Corefile has changed."""
+
+    def __init__(self, server: Server, source: Source) -> None:
+        """``server`` has been started from ``source``."""
+        self.server = server
+        self._source = source
+        self._busy = asyncio.Lock()
+        self._tried = server.assembly.settings.checksum
+        self._stopping: set[asyncio.Task[None]] = set()
+        failed.cell()
+        self.announce()
+
+    def announce(self) -> None:
+        """Says which Corefile is served, where the reload plugin is used."""
+        settings = self.server.assembly.settings
+        version.cells.clear()
+        if settings.reload:
+            version.cell("sha512", settings.checksum).value = 1
+            plugin_log.info("Running configuration SHA512 = %s", settings.checksum)
+
+    async def watch(self) -> None:
+        """Looks at the Corefile in the interval that its reload plugin gives; runs until it is cancelled."""
+        while True:
+            settings = self.server.assembly.settings.reload
+            if settings is None:
+                await asyncio.sleep(1)
+                continue
+            await asyncio.sleep(settings.interval + random.uniform(-0.5, 0.5) * settings.jitter)  # noqa: S311  no secret
+            await self._look()
+
+    async def _look(self) -> None:
+        """Reloads if the Corefile's words are others than those last tried. A file that is gone or broken is told once."""
+        try:
+            corefile = self._source.read()
+        except (ConfigErrors, OSError) as error:
+            text = str(error)
+            if text != self._tried:
+                self._tried = text
+                failed.cell().value += 1
+                plugin_log.warning("Corefile parse failed: %s", text)
+            return
+        if corefile.checksum not in (self._tried, self.server.assembly.settings.checksum):
+            self._tried = corefile.checksum
+            if not await self.reload(corefile):
+                plugin_log.error("Corefile changed but reload failed: see above; the old one is served on")
+        elif corefile.checksum == self.server.assembly.settings.checksum:
+            self._tried = corefile.checksum
+
+    async def reload(self, corefile: Corefile | None = None) -> bool:
+        """Serves a new Corefile, or the file as it is now; False if it cannot be, and then nothing has changed."""
+        async with self._busy:
+            log.info("Reloading")
+            try:
+                new = Server(self._assemble(corefile))
+                await new.start(self.server)
+            except (ConfigErrors, StartError, OSError) as error:
+                failed.cell().value += 1
+                for line in str(error).splitlines():
+                    log.error("Reload failed: %s", line)
+                return False
+            except Exception as error:  # noqa: BLE001  a background task ends here: a plugin's fault must not end the server
+                failed.cell().value += 1
+                log.error("Reload failed: %r", error, exc_info=error)
+                return False
+            old, self.server = self.server, new
+            task = asyncio.get_running_loop().create_task(old.stop(final=False))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+            self.announce()
+            log.info("Reloading complete")
+            return True
+
+    def _assemble(self, corefile: Corefile | None) -> Assembly:
+        return assemble(corefile or self._source.read(), self._source.port)
+
+    async def stopped(self) -> None:
+        """Waits until the servers that were replaced have ended."""
+        await asyncio.gather(*self._stopping)

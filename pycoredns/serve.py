@@ -1,0 +1,135 @@
+"""A process that serves: from start to the signal that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pycoredns import COREDNS_VERSION, __version__, output
+from pycoredns.assemble import assemble
+from pycoredns.errors import ConfigErrors, PluginError, StartError
+from pycoredns.reload import Reloader
+from pycoredns.server import Server
+from pycoredns.sources import Source
+
+GC_THRESHOLDS = (5000, 50, 1000)
+"""Full collections are rare: what is served lives long, and one over a million records takes 100 ms and more."""
+log = output.logger("pycoredns")
+
+
+def version_lines() -> list[str]:
+    """What ``-version`` prints: the CoreDNS release that is followed, the platform, our own version."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    system, python = platform.system().lower(), platform.python_version()
+    return [f"CoreDNS-{COREDNS_VERSION}", f"{system}/{machine}, python{python}, pycoredns-{__version__}"]
+
+
+def run(source: Source, quiet: bool = False, pidfile: str = "", started: Callable[[Server], None] | None = None) -> int:
+    """Serves until a signal ends it; returns the exit status. ``started`` is called once questions are answered."""
+    import uvloop
+
+    output.set_up()
+    try:
+        assembly = assemble(source.read(), source.port)
+    except (ConfigErrors, PluginError, OSError) as error:
+        output.complain(_reason(source, error))
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(Server(assembly), source, quiet, pidfile, started))
+    finally:
+        output.writer.flush()
+
+
+def _reason(source: Source, error: Exception) -> str:
+    """Why the Corefile cannot be served."""
+    if isinstance(error, OSError):
+        return f"{source.file}: cannot be read: {error.strerror}; name the Corefile with -conf FILE"
+    return str(error)
+
+
+async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
+    try:
+        await server.start()
+    except (StartError, OSError) as error:
+        output.complain(str(error))
+        return 1
+    signals = _Signals()
+    if not quiet:
+        for line in server.start_lines():
+            output.say(line)
+    reloader = Reloader(server, source)
+    if not quiet:
+        for line in version_lines():
+            output.say(line)
+    if pidfile:
+        Path(pidfile).write_text(f"{os.getpid()}\n")
+    _settle_memory()
+    watching = asyncio.get_running_loop().create_task(reloader.watch())
+    if started is not None:
+        started(server)
+    try:
+        return await _until_signal(reloader, signals)
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await reloader.server.stop()
+        await reloader.stopped()
+        if pidfile:
+            Path(pidfile).unlink(missing_ok=True)
+
+
+def _settle_memory() -> None:
+    """What is there now stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+class _Signals:
+    """The signals that matter, in their order; a second one to end does so at once."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self._ending = False
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+            loop.add_signal_handler(number, self._take, number)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _take(self, number: signal.Signals) -> None:
+        if number != signal.SIGUSR1:
+            if self._ending:
+                os._exit(2)
+            self._ending = True
+        self.queue.put_nowait(number)
+
+
+async def _until_signal(reloader: Reloader, signals: _Signals) -> int:
+    """Reloads on SIGUSR1; returns on a signal to end."""
+    while True:
+        number = await signals.queue.get()
+        if number == signal.SIGUSR1:
+            log.info("SIGUSR1: Reloading")
+            await reloader.reload()
+            continue
+        log.info(
+            "SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down"
+        )
+        return 0
+
+
+def fatal(text: str) -> None:
+    """Ends the process at once with a line that says why; for a plugin that must not let it run on."""
+    output.writer.flush()
+    sys.stderr.write(f"[FATAL] {text}\n")
+    sys.stderr.flush()
+    os._exit(1)

@@ -1,0 +1,39 @@
+"""Where a Corefile comes from: a file, standard input, or nowhere."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pycoredns.assemble import DEFAULT_PORT
+from pycoredns.corefile.expand import Corefile, parse
+from pycoredns.corefile.expand import read as read_file
+
+DEFAULT_FILE = "Corefile"
+DEFAULT_TEXT = ".:{port} {{\nwhoami\nlog\n}}\n"
+"""What CoreDNS serves where there is no Corefile."""
+
+
+@dataclass
+class Source:
+    """A Corefile that can be read again. ``text`` stands for what cannot: standard input, or the default."""
+
+    file: str
+    port: int = DEFAULT_PORT
+    text: str | None = None
+
+    def read(self) -> Corefile:
+        """Reads it; raises ConfigErrors and OSError."""
+        return read_file(self.file) if self.text is None else parse(self.text, self.file)
+
+
+def find(conf: str | None, port: int = DEFAULT_PORT) -> Source:
+    """What ``-conf`` means: a file, ``stdin``, or without it ./Corefile, else a server that answers whoami."""
+    if conf == "stdin":
+        return Source("stdin", port, sys.stdin.read())
+    if conf:
+        return Source(conf, port)
+    if Path(DEFAULT_FILE).exists():
+        return Source(DEFAULT_FILE, port)
+    return Source(DEFAULT_FILE, port, DEFAULT_TEXT.format(port=port))
