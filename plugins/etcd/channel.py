@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from .errors import EtcdError, Forbidden, HistoryLost, LeaseNotFound, Unauthenticated, Unreachable
+from .errors import EtcdError, Forbidden, HistoryLost, LeaseNotFound, NoUsers, Unauthenticated, Unreachable
 from .settings import Endpoint, TLSFiles
 
 OPTIONS = (
@@ -31,7 +31,14 @@ SYSTEM_AUTHORITIES = (
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
 
-STALE_TOKEN = ("invalid auth token", "user name is empty", "auth store is old")
+BY_TEXT: dict[str, type[EtcdError]] = {  # where etcd's status says too little
+    "invalid auth token": Unauthenticated,
+    "user name is empty": Unauthenticated,
+    "auth store is old": Unauthenticated,
+    "authentication failed": Forbidden,
+    "authentication is not enabled": NoUsers,
+    "lease not found": LeaseNotFound,
+}
 
 
 def open_channel(endpoint: Endpoint, files: TLSFiles | None) -> grpc.aio.Channel:
@@ -90,17 +97,15 @@ def translated(endpoint: Endpoint) -> Iterator[None]:
 def translation(code: grpc.StatusCode, details: str, endpoint: Endpoint) -> EtcdError:
     """The error that a gRPC status stands for."""
     words = f"{endpoint.text}: {cause(details)}"
-    if code is grpc.StatusCode.UNAUTHENTICATED or any(text in details for text in STALE_TOKEN):
+    if code is grpc.StatusCode.UNAUTHENTICATED:
         return Unauthenticated(words)
     if code is grpc.StatusCode.OUT_OF_RANGE:
         return HistoryLost(words)
-    if code is grpc.StatusCode.PERMISSION_DENIED or "authentication failed" in details:
+    if code is grpc.StatusCode.PERMISSION_DENIED:
         return Forbidden(words)
-    if "lease not found" in details:
-        return LeaseNotFound(words)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unreachable(f"{endpoint.text}: no answer in time")
-    return Unreachable(words)
+    return next((kind(words) for text, kind in BY_TEXT.items() if text in details), Unreachable(words))
 
 
 def cause(details: str) -> str:

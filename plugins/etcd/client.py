@@ -14,7 +14,7 @@ import grpc.aio
 from aetcd import rpc
 
 from .channel import open_channel, translated
-from .errors import EtcdError, Unauthenticated
+from .errors import EtcdError, NoUsers, Unauthenticated
 from .messages import AuthenticateAnswer, DeleteAnswer, LeaseGrantAnswer, LeaseTimeToLiveAnswer, PutAnswer, RangeAnswer
 from .settings import Endpoint, Settings
 from .watch import Watch, open_watch
@@ -37,7 +37,8 @@ class Client:
         self._channel: grpc.aio.Channel | None = None
         self._stamps = self._current_stamps()
         self._token = ""
-        self._authenticating = asyncio.Lock()
+        self._logged_in = not settings.named
+        self._logging_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         """Nothing to wait for: the first request connects."""
@@ -100,8 +101,7 @@ class Client:
 
     async def watch(self, key: bytes, end: bytes, revision: int) -> Watch:
         """A stream of what happens to the keys from `key` to just before `end`, beginning with `revision`."""
-        if self.settings.named and not self._token:
-            await self._authenticate("")
+        await self._log_in()
         with translated(self.endpoint):
             # Without hasleader a member that lost its quorum would stay silent.
             call = rpc.WatchStub(self.channel).Watch(metadata=(*self._metadata(), ("hasleader", "true")))
@@ -110,6 +110,7 @@ class Client:
     def forget_token(self) -> None:
         """Log in anew at the next request."""
         self._token = ""
+        self._logged_in = not self.settings.named
 
     def has_new_files(self) -> bool:
         """Whether the TLS files have changed since the connection was made; each change is told once."""
@@ -137,15 +138,16 @@ class Client:
 
     async def _ask(self, stub: Stub, method: str, request: object, within: float | None = None) -> Any:
         """Send a request as the user there is, and once more with a new token where the present one will not do."""
-        if self.settings.named and not self._token:
-            await self._authenticate("")
+        await self._log_in()
         used = self._token
         try:
             return await self._send(stub, method, request, within)
         except Unauthenticated:
             if not self.settings.named:
                 raise
-        await self._authenticate(used)
+        if self._token == used:  # else somebody else has a new one already
+            self.forget_token()
+        await self._log_in()
         return await self._send(stub, method, request, within)
 
     async def _send(self, stub: Stub, method: str, request: object, within: float | None = None) -> Any:
@@ -153,12 +155,19 @@ class Client:
             call = getattr(stub(self.channel), method)
             return await call(request, timeout=within or self.answer_within, metadata=self._metadata())
 
-    async def _authenticate(self, used: str) -> None:
-        """Get a token in place of `used`, unless somebody else did meanwhile."""
-        async with self._authenticating:
-            if self._token != used:
-                return
-            self._token = ""
-            request = rpc.AuthenticateRequest(name=self.settings.username, password=self.settings.password)
+    async def _log_in(self) -> None:
+        """Get a token, unless there is one or none is needed."""
+        if self._logged_in:
+            return
+        async with self._logging_in:
+            if not self._logged_in:
+                self._token = await self._authenticate()
+                self._logged_in = True
+
+    async def _authenticate(self) -> str:
+        request = rpc.AuthenticateRequest(name=self.settings.username, password=self.settings.password)
+        try:
             answer: AuthenticateAnswer = await self._send(rpc.AuthStub, "Authenticate", request)
-            self._token = answer.token
+        except NoUsers:
+            return ""
+        return answer.token

@@ -21,6 +21,10 @@ class Forbidden(EtcdError):
     """The user, its password or its role does not allow this; somebody has to change that."""
 
 
+class NoUsers(EtcdError):
+    """Authentication is not enabled: whoever asks is let in."""
+
+
 class HistoryLost(EtcdError):
     """The revision asked for is compacted away or not there yet: only a full sync helps."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from aetcd import rpc
 
 from .channel import translated
-from .errors import EtcdError, Forbidden, HistoryLost, Unauthenticated, Unreachable
+from .errors import EtcdError, HistoryLost, Unauthenticated, Unreachable
 from .messages import WatchAnswer
 from .settings import Endpoint
 
@@ -62,9 +62,9 @@ async def open_watch(call: Any, endpoint: Endpoint, key: bytes, end: bytes, revi
 
 
 def cancellation(message: WatchAnswer, endpoint: Endpoint) -> EtcdError:
-    """Why etcd ended a watch."""
+    """Why etcd ended a watch; "permission denied" is also its word for a token that has run out."""
     reason = message.cancel_reason or "the watch was cancelled"
-    words = f"{endpoint.text}: {reason.removeprefix('etcdserver: ')}"
+    words = f"{endpoint.text}: {reason.rpartition('etcdserver: ')[2]}"
     if message.compact_revision or "compacted" in reason:
         return HistoryLost(words)
-    return Forbidden(words) if "permission denied" in reason else Unauthenticated(words)
+    return Unauthenticated(words)
