@@ -23,8 +23,8 @@ Handler: TypeAlias = Callable[[Request], Answer]
 class Outcome:
     """An answer that has been sent, for those who count or log it.
 
-    ``request`` is the first that was answered so; where the answer was given from memory, ``id`` and ``peer`` are those of the one
-    at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
+    ``request`` is the first that was answered so; where the answer was given from memory, ``id`` and ``peer`` are those of the
+    one at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
     """
 
     __slots__ = ("block", "duration", "error", "id", "note", "peer", "request", "response", "times")
@@ -64,8 +64,8 @@ def no_next(name: str) -> Handler:
 class Plugin:
     """A step of the chain. Its dataclass fields are its Corefile options (see ``pycoredns.corefile.options``).
 
-    ``handle`` is a plain function unless it waits. It returns a Response, an awaitable of one, or raises a DNSError; to change the
-    answer of those behind it: ``return then(self.next(request), self.changed_answer)``.
+    ``handle`` is a plain function unless it waits. It returns a Response, an awaitable of one, or raises a DNSError; to change
+    the answer of those behind it: ``return then(self.next(request), self.changed_answer)``.
     """
 
     name: ClassVar[str] = ""
@@ -76,6 +76,9 @@ class Plugin:
     """False for one that configures the server or offers a service, but never sees a question."""
     each: ClassVar[bool] = False
     """Must ``observe`` be called for each answer, in order (a log), or may it be told ``times`` at once (a counter)?"""
+
+    relays: ClassVar[bool] = False
+    """Does it pass questions on to other servers, as they came?"""
 
     next: Handler = staticmethod(no_next(""))
     """The rest of the chain."""
@@ -101,7 +104,7 @@ class Plugin:
         yield
 
     async def drain(self, final: bool) -> None:
-        """The server is about to stop (``final``) or to be replaced by a reloaded one; sockets are closed once this returns."""
+        """The server is about to stop (``final``) or was replaced by a reloaded one; its sockets close once this returns."""
 
     def ready(self) -> bool:
         """Can it answer? Asked by /ready."""
@@ -111,7 +114,7 @@ class Plugin:
         """Keeps what is warm (a cache, a mirror, connections) from its predecessor, on a reload."""
 
     def answers_all(self, zone: bytes) -> bool:
-        """Is every question for names in a zone answered here, so that the plugins behind are never asked? For ``pycoredns check``."""
+        """Is every question for a zone's names answered here, so that no plugin behind is ever asked? For ``pycoredns check``."""
         return False
 
     def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:

@@ -27,7 +27,7 @@ def load(name: str) -> type[Plugin]:
         raise PluginError(f'there is no plugin "{name}"')
     try:
         loaded = point.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise PluginError(f'plugin "{name}" cannot be imported ({error}); install what it needs') from error
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
         raise PluginError(f'plugin "{name}": {point.value} is no subclass of pycoredns.plugin.Plugin')

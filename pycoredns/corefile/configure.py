@@ -42,6 +42,7 @@ class BlockOption:
     form: Form
     required: bool
     repeated: bool
+    default: Any = None
 
     @property
     def usage(self) -> str:
@@ -88,7 +89,7 @@ def _block_option(field: dataclasses.Field[Any], hint: Any) -> BlockOption:
     form = form_of(element_of(declared) if repeated else declared, mark, mark.surplus)
     if repeated and isinstance(form, OneWord):
         form = ManyWords(form.kind, f"{form.usage}...")
-    return BlockOption(field.name, mark.name or field.name, mark.help, form, not has_default(field), repeated)
+    return BlockOption(field.name, mark.name or field.name, mark.help, form, not has_default(field), repeated, field.default)
 
 
 def configure(plugin: type[T], directives: Sequence[Directive], context: Context) -> list[T]:

@@ -50,20 +50,26 @@ def read(file: str) -> Corefile:
 
 def parse(text: str, file: str = "Corefile") -> Corefile:
     """Reads a Corefile from its text; relative imports start from the folder of `file`. Raises ConfigErrors."""
+    corefile, errors = parse_all(text, file)
+    if errors:
+        raise ConfigErrors(errors)
+    return corefile
+
+
+def parse_all(text: str, file: str = "Corefile") -> tuple[Corefile, list[ConfigError]]:
+    """What can be read of a Corefile, and the mistakes of its syntax."""
     expansion = _Expansion(file)
     try:
         lines = list(expansion.expand(parse_lines(text, file, expansion.warnings), outermost=True))
     except ConfigError as error:
-        raise ConfigErrors([error]) from None
+        return Corefile(file, ()), [error]
     blocks, errors, warnings = group(lines)
-    if expansion.errors or errors:
-        raise ConfigErrors(expansion.errors + errors)
-    if not blocks and text != DEFAULT:
-        warnings.append(
-            ConfigError(Place(file, 1), "there is no server block", "the default is served: whoami and log for all zones")
-        )
+    errors += expansion.errors
+    if not blocks and not errors and text != DEFAULT:
+        cause, remedy = "there is no server block", "the default is served: whoami and log for all zones"
+        warnings.append(ConfigError(Place(file, 1), cause, remedy))
         blocks = parse(DEFAULT, file).blocks
-    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources)))
+    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources))), errors
 
 
 @dataclass

@@ -140,6 +140,7 @@ class Word:
     several: bool = False
     meant: Callable[[str], bool] | None = None
     otherwise: Callable[[Context], Any] | None = None
+    default: Any = None
 
     @property
     def usage(self) -> str:
@@ -240,6 +241,7 @@ def _word(field: dataclasses.Field[Any], declared: Any, mark: Any) -> Word:
         several=element is not None,
         meant=getattr(mark, "meant", None),
         otherwise=getattr(mark, "otherwise", None),
+        default=field.default,
     )
 
 

@@ -80,8 +80,11 @@ def parse_lines(text: str, file: str, warnings: list[ConfigError] | None = None)
         missing = _unclosed(text, file)
         if warnings is None or not isinstance(missing, _LastBraceMissingError):
             raise missing from None
+        lines = parse_lines(f"{text}\n}}", file)
+        if any(line.block is None for line in lines) or lines[-1].words[0].text.startswith("("):
+            raise missing from None
         warnings.append(missing)
-        return parse_lines(f"{text}\n}}", file)
+        return lines
     except RecursionError:
         raise ConfigError(Place(file, 1), "braces are nested too deeply") from None
     return _Placed(text, file).lines(parsed)

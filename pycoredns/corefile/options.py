@@ -35,7 +35,8 @@ What no declaration can say, a plugin reads by itself, in one of these (both may
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self: ...   # all lines of the block
 
-`parse_directive(cls, directive, context)` of configure.py reads the declared part for them.
+`parse_directive(cls, directive, context)` of configure.py reads the declared part for them. Where declarations do not show how
+such a plugin is written, it says so for `pycoredns help` in `syntax: ClassVar[str]`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,132 @@
+"""What is wrong with a Corefile, or surely not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pycoredns.assemble import Assembly, assemble
+from pycoredns.chain import Block
+from pycoredns.corefile.expand import Corefile, parse_all
+from pycoredns.corefile.kinds import Fallthrough
+from pycoredns.corefile.model import Place, ServerBlock
+from pycoredns.errors import ConfigError, ConfigErrors
+from pycoredns.plugin import Plugin, overrides
+from pycoredns.wire.names import to_text, within
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake (error), or what is legal but surely not meant (warning)."""
+
+    severity: Literal["error", "warning"]
+    told: ConfigError
+
+    def __str__(self) -> str:
+        """As `Corefile:4: warning: ...`; errors do not say that they are."""
+        text = str(self.told)
+        place = f"{self.told.place}: "
+        return text if self.severity == "error" else f"{place}warning: {text.removeprefix(place)}"
+
+    def fields(self) -> dict[str, str | int]:
+        """Its parts, for other programs."""
+        told = self.told
+        return {
+            "file": told.place.file,
+            "line": told.place.line,
+            "severity": self.severity,
+            "cause": told.cause,
+            "remedy": told.remedy,
+            "plugin": told.plugin,
+        }
+
+
+def check(text: str, file: str) -> list[Finding]:
+    """All findings about a Corefile, in the order of their places."""
+    corefile, errors = parse_all(text, file)
+    doubts = list(corefile.warnings)
+    try:
+        assembly = assemble(corefile)
+    except ConfigErrors as more:
+        errors += more.errors
+    else:
+        doubts += _doubts(corefile, assembly)
+    findings = [Finding("error", error) for error in ConfigErrors(errors).errors]
+    findings += [Finding("warning", doubt) for doubt in ConfigErrors(doubts).errors]
+    return sorted(findings, key=lambda finding: (finding.told.place.file, finding.told.place.line))
+
+
+def _doubts(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
+    """What is legal but surely not meant in a Corefile without mistakes."""
+    served = [(address.host, address.port) for address in assembly.addresses]
+    for written, block in zip(corefile.blocks, assembly.blocks, strict=True):
+        yield from _never_reached(written, block)
+        for plugin in block.plugins:
+            place = _place(written, plugin)
+            yield from (ConfigError(place, f"{plugin.name}: {doubt}", plugin=plugin.name) for doubt in plugin.doubts(served))
+            yield from _outside(written, block, plugin)
+    yield from _shadowed(corefile, assembly)
+
+
+def _never_reached(written: ServerBlock, block: Block) -> Iterator[ConfigError]:
+    """Plugins behind one that answers everything."""
+    last: Plugin | None = None
+    for plugin in block.plugins:
+        if not plugin.step or not overrides(plugin, "handle"):
+            continue
+        if last is not None and plugin.name != last.name:
+            cause = f"{plugin.name}: no question ever reaches it, for {last.name} answers all of them first"
+            yield ConfigError(_place(written, plugin), cause, _remedy(last), plugin.name)
+        elif last is None and all(_answers_all(plugin, zone) for zone in block.zones):
+            last = plugin
+
+
+def _remedy(plugin: Plugin) -> str:
+    """How questions get past a plugin."""
+    through = any(isinstance(value, Fallthrough) for value in vars(plugin).values())
+    return f'let it pass on what it does not know: add "fallthrough" to {plugin.name}' if through else "take one of them away"
+
+
+def _answers_all(plugin: Plugin, zone: bytes) -> bool:
+    """By the plugin's own word, or because it is authoritative for the zone and nothing falls through."""
+    if plugin.answers_all(zone):
+        return True
+    fallthroughs = [value for value in vars(plugin).values() if isinstance(value, Fallthrough)]
+    zones = getattr(plugin, "zones", ())
+    return bool(fallthroughs) and not any(each.zones for each in fallthroughs) and any(within(zone, own) for own in zones)
+
+
+def _outside(written: ServerBlock, block: Block, plugin: Plugin) -> Iterator[ConfigError]:
+    """Zones of a plugin that the block's zones keep from it."""
+    for zone in getattr(plugin, "zones", ()):
+        if isinstance(zone, bytes) and not any(within(zone, own) or within(own, zone) for own in block.zones):
+            cause = f"{plugin.name}: zone {to_text(zone)} lies outside this server block: no question for it comes here"
+            yield ConfigError(_place(written, plugin), cause, "add it to the block's zones", plugin.name)
+
+
+def _shadowed(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
+    """Blocks whose zones are all taken by an earlier one on the same address, as an unfiltered block takes those of a view."""
+    for served in assembly.addresses.values():
+        first: dict[bytes, Block] = {}
+        for zone, block in served:
+            earlier = first.setdefault(zone, block)
+            if earlier is not block and not _filtered(earlier):
+                place = corefile.blocks[assembly.blocks.index(block)].place
+                other = corefile.blocks[assembly.blocks.index(earlier)].place
+                cause = f"zone {to_text(zone)} is answered by the block at {other} first"
+                yield ConfigError(place, cause, "put blocks with a view before those without")
+
+
+def _filtered(block: Block) -> bool:
+    """Does a block choose its questions itself?"""
+    return any(plugin.name == "view" for plugin in block.plugins)
+
+
+def _place(written: ServerBlock, plugin: Plugin) -> Place:
+    """Where a plugin stands: its first line in the block."""
+    lines = [directive.place for directive in written.directives if directive.name.text == plugin.name]
+    return lines[0] if lines else written.place
+
+
+__all__: Sequence[str] = ("Finding", "check")
