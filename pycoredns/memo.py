@@ -1,8 +1,8 @@
 """Remembered replies: the octets of a query behind its ID to those of its reply.
 
-An entry is looked at anew once per tick: a quarter of a second has passed, or some data have changed. It goes when its time is over
-or its block's data are no longer those it was made from. Memory is level in a flood of random names: a query is remembered when it
-is asked for the second time, and the oldest entry that was not used since goes first (FIFO with a second chance).
+An entry is looked at anew once per tick: a quarter of a second has passed, or some data have changed. It goes when its time is
+over, or its block's data are no longer those it was made from. Memory is level in a flood of random names: a query is remembered
+when it is asked for the second time, and the oldest entry that was not used since goes first (FIFO with a second chance).
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Memo:
         """Brings an entry of an earlier tick up to date; False if it holds no longer."""
         now = monotonic()
         if not entry.fresh(now):
+            self.count(entry)
             return False
         if entry.outcome.response.counts_down:
             entry.count_down(now)
@@ -154,7 +155,7 @@ class Memo:
             for observe in entry.block.counters:
                 observe(outcome)
             if outcome.response.repeated is not None:
-                outcome.response.repeated(hits)
+                outcome.response.repeated(outcome)
         return hits
 
     def count_slow(self, entry: Entry, duration: int) -> None:
@@ -165,7 +166,7 @@ class Memo:
         for observe in entry.block.counters:
             observe(outcome)
         if outcome.response.repeated is not None:
-            outcome.response.repeated(1)
+            outcome.response.repeated(outcome)
 
     def count_all(self) -> None:
         """Counts all that was given; called before metrics are read."""

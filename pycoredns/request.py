@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from ipaddress import ip_address
 from struct import Struct
-from struct import error as StructError
 from typing import TYPE_CHECKING, Self
 
 from pycoredns.wire import edns, names, types
@@ -27,7 +27,7 @@ _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
 
 
-class Malformed(Exception):  # noqa: N818  a message, not a fault of ours
+class Malformed(Exception):
     """A query that gets an error at once: ``reply_bits`` is the answer's second header word, ``question`` what it echoes."""
 
     def __init__(self, reply_bits: int, question: bytes = b"") -> None:
@@ -114,7 +114,21 @@ class Header:
 class Tail:
     """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
 
-    __slots__ = ("do", "edns", "flags", "limit", "opt", "options", "qclass", "qtype", "question", "size", "usual", "version")
+    __slots__ = (
+        "do",
+        "edns",
+        "flags",
+        "key",
+        "limit",
+        "opt",
+        "options",
+        "qclass",
+        "qtype",
+        "question",
+        "size",
+        "usual",
+        "version",
+    )
 
     def __init__(self, qtype: int, qclass: int, opt: Record | None = None) -> None:
         """Raises BadMessageError where an option of the OPT record is cut off."""
@@ -127,6 +141,8 @@ class Tail:
         self.version = ttl >> 16 & 0xFF
         self.flags = ttl & 0xFFFF
         self.do = bool(ttl & edns.DO)
+        self.key = self.question + (b"\1" if self.do else b"\0")
+        """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
@@ -191,7 +207,7 @@ def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
         qtype, qclass = _QUESTION.unpack_from(wire, end)
         if header.plain and header.additionals and wire[end + 4 : end + 7] == b"\0\0\x29":
             return _plain_tail(wire, end, qtype, qclass)
-    except StructError:
+    except struct.error:
         raise BadMessageError("question is cut off") from None
     return Tail(qtype, qclass, _last_opt(wire, end + 4, header))
 
@@ -319,6 +335,16 @@ class Request:
         other = Request(wire, header_of(wire[2:12]), asked, tail, self.peer, self.listener, self.received)
         other.origin = self.origin
         other.depth = self.depth + deeper
+        return other
+
+    def with_authentic_data(self, listener: Listener | None = None) -> Request:
+        """The same question with AD set, so that its answer may say so too (RFC 6840 §5.7); ``listener``: as if asked there."""
+        wire = b"%b%b%b" % (self.wire[:3], bytes((self.wire[3] | AD,)), self.wire[4:])
+        to = listener or self.listener
+        other = Request(wire, header_of(wire[2:12]), self.asked, self.tail, self.peer, to, self.received)
+        if listener is None:
+            other.origin = self.origin
+        other.depth = self.depth
         return other
 
     @classmethod

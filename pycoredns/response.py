@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from math import inf
 from struct import Struct
-from typing import Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure
 from pycoredns.request import AA, AD, RA, STREAM_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.message import BadMessageError, Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
+
+if TYPE_CHECKING:
+    from pycoredns.plugin import Outcome
 
 _HEAD = Struct("!HHHHH")
 _HEADER_SIZE = 12
@@ -38,8 +41,8 @@ class Response:
     """May the same bytes be sent to whoever asks the same?"""
     outlasts_changes: bool = False
     """Does it hold even when its plugin's data changes? A cached answer does."""
-    repeated: Callable[[int], None] | None = None
-    """Told how many more times it was given from memory."""
+    repeated: Callable[[Outcome], None] | None = None
+    """Told how many more times (``outcome.times``) it was given from memory."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
 
