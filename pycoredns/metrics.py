@@ -126,6 +126,6 @@ before_scrape: list[Callable[[], None]] = []
 
 def families() -> Iterator[Metric[Cell] | Metric[HistogramCell]]:
     """All metrics that have cells, by name, up to date."""
-    for bring_up_to_date in list(before_scrape):
+    for bring_up_to_date in tuple(before_scrape):
         bring_up_to_date()
     yield from sorted((metric for metric in Metric.declared if metric.cells), key=lambda metric: metric.name)

@@ -81,7 +81,7 @@ class Reloader:
                 for line in str(error).splitlines():
                     log.error("Reload failed: %s", line)
                 return False
-            except Exception as error:  # noqa: BLE001  a background task ends here: a plugin's fault must not end the server
+            except Exception as error:  # a background task ends here: a plugin's fault must not end the server
                 failed.cell().value += 1
                 log.error("Reload failed: %r", error, exc_info=error)
                 return False

@@ -69,8 +69,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
     if not quiet:
         for line in version_lines():
             output.say(line)
-    if pidfile:
-        Path(pidfile).write_text(f"{os.getpid()}\n")
+    _write_pid(pidfile)
     _settle_memory()
     watching = asyncio.get_running_loop().create_task(reloader.watch())
     if started is not None:
@@ -84,7 +83,14 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         await reloader.server.stop()
         await reloader.stopped()
         if pidfile:
-            Path(pidfile).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(pidfile)
+
+
+def _write_pid(file: str) -> None:
+    """Writes the process ID where ``-pidfile`` wants it."""
+    if file:
+        Path(file).write_text(f"{os.getpid()}\n")
 
 
 def _settle_memory() -> None:

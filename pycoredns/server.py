@@ -1,4 +1,4 @@
-"""The running server: sockets, plugins that run beside the questions, start and stop, and the way from one Corefile to the next."""
+"""The running server: its sockets and plugins, their start and stop, and the way from one Corefile to the next."""
 
 from __future__ import annotations
 
@@ -139,13 +139,14 @@ class Server:
         """Lets plugins say goodbye, waits a while for answers that are still to come, closes everything."""
         plugins = self._in_order()
         await asyncio.gather(*(plugin.drain(final) for plugin in plugins))
-        for listener in (*self._udp.values(), *self._tcp.values()):
+        listeners: list[UDPListener | TCPListener] = [*self._udp.values(), *self._tcp.values()]
+        for listener in listeners:
             listener.stop()
         until = monotonic() + DRAIN_SECONDS
-        while self.waiting and monotonic() < until:
+        while self.waiting and monotonic() < until:  # noqa: ASYNC110  an event would cost each answer
             await asyncio.sleep(0.01)
         await self._stack.aclose()
-        for listener in (*self._udp.values(), *self._tcp.values()):
+        for listener in listeners:
             listener.memo.forget()
             listener.close()
         self._close_sockets()

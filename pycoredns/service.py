@@ -29,7 +29,7 @@ class Service:
     """The blocks that are served on one address, e.g. ``dns://:53``."""
 
     def __init__(self, address: str, served: Iterable[tuple[bytes, Block]], chaos: bool = False) -> None:
-        """``served`` are zones in lower-case wire form with their blocks; ``chaos`` lets questions of class CH through to the plugins."""
+        """``served`` are zones (lower-case wire form) with their blocks; ``chaos`` lets questions of class CH to the plugins."""
         self.address = address
         self.zones: dict[bytes, list[Block]] = {}
         self.listeners: list[Listener] = []
@@ -187,12 +187,12 @@ class Service:
         found = None
         for zone, blocks in self._zones_above(request.name):
             found = blocks[0]
-            if request.qtype != types.DS or found.empty:
+            if found.empty:
                 break
-        else:
-            return found
-        if zone != request.name and len(blocks) == 1 and not found.empty:
-            self._place(names.parent(request.name), found)
+            if request.qtype != types.DS:
+                if zone != request.name and len(blocks) == 1:
+                    self._place(names.parent(request.name), found)
+                break
         return found
 
     def _zones_above(self, name: bytes) -> Iterator[tuple[bytes, list[Block]]]:
@@ -256,7 +256,7 @@ class Service:
             outcome.duration = duration
             try:
                 self._observe(outcome)
-            except Exception as error:  # noqa: BLE001  a background step ends here; the answer has left
+            except Exception as error:  # a background step ends here; the answer has left
                 log.error("observer failed: %r", error, exc_info=error)
 
     def _observe(self, outcome: Outcome) -> None:

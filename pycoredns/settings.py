@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 
 @dataclass
@@ -34,4 +35,6 @@ class BlockSettings:
     """Folder that relative paths begin in; empty: the working directory."""
     chaos: bool = False
     """Do questions of class CH reach the plugins?"""
+    patience: float = inf
+    """How long, in seconds, a plugin may go on trying to answer a question with the help of others."""
     server: ServerSettings = field(default_factory=ServerSettings)

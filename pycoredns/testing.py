@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from time import perf_counter_ns
 
-from dnslib import QTYPE, RCODE, DNSQuestion, DNSRecord, EDNS0
+from dnslib import EDNS0, QTYPE, RCODE, DNSQuestion, DNSRecord
 
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
@@ -184,7 +184,7 @@ async def exchange_udp(wire: bytes, address: tuple[str, int], timeout: float = 5
 
 
 async def exchange_tcp(wire: bytes, address: tuple[str, int], timeout: float = 5.0) -> bytes:
-    """Sends a message by TCP and returns the first that comes back. Raises TimeoutError, or IncompleteReadError at an early end."""
+    """Sends a message by TCP, returns the first that comes back. Raises TimeoutError, or IncompleteReadError at an early end."""
     async with asyncio.timeout(timeout):
         reader, writer = await asyncio.open_connection(*address)
         try:
@@ -198,7 +198,7 @@ async def exchange_tcp(wire: bytes, address: tuple[str, int], timeout: float = 5
 
 @asynccontextmanager
 async def running(corefile: str, file: str = "Corefile", **values: object) -> AsyncIterator[RunningServer]:
-    """A server from a Corefile, in which ``{port}``, ``{port2}``, ``{http}`` ... become free ports and ``{name}`` the values given."""
+    """A server from a Corefile; its ``{port}``, ``{port2}``, ``{http}`` ... become free ports, ``{name}`` the values given."""
     ports = {name: free_port() for name in ("port", "port2", "port3", "http", "http2", "http3") if f"{{{name}}}" in corefile}
     ports.setdefault("port", 0)
     for name, value in {**ports, **values}.items():
@@ -212,7 +212,7 @@ async def running(corefile: str, file: str = "Corefile", **values: object) -> As
 
 
 class Upstream:
-    """A name server for tests, over UDP and TCP: ``answer`` makes the reply to a query, both as dnslib has them, or None for none."""
+    """A name server for tests, over UDP and TCP: ``answer`` makes the reply to a query (both of dnslib), or None for none."""
 
     def __init__(self, answer: Callable[[DNSRecord], DNSRecord | None]) -> None:
         """Opens nothing yet: ``async with Upstream(answer) as upstream``."""

@@ -75,7 +75,7 @@ class Receiver(_Vector):
         """How many datagrams came; 0 if there are none, or on an error, which the socket then forgets."""
         if self._pristine:
             self._headers[:] = self._pristine
-        return max(_recvmmsg(descriptor, self._address, self.slots, _DONTWAIT, None), 0)
+        return max(int(_recvmmsg(descriptor, self._address, self.slots, _DONTWAIT, None)), 0)
 
     def datagram(self, slot: int) -> bytes:
         """The octets of a slot."""

@@ -94,7 +94,7 @@ class UDPListener(Listener):
 
     def client(self, peer: object) -> tuple[str, int]:
         """Address and port from the ``sockaddr``."""
-        return addresses.from_sockaddr(bytes(peer)[: self._name_size])  # type: ignore[call-overload, no-any-return]  # it is bytes
+        return addresses.from_sockaddr(bytes(peer)[: self._name_size])  # type: ignore[call-overload]  # it is bytes
 
     def endpoint(self, peer: object) -> tuple[bytes, bytes]:
         """Address and port from the ``sockaddr``."""

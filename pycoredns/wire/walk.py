@@ -1,7 +1,7 @@
 """Going through the records of a message without taking them apart: where each begins, its type and TTL, where it ends."""
 
+import struct
 from struct import Struct
-from struct import error as StructError
 from typing import NamedTuple
 
 from pycoredns.wire.message import BadMessageError
@@ -11,7 +11,10 @@ _TTL = Struct("!I")
 
 
 class Found(NamedTuple):
-    """A record's place in a message: its owner is ``[start:fixed]``, its TTL ``[fixed + 4:fixed + 8]``, its RDATA ``[fixed + 10:end]``."""
+    """A record's place in a message.
+
+    Its owner is ``[start:fixed]``, its TTL ``[fixed + 4:fixed + 8]``, its RDATA ``[fixed + 10:end]``.
+    """
 
     start: int
     fixed: int
@@ -38,7 +41,7 @@ def walk(wire: bytes, place: int, count: int) -> list[Found]:
             place, fixed_end = end, len(wire)
             if place > fixed_end:
                 raise BadMessageError("record is cut off")
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         raise BadMessageError("record is cut off") from None
     return found
 
