@@ -82,9 +82,12 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
             await watching
         await reloader.server.stop()
         await reloader.stopped()
-        if pidfile:
-            with suppress(FileNotFoundError):
-                os.unlink(pidfile)
+        _remove_pid(pidfile)
+
+
+def _remove_pid(file: str) -> None:
+    if file:
+        Path(file).unlink(missing_ok=True)
 
 
 def _write_pid(file: str) -> None:
