@@ -1,0 +1,140 @@
+"""Addresses that speak HTTP, and who answers which path there."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+import socket
+import ssl
+from collections.abc import Awaitable
+from urllib.parse import quote
+
+from pycoredns.corefile.kinds import ListenAddress
+from pycoredns.errors import StartError
+from pycoredns.http.connection import Connection
+from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
+
+MOST_CONNECTIONS = 256
+"""Past this the oldest connection is ended for a new one."""
+BACKLOG = 128
+_REMEDIES = {
+    13: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+    98: "another program holds it; stop that, or name another address",
+    99: "no interface has this address",
+}
+
+
+class Route:
+    """A path of an endpoint and who answers it, until it is closed."""
+
+    def __init__(self, endpoint: Endpoint, path: str, handler: HTTPHandler) -> None:
+        """Takes the path from whoever had it, who gets it back if this one is closed first."""
+        self._endpoint = endpoint
+        self._path = path
+        self.handler = handler
+        endpoint.routes.setdefault(path, []).append(self)
+
+    async def close(self) -> None:
+        """Gives the path up; with the last one its endpoint is closed. May be called again."""
+        if self in (others := self._endpoint.routes.get(self._path, [])):
+            others.remove(self)
+            if not others:
+                del self._endpoint.routes[self._path]
+            if not self._endpoint.routes:
+                await self._endpoint.close()
+
+
+async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tls: ssl.SSLContext | None = None) -> Route:
+    """Has a path answered at an address, which is opened unless it is open already; raises StartError where it cannot be."""
+    endpoint = _endpoints.get(str(address))
+    if endpoint is None:
+        endpoint = Endpoint(str(address), await _bind(address), tls)
+        await endpoint.start()
+    return Route(endpoint, path, handler)
+
+
+async def _bind(address: ListenAddress) -> socket.socket:
+    """A listening socket; a name's first IPv4 address is taken, if it has one."""
+    try:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(address.host or "::", address.port, type=socket.SOCK_STREAM)
+        family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
+        return _listen(family, where)
+    except socket.gaierror as error:
+        raise StartError(f"listen tcp: lookup {address.host}: {(error.strerror or '').lower()}") from error
+    except OSError as error:
+        if not address.host and error.errno in (97, 99):  # a machine without IPv6
+            return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
+        reason, remedy = (error.strerror or str(error)).lower(), _REMEDIES.get(error.errno or 0, "")
+        raise StartError(f"listen tcp {address}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error
+
+
+def _listen(family: int, where: tuple[object, ...]) -> socket.socket:
+    """A socket that takes IPv4 too where it is bound to all IPv6 addresses."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Endpoint:
+    """A listening address, the paths that are answered there, and its connections."""
+
+    def __init__(self, address: str, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """``sock`` listens already."""
+        self.address = address
+        self.routes: dict[str, list[Route]] = {}
+        self._sock = sock
+        self._tls = tls
+        self._connections: dict[Connection, None] = {}
+
+    async def start(self) -> None:
+        """Takes connections from now on."""
+        _endpoints[self.address] = self
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), sock=self._sock, ssl=self._tls, backlog=BACKLOG)
+
+    async def close(self) -> None:
+        """Closes the address and its connections; what has been written is still sent."""
+        _endpoints.pop(self.address, None)
+        self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+
+    def admit(self, connection: Connection) -> None:
+        """Takes a new connection, if need be in the place of the oldest."""
+        if len(self._connections) >= MOST_CONNECTIONS:
+            next(iter(self._connections)).abort()
+        self._connections[connection] = None
+
+    def dismiss(self, connection: Connection) -> None:
+        """Forgets a connection that is gone."""
+        self._connections.pop(connection, None)
+
+    def answer(self, request: HTTPRequest) -> HTTPReply | Awaitable[HTTPReply]:
+        """What the newest handler of the path says; other spellings of a path lead to it, as Go's server has it."""
+        clean = _clean(request.path)
+        if clean != request.path:
+            place = quote(clean) + (f"?{request.query}" if request.query else "")
+            return HTTPReply(307, b'<a href="%b">Temporary Redirect</a>.\n\n' % place.encode(), (("Location", place),))
+        routes = self.routes.get(clean)
+        return routes[-1].handler(request) if routes else NOT_FOUND
+
+
+_endpoints: dict[str, Endpoint] = {}
+"""Those that are open, by address."""
+
+
+def _clean(path: str) -> str:
+    """A path without empty, ``.`` and ``..`` parts; it begins with one slash."""
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    return clean + "/" if path.endswith("/") and clean != "/" else clean
