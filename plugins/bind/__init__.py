@@ -1,0 +1,91 @@
+"""Listen on some addresses only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated, ClassVar, Self
+
+from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.model import Directive, Token
+from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition
+from pycoredns.errors import ConfigError
+from pycoredns.output import logger
+from pycoredns.plugin import Plugin
+from pycoredns.settings import BlockSettings
+
+__all__ = ["Bind"]
+
+log = logger("plugin/bind")
+
+
+class Host(str):
+    """An IP address to listen on; the name of an interface stands for all of its addresses."""
+
+    placeholder: ClassVar[str] = "ADDRESS|INTERFACE"
+
+    @classmethod
+    def parse_all(cls, token: Token, context: Context) -> tuple[Self, ...]:
+        """Interfaces come first, whatever their names look like."""
+        found = interfaces().get(token.text)
+        if found is not None:
+            return tuple(map(cls, found))
+        try:
+            return (cls(_written(token.text)),)
+        except ValueError:
+            remedy = f"the interfaces are {', '.join(interfaces())}"
+            raise BadValueError(f'"{token.text}" is neither an IP address nor the name of an interface', remedy) from None
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """The first address."""
+        return cls.parse_all(token, context)[0]
+
+
+@dataclass
+class Bind(Plugin):
+    """Listen on some addresses only."""
+
+    repeated: ClassVar[Repetition] = "merged"
+    step: ClassVar[bool] = False
+
+    addresses: Annotated[tuple[Host, ...], Arguments("addresses or interfaces to listen on", least=1)]
+    excepted: Annotated[tuple[Host, ...], Option("those of them not to listen on", name="except")] = ()
+
+    @classmethod
+    def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
+        """One of all lines; what a line excepts concerns that line only."""
+        interfaces.cache_clear()
+        lines = [parse_directive(cls, directive, context) for directive in directives]
+        chosen = tuple(host for line in lines for host in line.addresses if host not in line.excepted)
+        if not chosen:
+            raise ConfigError(directives[-1].place, "bind: no address is left to listen on", "leave one out of except")
+        return cls(chosen)
+
+    def configure(self, settings: BlockSettings) -> None:
+        """Sockets are opened by the server."""
+        settings.listen += self.addresses
+
+
+@cache
+def interfaces() -> dict[str, list[str]]:
+    """The host's interfaces with their addresses, as they are now; none where the system does not tell."""
+    import ifaddr  # its loading is only paid for where something is bound
+
+    try:
+        return {
+            adapter.name: [_written(ip.ip if isinstance(ip.ip, str) else ip.ip[0], adapter.name) for ip in adapter.ips]
+            for adapter in ifaddr.get_adapters()
+        }
+    except OSError as error:
+        log.warning("the list of interfaces cannot be had, so none can be bound by name: %s", error)
+        return {}
+
+
+def _written(text: str, interface: str = "") -> str:
+    """An address in its usual form; a link-local one names its interface (RFC 4007 §11). Raises ValueError."""
+    address = ip_address(text)
+    scoped = interface and isinstance(address, IPv6Address) and address.is_link_local
+    return f"{address}%{interface}" if scoped else str(address)

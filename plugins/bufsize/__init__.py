@@ -1,0 +1,54 @@
+"""Limit the UDP payload size that clients may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pycoredns.corefile.kinds import Whole
+from pycoredns.corefile.options import Argument, Repetition
+from pycoredns.plugin import Plugin
+from pycoredns.request import Request, Tail
+from pycoredns.response import Answer
+
+__all__ = ["Bufsize"]
+
+_MOST_KEPT = 1024
+
+
+class PayloadSize(Whole):
+    """Octets of a UDP payload (RFC 6891 §6.2.3)."""
+
+    placeholder = "SIZE"
+    lowest, highest = 512, 4096
+
+
+@dataclass
+class Bufsize(Plugin):
+    """Limit the UDP payload size that clients may ask for, so that neither answers nor those of upstreams are fragmented."""
+
+    repeated: ClassVar[Repetition] = "first"
+
+    # the default is that of DNS Flag Day 2020
+    size: Annotated[PayloadSize, Argument("octets an answer by UDP may have at most")] = PayloadSize(1232)
+
+    def __post_init__(self) -> None:
+        """Begins with nothing lowered."""
+        self._lowered: dict[Tail, Tail] = {}
+
+    def handle(self, request: Request) -> Answer:
+        """Lowers a larger size, for those behind and for the answer; queries without EDNS stay as they are."""
+        if request.tail.size <= self.size:
+            return self.next(request)
+        tail = self._lower(request.tail)
+        request.answer_in(tail)
+        return self.next(request.replace(tail=tail))
+
+    def _lower(self, tail: Tail) -> Tail:
+        """The tail with the size lowered; the same tails come again and again."""
+        lowered = self._lowered.get(tail)
+        if lowered is None:
+            if len(self._lowered) >= _MOST_KEPT:
+                self._lowered.clear()
+            lowered = self._lowered[tail] = tail.replace(size=self.size)
+        return lowered

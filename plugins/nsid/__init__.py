@@ -1,0 +1,46 @@
+"""Tell clients that ask for it which server has answered (RFC 5001)."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Annotated
+
+from pycoredns.corefile.options import Arguments
+from pycoredns.plugin import Plugin
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response, then
+from pycoredns.wire import edns
+
+__all__ = ["Nsid"]
+
+_OPT_FIXED_SIZE = 11
+
+
+@dataclass
+class Nsid(Plugin):
+    """Tell clients that ask for it which server has answered (RFC 5001)."""
+
+    data: Annotated[tuple[str, ...], Arguments("what the server is called; its host's name where nothing is given")] = ()
+
+    def __post_init__(self) -> None:
+        """Prepares the option."""
+        identifier = " ".join(self.data) or socket.gethostname() or "localhost"
+        self._option = edns.option(edns.NSID, identifier.encode())
+
+    def handle(self, request: Request) -> Answer:
+        """Names the server where the query holds the option, whatever its value (RFC 5001 §2.1)."""
+        options = request.tail.options
+        if not options or not any(code == edns.NSID for code, _ in edns.options(options)):
+            return self.next(request)
+        size = request.tail.size
+        return then(self.next(request), lambda response: self._named(response, size))
+
+    def _named(self, response: Response, size: int) -> Response:
+        """The response with the option: in its OPT record if it has one, else in a new one that sets DO, as CoreDNS does."""
+        if not response.opt:
+            return response.replace(opt=edns.opt(size, edns.DO, self._option))
+        head, rdata = response.opt[: _OPT_FIXED_SIZE - 2], response.opt[_OPT_FIXED_SIZE:]
+        others = b"".join([edns.option(code, value) for code, value in edns.options(rdata) if code != edns.NSID])
+        options = others + self._option
+        return response.replace(opt=head + len(options).to_bytes(2, "big") + options)
