@@ -40,6 +40,17 @@ BY_TEXT: dict[str, type[EtcdError]] = {  # where etcd's status says too little
     "lease not found": LeaseNotFound,
 }
 
+MEANINGS = {
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not signed by an authority we trust, not for this name or not valid now",
+    "ALERT_BAD_CERTIFICATE": "the server does not accept our certificate, or wants one",
+    "ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate",
+    "ALERT_CERTIFICATE_EXPIRED": "our certificate has expired",
+    "ALERT_UNKNOWN_CA": "the server does not know who signed our certificate",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS",
+    "Handshake read failed": "the server hung up at the TLS handshake; does it speak TLS?",
+    "Failed to create security handshaker": "certificate and key do not belong together, or are damaged",
+}
+
 
 def open_channel(endpoint: Endpoint, files: TLSFiles | None) -> grpc.aio.Channel:
     """A channel to `endpoint` with the TLS files as they are now; it connects when it is first used."""
@@ -109,5 +120,6 @@ def translation(code: grpc.StatusCode, details: str, endpoint: Endpoint) -> Etcd
 
 
 def cause(details: str) -> str:
-    """The telling part of gRPC's or etcd's text: what stands after the last of the layers that only pass it on."""
-    return details.rpartition("last error: ")[2].removeprefix("UNKNOWN: ").removeprefix("etcdserver: ")
+    """The telling part of gRPC's or etcd's text, or what it means."""
+    meaning = next((words for text, words in MEANINGS.items() if text in details), None)
+    return meaning or details.rpartition("last error: ")[2].rpartition("etcdserver: ")[2].removeprefix("UNKNOWN: ")

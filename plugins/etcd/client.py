@@ -14,7 +14,7 @@ import grpc.aio
 from aetcd import rpc
 
 from .channel import open_channel, translated
-from .errors import EtcdError, NoUsers, Unauthenticated
+from .errors import NoUsers, Unauthenticated
 from .messages import AuthenticateAnswer, DeleteAnswer, LeaseGrantAnswer, LeaseTimeToLiveAnswer, PutAnswer, RangeAnswer
 from .settings import Endpoint, Settings
 from .watch import Watch, open_watch
@@ -119,16 +119,12 @@ class Client:
         self._stamps = stamps
         return changed
 
-    async def can_connect(self, key: bytes) -> bool:
-        """Whether a new connection, with the TLS files as they are now, would be let in to read `key`."""
+    async def try_connecting(self, key: bytes) -> None:
+        """Read `key` by a connection of its own, with the TLS files as they are now; EtcdError if that does not work."""
         probe = Client(self.settings)
         probe.endpoint = self.endpoint
         async with probe:
-            try:
-                await probe.range(key, limit=1, keys_only=True)
-            except EtcdError:
-                return False
-        return True
+            await probe.range(key, keys_only=True)
 
     def _current_stamps(self) -> tuple[tuple[int, int] | None, ...]:
         return self.settings.tls.stamps() if self.settings.tls else ()

@@ -188,9 +188,12 @@ async def look_for_new_files(client: "Client", key: bytes) -> None:
     """Raise NewCertificates if the TLS files have been replaced by others that work; complain if those do not."""
     if not client.has_new_files():
         return
-    if await client.can_connect(key):
-        raise NewCertificates(f"{client.endpoint.text}: connecting again with the new TLS files")
-    log.error("etcd: %s: the new TLS files do not work; staying with the old connection", client.endpoint.text)
+    try:
+        await client.try_connecting(key)
+    except EtcdError as error:
+        log.error("etcd: the new TLS files do not work: %s; staying with the old connection", error)
+        return
+    raise NewCertificates(f"{client.endpoint.text}: connecting again with the new TLS files")
 
 
 async def first_end(*coroutines: Coroutine[Any, Any, None]) -> None:

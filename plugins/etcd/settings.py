@@ -1,8 +1,11 @@
 """How to reach etcd. Free of gRPC, so that reading a Corefile stays quick."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC, imported later, would write to stderr what our errors say already
 
 CLIENT_PORT = 2379  # IANA: etcd-client
 
