@@ -15,6 +15,8 @@ COMMANDS = {
     "query": "ask a name server a question",
     "completion": "print a script that completes these commands in a shell",
 }
+FLAGS = ("-conf", "-dns.port", "-p", "-pidfile", "-plugins", "-quiet", "-version", "--help")
+"""CoreDNS's flags; two dashes do as well."""
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
 Signals: SIGUSR1 reloads the Corefile, SIGTERM and SIGINT let pending answers leave and end the server.

@@ -1,0 +1,89 @@
+"""Names between text and wire form; what a hostile message may hold in the place of one."""
+
+import pytest
+
+from pycoredns.wire import names
+from pycoredns.wire.names import BadNameError
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        (".", b"\0"),
+        ("org", b"\3org\0"),
+        ("Example.ORG.", b"\7Example\3ORG\0"),
+        (r"a\.b.c", b"\3a.b\1c\0"),
+        (r"\000\255.c", b"\2\0\xff\1c\0"),
+        ("*.x", b"\1*\1x\0"),
+        (r"a\\.b", b"\2a\\\1b\0"),
+        ("ü.x", b"\2\xc3\xbc\1x\0"),
+        ("a" * 63, b"\x3f" + b"a" * 63 + b"\0"),
+    ],
+)
+def test_from_text(text, wire):
+    assert names.from_text(text) == wire
+    assert names.from_text(names.to_text(wire)) == wire
+
+
+@pytest.mark.parametrize("text", ["", "a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4), "a\\", r"\256.x"])
+def test_bad_text(text):
+    with pytest.raises(BadNameError):
+        names.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("wire", "text"),
+    [(b"\0", "."), (b"\3a.b\0", r"a\.b."), (b"\2\0 \0", r"\000\032."), (b"\1@\0", r"\@."), (b"\3a_b\2*c\0", "a_b.*c.")],
+)
+def test_to_text(wire, text):
+    assert names.to_text(wire) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "zone", "inside"),
+    [
+        ("a.example.org", "example.org", True),
+        ("example.org", "example.org", True),
+        ("badexample.org", "example.org", False),
+        ("org", "example.org", False),
+        ("a.b", ".", True),
+        (r"x\007example.org", "example.org", False),
+    ],
+)
+def test_within(name, zone, inside):
+    assert names.within(names.from_text(name), names.from_text(zone)) is inside
+
+
+def test_within_does_not_take_a_length_octet_for_a_label():
+    assert not names.within(b"\x0cxxxx\7example\3org\0"[:13] + b"\3org\0", b"\7example\3org\0")
+
+
+@pytest.mark.parametrize(
+    ("message", "place", "name", "behind"),
+    [
+        (b"\1a\0rest", 0, b"\1a\0", 3),
+        (b"\1a\0\1b\xc0\0rest", 3, b"\1b\1a\0", 7),
+        (b"\1a\0\xc0\0\xc0\3", 5, b"\1a\0", 7),
+    ],
+)
+def test_read(message, place, name, behind):
+    assert names.read(message, place) == (name, behind)
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        (b"\xc0\0", 0),  # points to itself
+        (b"\xc0\2\xc0\0", 0),  # a circle
+        (b"\xc0\2\1a\0", 0),  # forwards
+        (b"\1a\xc0", 0),
+        (b"\5ab", 0),
+        (b"\x80a\0", 0),
+        (b"", 0),
+        (b"\x3f" + b"a" * 63 + b"\xc0\0", 0),
+        ((b"\x3f" + b"a" * 63) * 4 + b"\0", 0),
+    ],
+)
+def test_read_refuses(message, place):
+    with pytest.raises(BadNameError):
+        names.read(message, place)
