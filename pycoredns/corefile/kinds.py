@@ -164,7 +164,7 @@ class Duration(float):
         """The duration that a text means, within no bounds."""
         if not is_duration(text):
             raise BadValueError(f'"{text}" is not a duration', "write it as 5s, 1m30s or 100ms")
-        value = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        value = round(sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text)), 9)
         if value > _LONGEST_DURATION:
             raise BadValueError(f'"{text}" is too long', "it can be 2562047h at most")
         return cls(-value if text.startswith("-") else value)
