@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Iterable, Iterator
 from time import perf_counter_ns
 
@@ -62,7 +63,7 @@ class Service:
             block = self._placed.get(name[name[0] + 1 :]) if name[0] < 64 and name not in self.zones else None
             if block is None or not request.tail.usual:
                 return self._serve_unusual(wire, peer, listener, received)
-        except (Malformed, BadMessageError, IndexError):
+        except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
         return self._ask(request, block)
 

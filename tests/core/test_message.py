@@ -65,7 +65,9 @@ def test_cut_to_size():
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_cut_off_messages_are_refused(cut):
-    wire = reply([("www.example.org.", "MX", "10 mail.example.org."), ("x.example.org.", "SRV", "1 2 3 a.example.org.")]).to_wire()
+    wire = reply(
+        [("www.example.org.", "MX", "10 mail.example.org."), ("x.example.org.", "SRV", "1 2 3 a.example.org.")]
+    ).to_wire()
     with pytest.raises(BadMessageError):
         message.read_sections(wire[:-cut])
     question = wire.index(b"\0", 12) + 5

@@ -1,0 +1,131 @@
+"""What is remembered, for how long, and who is told of it."""
+
+import pytest
+
+from pycoredns import memo as memo_module
+from pycoredns.memo import Memo
+from pycoredns.plugin import Outcome, Plugin
+from pycoredns.response import Response
+from pycoredns.testing import request_for
+from pycoredns.wire import message
+
+
+class Counting(Plugin):
+    name = "counting"
+    step = False
+
+    def __init__(self):
+        self.times = 0
+
+    def observe(self, outcome):
+        self.times += outcome.times
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The memo's clock: a list of one number of seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(memo_module, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def counting():
+    return Counting()
+
+
+def remembered(memo, counting, number=0, **attributes):
+    """An entry of the memo for an answer with these attributes, and its request."""
+    request = request_for(f"n{number}.test", plugins=[counting])
+    response = Response(answer=message.record(request.asked, 1, 300, b"\1\2\3\4"), answers=1)
+    for name, value in attributes.items():
+        setattr(response, name, value)
+    block = request.listener.service.zones[b"\0"][0]
+    key = request.wire[2:]
+    for _ in range(2):  # the doorkeeper lets in what is asked for the second time
+        memo.remember(key, response.reply(request), Outcome(request, response, block), block)
+    return key, block
+
+
+def test_the_first_question_only_knocks(clock, counting):
+    memo = Memo()
+    request = request_for("a.test", plugins=[counting])
+    response = Response()
+    block = request.listener.service.zones[b"\0"][0]
+    memo.remember(request.wire[2:], response.reply(request), Outcome(request, response, block), block)
+    assert not memo.entries
+
+
+def test_an_entry_is_renewed_once_per_tick(clock, counting):
+    memo = Memo()
+    key, _ = remembered(memo, counting)
+    tick = memo.advance()
+    assert memo.renew(memo.entries[key])
+    assert memo.entries[key].tick == tick
+    clock[0] += 0.3
+    assert memo.advance() == tick + 1
+    assert memo.advance() == tick + 1
+
+
+def test_ttls_count_down(clock, counting):
+    memo = Memo()
+    key, _ = remembered(memo, counting, counts_down=True, born=1000.0, until=1300.0)
+    clock[0] += 100.5
+    entry = memo.entries[key]
+    assert memo.renew(entry)
+    assert entry.reply.endswith(b"\x00\x00\x00\xc8\x00\x04\x01\x02\x03\x04")
+    clock[0] += 100
+    assert memo.renew(entry)
+    assert entry.reply.endswith(b"\x00\x00\x00\x64\x00\x04\x01\x02\x03\x04")
+    clock[0] += 100
+    assert not memo.renew(entry)
+
+
+def test_ttls_stay_without_counts_down(clock, counting):
+    memo = Memo()
+    key, _ = remembered(memo, counting)
+    clock[0] += 5000
+    assert memo.renew(memo.entries[key])
+    assert memo.entries[key].reply.endswith(b"\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04")
+
+
+@pytest.mark.parametrize(("outlasts", "holds"), [(False, False), (True, True)])
+def test_changed_data(clock, counting, outlasts, holds):
+    memo = Memo()
+    key, block = remembered(memo, counting, outlasts_changes=outlasts)
+    block.changed()
+    assert memo.renew(memo.entries[key]) is holds
+
+
+def test_memory_is_bounded_and_what_is_used_stays(clock, counting):
+    memo = Memo(capacity=10)
+    hot, _ = remembered(memo, counting)
+    for number in range(1, 50):
+        memo.entries[hot].hits += 1
+        remembered(memo, counting, number)
+    assert len(memo.entries) == 10
+    assert hot in memo.entries
+    memo.count_all()
+    assert counting.times == 49
+
+
+def test_hits_are_counted_once(clock, counting):
+    memo = Memo()
+    told = []
+    key, _ = remembered(memo, counting, repeated=lambda outcome: told.append(outcome.times))
+    memo.entries[key].hits = 7
+    memo.count_all()
+    memo.count_all()
+    memo.entries[key].hits = 1
+    memo.forget()
+    assert counting.times == 8
+    assert told == [7, 1]
+
+
+def test_a_slow_hit_is_counted_by_itself(clock, counting):
+    memo = Memo()
+    key, _ = remembered(memo, counting)
+    entry = memo.entries[key]
+    entry.hits = 3
+    memo.count_slow(entry, 1_000_000)
+    assert (counting.times, entry.hits) == (1, 2)

@@ -1,0 +1,245 @@
+"""From a datagram to its reply: what is checked, which block answers, what is remembered."""
+
+import asyncio
+
+import pytest
+
+from pycoredns import service as service_module
+from pycoredns.chain import Block
+from pycoredns.errors import Refused, ServerFailure
+from pycoredns.plugin import Plugin
+from pycoredns.response import Pending, Response, then
+from pycoredns.service import Service
+from pycoredns.testing import Last, SilentListener, eventually, query_wire
+from pycoredns.wire import message, names, types
+
+OPCODE_STATUS, QR = 0x1000, 0x8000
+
+
+def reply_bits(reply):
+    return int.from_bytes(reply[:2], "big")
+
+
+class Fixed(Plugin):
+    name = "fixed"
+
+    def __init__(self, octet=1):
+        self.octet = octet
+        self.asked = 0
+
+    def handle(self, request):
+        self.asked += 1
+        return Response(answer=message.record(request.asked, types.A, 60, bytes([192, 0, 2, self.octet])), answers=1)
+
+
+class Seeing(Plugin):
+    name = "seeing"
+    step = False
+    each = True
+
+    def __init__(self):
+        self.outcomes = []
+        self.failures = []
+
+    def observe(self, outcome):
+        self.outcomes.append(outcome)
+
+    def observe_failure(self, outcome):
+        self.failures.append(str(outcome.error or outcome.response.error))
+
+
+def service_of(zones):
+    """A service of blocks by zone, with one listener."""
+    served = []
+    for zone, plugins in zones.items():
+        wire = names.from_text(zone)
+        served.append((wire, Block([wire], plugins)))
+    service = Service("dns://:53", served)
+    return service, SilentListener(service)
+
+
+def serve(service, listener, wire):
+    return service.serve(wire, b"", listener, 0)
+
+
+HEADER = bytes.fromhex("1234010000010000000000")
+
+
+@pytest.mark.parametrize(
+    ("datagram", "rcode"),
+    [
+        ("", None),
+        ("1234", None),
+        ("1234010000010000000000", None),
+        ("123401000000000000000000", types.FORMERR),
+        ("123401000001000000000000", types.SERVFAIL),
+        ("1234010000010000000000000161047465737400000100", types.FORMERR),
+        ("12340100000100000000000040616263", types.FORMERR),
+        ("123401000001000000000000c00c00010001", types.FORMERR),
+        ("123481000001000000000000016104746573740000010001", None),
+        ("123401000001000000000000016104746573740000010001747261696c696e67", types.NOERROR),
+        ("123401000001000000000001016104746573740000010001", types.NOERROR),
+        ("123401000001000100000000016104746573740000010001", types.NOERROR),
+        ("123401000002000000000000016104746573740000010001016104746573740000010001", types.FORMERR),
+        ("12340100000100000000000001610474657374000001", types.REFUSED),
+        ("123410000001000000000000016104746573740000010001", types.NOTIMP),
+        ("12342800000100000000000001610474657374000001000116", types.NOTIMP),
+        ("123420000001000000000000016104746573740000010001", types.NOERROR),
+        ("1234010000010000000000010161047465737400000100010000290500000000000004000a0008", types.FORMERR),
+    ],
+)
+def test_malformed(datagram, rcode):
+    service, listener = service_of({"test": [Fixed()]})
+    reply = serve(service, listener, bytes.fromhex(datagram))
+    assert (reply if reply is None else reply_bits(reply) & 15) == rcode
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"\3a\0b\4test\0",  # a NUL inside a label
+        b"\xc0" + b"a" * 192 + b"\4test\0",  # a length that is a pointer
+        b"\x50" + b"a" * 80 + b"\4test\0",  # a length above 63
+        (b"\x3f" + b"a" * 63) * 4 + b"\4test\0",  # longer than 255 octets
+    ],
+)
+def test_hostile_names_do_not_slip_in_beside_known_ones(name):
+    service, listener = service_of({"test": [Fixed()]})
+    assert reply_bits(serve(service, listener, query_wire("known.test"))) & 15 == types.NOERROR
+    reply = serve(service, listener, HEADER + b"\0" + name + b"\0\1\0\1")
+    assert reply_bits(reply) & 15 == (types.NOERROR if name.startswith(b"\3a\0") else types.FORMERR)
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype", "octet"),
+    [
+        ("x.test", "A", 1),
+        ("test", "A", 1),
+        ("x.mid.test", "A", 2),
+        ("mid.test", "A", 2),
+        ("xmid.test", "A", 1),
+        ("X.MID.TEST", "A", 2),
+        ("x.mid.test", "DS", 9),
+        ("other", "A", 9),
+        (".", "A", 9),
+    ],
+)
+def test_longest_zone(name, qtype, octet):
+    service, listener = service_of({"test": [Fixed(1)], "mid.test": [Fixed(2)], ".": [Fixed(9)]})
+    for _ in range(3):  # first found, then placed, then remembered
+        assert serve(service, listener, query_wire(name, qtype))[-1] == octet
+
+
+def test_refused_outside_all_zones_and_in_an_empty_block():
+    service, listener = service_of({"test": [Fixed()], "empty.test": []})
+    for name in ("other.", "empty.test", "a.empty.test"):
+        assert reply_bits(serve(service, listener, query_wire(name))) == 0x8105
+
+
+def test_what_is_asked_often_is_remembered_until_data_change():
+    plugin = Fixed()
+    service, listener = service_of({"test": [plugin]})
+    listener.memo = type(listener.memo)()
+    wire = query_wire("a.test")
+    for _ in range(2):
+        serve(service, listener, wire)
+    assert wire[2:] in listener.memo.entries
+    plugin.changed()
+    assert not listener.memo.renew(listener.memo.entries[wire[2:]])
+
+
+@pytest.mark.parametrize("attribute", ["client", "local"])
+def test_an_answer_that_looks_at_the_client_is_not_remembered(attribute):
+    def look(request):
+        getattr(request, attribute)
+        return Response()
+
+    service, listener = service_of({"test": [Last(look)]})
+    listener.memo = type(listener.memo)()
+    for _ in range(3):
+        serve(service, listener, query_wire("a.test"))
+    assert not listener.memo.entries
+
+
+def test_errors_become_replies_and_are_observed(monkeypatch):
+    monkeypatch.setattr(service_module.log, "disabled", True)
+    for error, rcode in (
+        (Refused("no"), types.REFUSED),
+        (ServerFailure("broken"), types.SERVFAIL),
+        (KeyError("bug"), types.SERVFAIL),
+    ):
+        seeing = Seeing()
+        service, listener = service_of({"test": [seeing, Last(error)]})
+        before = service_module.panics.cell().value
+        reply = serve(service, listener, query_wire("a.test"))
+        service.settle(1000)
+        assert reply_bits(reply) == 0x8100 | rcode
+        assert seeing.failures == [str(error)]
+        assert seeing.outcomes[0].duration == 1000
+        assert service_module.panics.cell().value - before == isinstance(error, KeyError)
+
+
+async def test_answers_that_come_later():
+    seeing, pending = Seeing(), Pending()
+
+    async def slow(request):
+        await asyncio.sleep(0)
+        return Response(types.NXDOMAIN)
+
+    service, listener = service_of({"a.test": [seeing, Last(lambda request: pending)], "b.test": [Last(slow)]})
+    assert serve(service, listener, query_wire("x.a.test")) is None
+    assert serve(service, listener, query_wire("x.b.test")) is None
+    assert service.waiting == 2
+    pending.resolve(Response())
+    await eventually(lambda: not service.waiting)
+    assert [message[3] & 15 for message in listener.sent] == [types.NOERROR, types.NXDOMAIN]
+    assert len(seeing.outcomes) == 1
+
+
+async def test_then_changes_an_answer_whenever_it_comes():
+    def refuse(response):
+        return Response(types.REFUSED)
+
+    async def coroutine():
+        return Response()
+
+    pending = Pending()
+    changed = [then(Response(), refuse), then(pending, refuse), then(coroutine(), refuse)]
+    pending.resolve(Response())
+    assert [(await each).rcode for each in changed] == [types.REFUSED] * 3
+
+
+async def test_then_passes_errors_on():
+    pending = Pending()
+    changed = then(pending, lambda response: response)
+    pending.fail(ServerFailure("gone"))
+    with pytest.raises(ServerFailure, match="gone"):
+        await changed
+
+
+def test_the_server_asks_itself():
+    seeing = Seeing()
+
+    def alias(request):
+        return then(request.listener.service.resolve(request, names.from_text("target.b.test"), types.A), lambda found: found)
+
+    service, listener = service_of({"a.test": [Last(alias)], "b.test": [seeing, Fixed(7)]})
+    assert serve(service, listener, query_wire("x.a.test"))[-1] == 7
+    assert [names.to_text(outcome.request.name) for outcome in seeing.outcomes] == ["target.b.test."]
+
+
+def test_asking_itself_in_a_circle_ends():
+    def again(request):
+        return request.listener.service.resolve(request, request.name, types.A)
+
+    service, listener = service_of({"a.test": [Last(again)]})
+    assert reply_bits(serve(service, listener, query_wire("x.a.test"))) & 15 == types.SERVFAIL
+
+
+def test_bad_edns_version():
+    service, listener = service_of({"test": [Fixed()]})
+    wire = bytearray(query_wire("a.test", size=1232))
+    wire[-5] = 1
+    reply = serve(service, listener, bytes(wire))
+    assert reply_bits(reply) & 15 == 0
+    assert reply.endswith(bytes.fromhex("0000290000 01000000 0000".replace(" ", "")))
