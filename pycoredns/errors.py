@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DNSError(Exception):
-    """Ends a question with a response code; its text goes to the errors plugin."""
+    """Ends a question with a response code; its text goes to the errors plugin, and without one it is no news."""
 
     rcode: ClassVar[int] = types.SERVFAIL
 

@@ -271,7 +271,7 @@ class Service:
             observe(outcome)
         for observe in block.each:
             observe(outcome)
-        if block.failures and (outcome.error is not None or outcome.response.error is not None):
+        if block.failures and str(outcome.error or outcome.response.error or ""):
             for observe in block.failures:
                 observe(outcome)
 

@@ -78,6 +78,10 @@ class Erratic(Plugin):
         """For a while only, so that both can be seen."""
         return self._asked in _READY
 
+    def answers_all(self, zone: bytes) -> bool:
+        """It never passes a question on."""
+        return True
+
     def handle(self, request: Request) -> Answer:
         """Treats a question by its number."""
         request.make_personal()

@@ -23,6 +23,10 @@ class Whoami(Plugin):
 
     repeated: ClassVar[Repetition] = "first"
 
+    def answers_all(self, zone: bytes) -> bool:
+        """It never passes a question on."""
+        return True
+
     def handle(self, request: Request) -> Answer:
         """An A or AAAA record, and an SRV record at ``_udp`` or ``_tcp`` below the name unless that becomes too long."""
         address, port = request.endpoint
