@@ -1,0 +1,224 @@
+"""Answers from tables that are kept up to date with a file."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Self
+
+from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.kinds import Duration, Fallthrough, Whole, Zone
+from pycoredns.corefile.model import Directive
+from pycoredns.corefile.options import (
+    Argument,
+    Arguments,
+    BadValueError,
+    ConfigError,
+    Context,
+    Option,
+    OtherLines,
+    zones_of_block,
+)
+from pycoredns.errors import ServerFailure
+from pycoredns.metrics import Gauge
+from pycoredns.output import logger
+from pycoredns.plugin import Plugin
+from pycoredns.plugins.hosts.reading import read
+from pycoredns.plugins.hosts.table import SMALLEST_RECORD, Records, Table
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response
+from pycoredns.wire import names, types
+
+log = logger("plugin/hosts")
+
+ETC_HOSTS = Path("/etc/hosts")
+_MANY = 32
+_MAPPED = names.from_text("f.f.f.f" + 20 * ".0" + ".ip6.arpa")
+_MAPPED_SIZE = len(names.from_text(32 * "0." + "ip6.arpa"))
+
+
+class HostTTL(Whole):
+    """A TTL in whole seconds."""
+
+    placeholder = "SECONDS"
+    lowest, highest = 1, 65535
+
+
+@dataclass
+class Hosts(Plugin):
+    """Answer A, AAAA and PTR questions from a file like /etc/hosts, and from such lines in the Corefile."""
+
+    entries_gauge = Gauge("entries", "Addresses and names, those of the file and of the Corefile together.", "hostsfile")
+    reload_gauge = Gauge("reload_timestamp_seconds", "When the file that was read last had been changed, in seconds since 1970.")
+
+    file: Annotated[Path, Argument("lines of ADDRESS NAME...")] = ETC_HOSTS
+    zones: Annotated[tuple[Zone, ...], Arguments("zones whose names are answered", otherwise=zones_of_block)] = ()
+    entries: Annotated[tuple[Directive, ...], OtherLines("ADDRESS NAME...", "hosts beside those of the file")] = ()
+    ttl: Annotated[HostTTL, Option("TTL of all records", surplus=True)] = HostTTL(3600)
+    no_reverse: Annotated[bool, Option("make no PTR records")] = False
+    reload: Annotated[Duration, Option("how often the file is looked at; 0: only at the start")] = Duration(5)
+    through: Annotated[Fallthrough, Option("pass questions for unknown names on", name="fallthrough")] = Fallthrough()
+    fallthrough_unsupported: Annotated[bool, Option("pass other types than A and AAAA on, even for known names")] = False
+
+    @classmethod
+    def from_directive(cls, directive: Directive, context: Context) -> Self:
+        """Entries must stand before ``fallthrough``."""
+        plugin = parse_directive(cls, directive, context)
+        passed = False
+        for line in directive.lines:
+            passed = passed or line.name.text == "fallthrough"
+            if passed and line in plugin.entries:
+                raise ConfigError(line.place, f'hosts: unknown option "{line.name}"', "entries stand before fallthrough")
+        if directive.arguments:
+            plugin.look_for_file()
+        return plugin
+
+    def __post_init__(self) -> None:
+        """Reads the lines of the Corefile."""
+        if self.fallthrough_unsupported and not self.through.zones:
+            raise BadValueError("fallthrough_unsupported needs fallthrough", "add a line fallthrough")
+        self._inline = self._new_table()
+        for line in self.entries:
+            text = " ".join(word.text for word in line.words)
+            if not self._inline.add(text.encode()):
+                log.warning('%s: "%s" is no address with names; it is passed over', line.place, text)
+        self._version: tuple[int, int] | None = None
+        self._complaint = ""
+        self._timestamp = self.reload_gauge.cell()
+        table = self._new_table()
+        table.extend(self._inline)
+        self._use(table)
+
+    def _new_table(self) -> Table:
+        return Table(self.zones or (names.ROOT,), self.ttl, not self.no_reverse)
+
+    def _use(self, table: Table) -> None:
+        self._table = table
+        self._exact = table.exact
+
+    def look_for_file(self) -> None:
+        """Warns of a file that is not there yet; raises BadValueError for one that cannot be looked at."""
+        try:
+            if self.file.is_dir():
+                log.warning('Hosts file "%s" is a directory', self.file)
+            self.file.stat()
+        except FileNotFoundError:
+            log.warning("File does not exist: %s", self.file)
+        except OSError as error:
+            raise BadValueError(f'hosts: "{self.file}" cannot be accessed: {error.strerror}') from error
+
+    # --- answering
+
+    def handle(self, request: Request) -> Answer:
+        """A name with its own records needs two look-ups; all else is decided behind."""
+        exact = self._exact.get(request.tail.qtype)
+        if exact is not None:
+            records = exact.get(request.name)
+            if records is not None:
+                return _answer(request, records)
+        return self._handle_rest(request)
+
+    def _handle_rest(self, request: Request) -> Answer:
+        """Wildcards, other types, and what is not known."""
+        name, qtype, table = request.name, request.qtype, self._table
+        if qtype == types.PTR:
+            mapped = table.exact[types.PTR].get(_unmapped(name))
+            return _answer(request, mapped) if mapped else self.next(request)
+        if not table.serves(name):
+            return self.next(request)
+        if qtype in (types.A, types.AAAA):
+            if records := table.find(qtype, name):
+                return _answer(request, records)
+        elif self.fallthrough_unsupported and self.through.covers(name):
+            return self.next(request)
+        if table.knows(name):
+            return Response()
+        if self.through.covers(name):
+            return self.next(request)
+        raise ServerFailure  # for want of a SOA, without which NXDOMAIN cannot be said (RFC 2308 §5)
+
+    # --- keeping up with the file
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Reads the file, and again whenever it has changed."""
+        await self.refresh()
+        watching = asyncio.create_task(self._watch()) if self.reload else None
+        try:
+            yield
+        finally:
+            if watching:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.reload)
+            try:
+                await self.refresh()
+            except Exception as error:  # a background step ends here; the next look may go better
+                log.error("%s could not be read: %r", self.file, error, exc_info=error)
+
+    async def refresh(self) -> None:
+        """Reads the file if its size or time has changed; while it cannot be read, what was read before holds."""
+        try:
+            found = await asyncio.to_thread(self.file.stat)
+            version = (found.st_mtime_ns, found.st_size)
+            if version == self._version:
+                return
+            table = self._new_table()
+            if stat.S_ISREG(found.st_mode):
+                await read(self.file, table)
+        except OSError as error:
+            self._complain(error)
+            return
+        self._complaint = ""
+        self._version = version
+        table.extend(self._inline)
+        self._use(table)
+        self.entries_gauge.cell(str(self.file)).value = table.entries
+        self._timestamp.value = found.st_mtime
+        self.changed()
+        log.debug("%s: %d entries, with those of the Corefile", self.file, table.entries)
+
+    def _complain(self, error: OSError) -> None:
+        """Once, until it is read again; of a missing file the start has told."""
+        complaint = error.strerror or str(error)
+        if complaint != self._complaint and not isinstance(error, FileNotFoundError):
+            log.warning("%s cannot be read: %s", self.file, complaint)
+        self._complaint = complaint
+
+    def take_over(self, old: Self) -> None:
+        """Keeps what has been read if it would be read the same."""
+        if self._content() == old._content():
+            self._version = old._version
+            self._use(old._table)
+
+    def _content(self) -> tuple[object, ...]:
+        """All that decides what the table holds."""
+        entries = [[word.text for word in line.words] for line in self.entries]
+        return self.file, self.zones, self.ttl, self.no_reverse, entries
+
+
+def _answer(request: Request, records: Records) -> Response:
+    """An answer with the owner in lower case; of very many records no more than the client's size can hold."""
+    if len(records) > _MANY:
+        records = records[: request.limit // SMALLEST_RECORD + 1]
+    name = request.name
+    return Response(types.NOERROR, name + name.join(records), len(records))
+
+
+def _unmapped(name: bytes) -> bytes:
+    """The reverse name of an IPv4 address, for that of its mapped form in ip6.arpa (RFC 4291 §2.5.5.2); else the name itself."""
+    if len(name) != _MAPPED_SIZE or name[:16:2] != 8 * b"\1" or not name.endswith(_MAPPED):
+        return name
+    try:
+        nibbles = bytes.fromhex(name[15::-2].decode())
+    except ValueError:
+        return name
+    return names.from_text(".".join(map(str, reversed(nibbles))) + ".in-addr.arpa")
