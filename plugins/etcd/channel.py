@@ -41,7 +41,7 @@ BY_TEXT: dict[str, type[EtcdError]] = {  # where etcd's status says too little
 }
 
 MEANINGS = {
-    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not signed by an authority we trust, not for this name or not valid now",
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not from an authority we trust, not for this name or not valid now",
     "ALERT_BAD_CERTIFICATE": "the server does not accept our certificate, or wants one",
     "ALERT_CERTIFICATE_REQUIRED": "the server wants a certificate",
     "ALERT_CERTIFICATE_EXPIRED": "our certificate has expired",

@@ -51,8 +51,8 @@ async def test_bad_certificates(secure: EtcdServer, ours: Authority, theirs: Aut
     garbage, absent = theirs.folder / "garbage.pem", theirs.folder / "absent.pem"
     garbage.write_text("no certificate")
     cases = {
-        "no files at all": (None, "the server's certificate is not signed by an authority we trust"),
-        "another authority": (replace(good, authorities=theirs.file), "not signed by an authority we trust"),
+        "no files at all": (None, "the server's certificate is not from an authority we trust"),
+        "another authority": (replace(good, authorities=theirs.file), "not from an authority we trust"),
         "signed by another": (replace(foreign, authorities=ours.file), "the server does not accept our certificate"),
         "expired": (ours.issue("expired", expired=True), "the server does not accept our certificate"),
         "no certificate": (TLSFiles(authorities=ours.file), "the server does not accept our certificate, or wants one"),

@@ -1,0 +1,60 @@
+import random
+
+import pytest
+
+from pycoredns.plugins.etcd import held as held_module
+from pycoredns.plugins.etcd.held import Held
+
+
+def test_puts_and_deletions() -> None:
+    held = Held()
+    assert held.put(b"a", 1, 10)
+    assert held.put(b"b", 2, 20)
+    assert not held.put(b"a", 1, 10), "known already"
+    assert (len(held), held.size, held.newest()) == (2, 32, (b"b", 2))
+    assert held.put(b"a", 3, 5), "another revision"
+    assert (len(held), held.size, held.newest()) == (2, 27, (b"a", 3))
+    assert held.delete(b"a")
+    assert not held.delete(b"a"), "gone already"
+    assert (len(held), held.size, held.newest()) == (1, 21, (b"b", 2))
+    held.delete(b"b")
+    assert (len(held), held.size, held.newest()) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "keys"),
+    [
+        (b"", b"", [b"a", b"b", b"c"]),
+        (b"\0", b"\0", [b"a", b"b", b"c"]),
+        (b"a", b"c", [b"a", b"b"]),
+        (b"a\0", b"b\0", [b"b"]),
+        (b"c", b"", [b"c"]),
+        (b"d", b"", []),
+        (b"", b"a", []),
+    ],
+)
+def test_between(low: bytes, high: bytes, keys: list[bytes]) -> None:
+    held = Held()
+    for key in (b"b", b"c", b"a"):
+        held.put(key, 1, 0)
+    assert list(held.between(low, high)) == keys
+
+
+def test_like_a_dictionary_that_is_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small blocks, so that they split and vanish all the time."""
+    monkeypatch.setattr(held_module, "LONGEST", 4)
+    chance, held = random.Random(1), Held()
+    expected: dict[bytes, int] = {}
+    for revision in range(1, 5000):
+        key = b"%d" % chance.randrange(200)
+        if chance.random() < (0.3 if revision % 1000 < 500 else 0.7):
+            assert held.delete(key) == (expected.pop(key, None) is not None)
+        else:
+            assert held.put(key, revision, 1)
+            expected[key] = revision
+        low, high = sorted((b"%d" % chance.randrange(300), b"%d" % chance.randrange(300)))
+        assert list(held.between(low, high)) == [name for name in sorted(expected) if low <= name < high]
+        assert len(held) == len(expected)
+        assert held.size == sum(len(name) + 1 for name in expected)
+        newest = max(expected.items(), key=lambda item: item[1], default=None)
+        assert held.newest() == newest

@@ -1,0 +1,155 @@
+"""What etcd holds, as the names it stands for: the store of the mirror.
+
+A record is one entry of one dictionary, from key to packed record. The order of the keys is kept by the mirror, which shares
+their memory with us; of each place in the tree we know its only key, or how many there are.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+
+from . import packed as packing
+from .keys import WILDCARDS, before_wildcard, is_plain, segments
+from .skydns import BadValue, read
+
+LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
+DEEPEST_KEY = 128  # labels; a name has 127 at most
+
+log = logging.getLogger("plugin/etcd")
+
+
+class SortedKeys(Protocol):
+    """Keeps the keys in order: the mirror's `Held`."""
+
+    def between(self, low: bytes, high: bytes) -> Iterator[bytes]:
+        """The keys from `low` to just before `high`."""
+
+
+class Tree:
+    """Records by key, and who must know when they change."""
+
+    def __init__(self, root: bytes, default_ttl: int) -> None:
+        """`root` is what all keys begin with, without a slash at its end; `default_ttl` is for records that have none."""
+        self.root = root
+        self.default_ttl = default_ttl
+        self.records: dict[bytes, bytes] = {}
+        self.below: dict[bytes, bytes | int] = {}  # of each place: the only key below it, or how many there are
+        self.spoiled = 0
+        self.sorted_keys: SortedKeys
+        self.listeners: list[Callable[[], None]] = []
+        self._complaints = Complaints()
+
+    # --- the store of a mirror
+
+    def put(self, key: bytes, value: bytes, lease: int) -> None:
+        """Take over a value; one that is no record is told of once, and spoils nothing else."""
+        if not self._has_place(key):
+            self._complaints.tell(key, "too long for a name")
+            return
+        old = self.records.get(key)
+        new = self._pack(key, value, lease)
+        self.records[key] = new
+        self.spoiled += (new[0] == packing.SPOILED) - (old is not None and old[0] == packing.SPOILED)
+        if old is None:
+            for place in self._places_above(key):
+                below = self.below.get(place)
+                self.below[place] = key if below is None else 2 if isinstance(below, bytes) else below + 1
+
+    def delete(self, key: bytes) -> None:
+        """Forget a key."""
+        old = self.records.pop(key, None)
+        if old is None:
+            return
+        self.spoiled -= old[0] == packing.SPOILED
+        for place in self._places_above(key):
+            below = self.below[place]
+            if isinstance(below, bytes):
+                del self.below[place]
+            else:
+                self.below[place] = below - 1 if below > 2 else next(self._keys_below(place))
+
+    def changed(self) -> None:
+        """Tell those who answer from here."""
+        for listener in self.listeners:
+            listener()
+
+    def _pack(self, key: bytes, value: bytes, lease: int) -> bytes:
+        try:
+            service = read(value, key, lease)
+        except BadValue as error:
+            self._complaints.tell(key, str(error))
+            return packing.pack_spoiled(str(error))
+        return packing.pack(service, self.default_ttl, is_plain(key))
+
+    def _has_place(self, key: bytes) -> bool:
+        start = len(self.root)
+        return key.startswith(self.root + b"/") and len(key) - start <= LONGEST_KEY and key.count(b"/", start) <= DEEPEST_KEY
+
+    def _places_above(self, key: bytes) -> Iterator[bytes]:
+        cut = key.rfind(b"/")
+        while cut >= len(self.root):
+            yield key[:cut]
+            cut = key.rfind(b"/", 0, cut)
+
+    # --- questions
+
+    def place_of(self, name: bytes) -> bytes:
+        """The key of a name."""
+        return b"/".join((self.root, *segments(name)))
+
+    def find(self, name: bytes, exact: bool = False) -> Iterator[bytes] | None:
+        """The keys of a name in order: all below it or, where there are none or it is to be `exact`, its own; None if it has none.
+
+        Where a label is a wildcard, there may be none although the name above it has some.
+        """
+        above = before_wildcard(name)
+        found = self._at(self.place_of(name if above is None else above), exact)
+        if above is None or found is None:
+            return found
+        pattern = segments(name)
+        return (key for key in found if self._matches(key, pattern))
+
+    def _at(self, place: bytes, exact: bool) -> Iterator[bytes] | None:
+        if place in self.below and not exact:
+            return self._keys_below(place)
+        return iter((place,)) if place in self.records else None
+
+    def _keys_below(self, place: bytes) -> Iterator[bytes]:
+        keys = self.sorted_keys.between(place + b"/", place + b"0")  # 0 follows / in ASCII
+        return (key for key in keys if key in self.records)
+
+    def _matches(self, key: bytes, pattern: list[bytes]) -> bool:
+        parts = key[len(self.root) + 1 :].split(b"/")
+        if len(parts) < len(pattern):
+            return False
+        return all(wanted in WILDCARDS or wanted == part for wanted, part in zip(pattern, parts, strict=False))
+
+
+class Complaints:
+    """Log lines about bad values: at most so many a minute, the rest as a number."""
+
+    most, seconds = 20, 60.0
+
+    def __init__(self) -> None:
+        """Nothing said yet."""
+        self._since = 0.0
+        self._told = 0
+
+    def tell(self, key: bytes, cause: str) -> None:
+        """Name a key and what is wrong with its value."""
+        now = time.monotonic()
+        if now - self._since >= self.seconds:
+            if self._told > self.most:
+                log.error("%d more bad values in etcd", self._told - self.most)
+            self._since, self._told = now, 0
+        self._told += 1
+        if self._told <= self.most:
+            log.error("bad value in etcd, left out: %s: %s", shown(key), cause)
+
+
+def shown(key: bytes) -> str:
+    """A key as it can stand in a log line."""
+    text = key.decode("utf-8", "backslashreplace").encode("unicode_escape").decode()
+    return text if len(text) <= 300 else f"{text[:297]}..."
