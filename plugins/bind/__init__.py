@@ -28,15 +28,15 @@ class Host(str):
 
     @classmethod
     def parse_all(cls, token: Token, context: Context) -> tuple[Self, ...]:
-        """Interfaces come first, whatever their names look like."""
-        found = interfaces().get(token.text)
-        if found is not None:
-            return tuple(map(cls, found))
+        """What reads as an address is no interface."""
         try:
             return (cls(_written(token.text)),)
         except ValueError:
-            remedy = f"the interfaces are {', '.join(interfaces())}"
-            raise BadValueError(f'"{token.text}" is neither an IP address nor the name of an interface', remedy) from None
+            found = interfaces()
+        if token.text not in found:
+            cause = f'"{token.text}" is neither an IP address nor the name of an interface'
+            raise BadValueError(cause, f"the interfaces are {', '.join(found)}")
+        return tuple(map(cls, found[token.text]))
 
     @classmethod
     def parse(cls, token: Token, context: Context) -> Self:
@@ -72,7 +72,7 @@ class Bind(Plugin):
 @cache
 def interfaces() -> dict[str, list[str]]:
     """The host's interfaces with their addresses, as they are now; none where the system does not tell."""
-    import ifaddr  # its loading is only paid for where something is bound
+    import ifaddr  # loaded only where an interface is named
 
     try:
         return {

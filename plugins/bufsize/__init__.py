@@ -23,14 +23,17 @@ class PayloadSize(Whole):
     lowest, highest = 512, 4096
 
 
+DEFAULT = PayloadSize(1232)
+"""That of DNS Flag Day 2020."""
+
+
 @dataclass
 class Bufsize(Plugin):
     """Limit the UDP payload size that clients may ask for, so that neither answers nor those of upstreams are fragmented."""
 
     repeated: ClassVar[Repetition] = "first"
 
-    # the default is that of DNS Flag Day 2020
-    size: Annotated[PayloadSize, Argument("octets an answer by UDP may have at most")] = PayloadSize(1232)
+    size: Annotated[PayloadSize, Argument("octets an answer by UDP may have at most")] = DEFAULT
 
     def __post_init__(self) -> None:
         """Begins with nothing lowered."""

@@ -42,11 +42,14 @@ class Amount(Whole):
     lowest, highest = 0, 0x7FFFFFFF
 
 
+HALF = Amount(2)
+
+
 @dataclass(frozen=True)
 class Some:
     """Which questions are meant."""
 
-    amount: Annotated[Amount, "one of so many"] = Amount(2)
+    amount: Annotated[Amount, "one of so many"] = HALF
 
 
 @dataclass(frozen=True)

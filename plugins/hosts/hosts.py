@@ -48,6 +48,9 @@ class HostTTL(Whole):
     lowest, highest = 1, 65535
 
 
+DEFAULT_TTL = HostTTL(3600)
+
+
 @dataclass
 class Hosts(Plugin):
     """Answer A, AAAA and PTR questions from a file like /etc/hosts, and from such lines in the Corefile."""
@@ -58,7 +61,7 @@ class Hosts(Plugin):
     file: Annotated[Path, Argument("lines of ADDRESS NAME...")] = ETC_HOSTS
     zones: Annotated[tuple[Zone, ...], Arguments("zones whose names are answered", otherwise=zones_of_block)] = ()
     entries: Annotated[tuple[Directive, ...], OtherLines("ADDRESS NAME...", "hosts beside those of the file")] = ()
-    ttl: Annotated[HostTTL, Option("TTL of all records", surplus=True)] = HostTTL(3600)
+    ttl: Annotated[HostTTL, Option("TTL of all records", surplus=True)] = DEFAULT_TTL
     no_reverse: Annotated[bool, Option("make no PTR records")] = False
     reload: Annotated[Duration, Option("how often the file is looked at; 0: only at the start")] = Duration(5)
     through: Annotated[Fallthrough, Option("pass questions for unknown names on", name="fallthrough")] = Fallthrough()

@@ -21,6 +21,9 @@ class Interval(Duration):
     lowest: ClassVar[float | None] = 2.0
 
 
+DEFAULT = Interval(30)
+
+
 @dataclass
 class Reload(Plugin):
     """Watch the Corefile, and take it anew when it changes."""
@@ -28,7 +31,7 @@ class Reload(Plugin):
     repeated: ClassVar[Repetition] = "first"
     step: ClassVar[bool] = False
 
-    interval: Annotated[Interval, Argument("how often the Corefile is looked at")] = Interval(30)
+    interval: Annotated[Interval, Argument("how often the Corefile is looked at")] = DEFAULT
     jitter: Annotated[Duration, Argument("how far apart servers with the same interval look, at most half of it")] = Duration(15)
 
     def __post_init__(self) -> None:
