@@ -9,7 +9,16 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from .errors import EtcdError, Forbidden, HistoryLost, LeaseNotFound, NoUsers, Unauthenticated, Unreachable
+from .errors import (
+    EtcdError,
+    Forbidden,
+    HistoryLost,
+    LeaseNotFound,
+    NoUsers,
+    Unauthenticated,
+    Unreachable,
+    being_cancelled,
+)
 from .settings import Endpoint, TLSFiles
 
 OPTIONS = (
@@ -87,11 +96,7 @@ def system_authorities() -> bytes | None:
 
 @contextmanager
 def translated(endpoint: Endpoint) -> Iterator[None]:
-    """Turn what gRPC raises into an EtcdError.
-
-    After its RPC was cancelled, by whomever, gRPC raises CancelledError into whoever reads from it. Only when the task
-    itself is being cancelled does that error mean what it says.
-    """
+    """Turn what gRPC raises into an EtcdError."""
     try:
         yield
     except grpc.aio.AioRpcError as error:
@@ -99,8 +104,7 @@ def translated(endpoint: Endpoint) -> Iterator[None]:
     except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
         raise Unreachable(f"{endpoint.text}: the connection is closed") from error
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if being_cancelled():
             raise
         raise Unreachable(f"{endpoint.text}: the connection was closed") from error
 

@@ -1,5 +1,6 @@
 """What can go wrong between us and etcd, in our own words."""
 
+import asyncio
 from typing import ClassVar
 
 
@@ -45,3 +46,12 @@ class NewCertificates(EtcdError):
     """The TLS files have been replaced by others that work: time to connect with those."""
 
     pause = 0.0
+
+
+def being_cancelled() -> bool:
+    """Whether a CancelledError that arrives here is meant for the task it arrives in.
+
+    gRPC raises one, too, into whoever reads from a call that was cancelled, by whomever.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

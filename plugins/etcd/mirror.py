@@ -24,7 +24,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from .copy import Copy, Store
-from .errors import EtcdError, Forbidden, HistoryLost, NewCertificates, Suspicious, Unauthenticated, Unreachable
+from .errors import EtcdError, Forbidden, HistoryLost, NewCertificates, Suspicious, Unauthenticated, Unreachable, being_cancelled
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ class Mirror:
                 self.copy.revision = 0
             if error.pause is not None:
                 return error.pause
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
         except Exception:  # the end of a background task, which has to go on; all that is held may be in doubt
             log.exception("etcd: the mirror failed; reading everything again")
             self.copy.revision = 0

@@ -221,6 +221,16 @@ async def test_a_store_that_fails_does_not_end_the_mirror(etcd: EtcdServer, capl
         assert "the mirror failed" in caplog.text
 
 
+async def test_a_cancellation_that_is_not_ours_does_not_end_the_mirror(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await live(mirror)
+        reader = next(task for task in asyncio.all_tasks() if "Mirror._read" in repr(task.get_coro()))
+        reader.cancel()
+        await eventually(lambda: mirror.reconnects == 1)
+        await client.put(key(1), b"one")
+        await names.become(lambda values: key(1) in values)
+
+
 async def test_the_log_tells_of_an_absence_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with following(etcd.endpoint) as (mirror, _):
