@@ -33,6 +33,12 @@ def to_sockaddr(host: str, port: int, family: int) -> bytes:
     return start + bytes(4) + socket.inet_pton(socket.AF_INET6, host.partition("%")[0]) + bytes(4)
 
 
+def to_bind(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """An address as ``socket.bind`` takes it; that of one link names its interface behind a percent sign (RFC 4007 §11)."""
+    _, percent, interface = host.partition("%")
+    return (host, port, 0, socket.if_nametoindex(interface)) if percent else (host, port)
+
+
 def _ipv6_text(packed: bytes) -> str:
     """An IPv6 address as text, a mapped IPv4 address as such."""
     address = IPv6Address(packed)

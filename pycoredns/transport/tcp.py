@@ -9,6 +9,7 @@ from time import monotonic, perf_counter_ns
 from pycoredns.memo import Entry, Memo
 from pycoredns.request import STREAM_LIMIT, Listener
 from pycoredns.service import Service
+from pycoredns.transport.addresses import to_bind
 from pycoredns.transport.settling import settle
 
 BACKLOG = 1024
@@ -34,7 +35,7 @@ def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
+        sock.bind(to_bind(host, port))
         sock.listen(BACKLOG)
     except BaseException:
         sock.close()

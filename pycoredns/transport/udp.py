@@ -33,7 +33,7 @@ def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if host in ("0.0.0.0", "::"):  # noqa: S104  asked for by the Corefile
             _ask_for_destination(sock, family)
-        sock.bind((host, port))
+        sock.bind(addresses.to_bind(host, port))
     except BaseException:
         sock.close()
         raise
