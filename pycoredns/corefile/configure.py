@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pycoredns.corefile.forms import (
     Form,
@@ -32,8 +31,7 @@ from pycoredns.errors import ConfigError, ConfigErrors
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class BlockOption:
+class BlockOption(NamedTuple):
     """A line of a plugin's block."""
 
     field: str
@@ -56,8 +54,7 @@ class BlockOption:
         values[self.field] = value
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
     """What a plugin's fields declare."""
 
     words: tuple[Word, ...]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pycoredns.corefile.blocks import group
 from pycoredns.corefile.environment import replace_references
@@ -21,11 +21,9 @@ DEFAULT = """. {
 """What is served without a Corefile, or with one that has no server block."""
 MOST_IMPORTS = 10_000
 DEEPEST_IMPORT = 50
-_snippet = re.compile(r"\((.*)\)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Corefile:
+class Corefile(NamedTuple):
     """A Corefile that has been read, with all it imports."""
 
     file: str
@@ -72,7 +70,7 @@ def parse_all(text: str, file: str = "Corefile") -> tuple[Corefile, list[ConfigE
     return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources))), errors
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Expansion:
     """The state of one reading: the snippets so far, what is being imported, and what went wrong."""
 
@@ -103,17 +101,17 @@ class _Expansion:
             yield from self.imported(line, outermost)
             return
         words = tuple([self.replaced(word) for word in line.words])
-        if outermost and len(words) == 1 and (match := _snippet.fullmatch(words[0].text)):
-            self.define(match[1], line)
+        if outermost and len(words) == 1 and words[0].text.startswith("(") and words[0].text.endswith(")"):
+            self.define(words[0].text[1:-1], line)
         else:
-            yield replace(line, words=words, block=None if line.block is None else tuple(self.expand(line.block)))
+            yield line._replace(words=words, block=None if line.block is None else tuple(self.expand(line.block)))
 
     def replaced(self, word: Token) -> Token:
         """A word with its references replaced."""
         if "{" not in word.text:
             return word
         try:
-            return replace(word, text=replace_references(word.text))
+            return word._replace(text=replace_references(word.text))
         except ValueError as error:
             raise ConfigError(word.place, str(error)) from None
 

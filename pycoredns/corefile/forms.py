@@ -8,9 +8,8 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from inspect import get_annotations
-from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Protocol, Union, get_args, get_origin, get_type_hints
 
 from pycoredns.corefile.kinds import Choice, Kind, kind_of
 from pycoredns.corefile.model import Directive, Place, Token
@@ -29,8 +28,7 @@ class Form(Protocol):
         """The option's value; raises ConfigError."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line to be read, and how it is spoken of: its label (`success`) and its usage (`success CAPACITY [TTL]`)."""
 
     directive: Directive
@@ -69,8 +67,7 @@ class Line:
             raise self.mistake(f'unexpected "{rest[0].text}"', place=rest[0].place)
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """A word of its own that stands for true."""
 
     usage: str = ""
@@ -81,8 +78,7 @@ class Flag:
         return True
 
 
-@dataclass(frozen=True)
-class OneWord:
+class OneWord(NamedTuple):
     """Exactly one word."""
 
     kind: Kind
@@ -99,8 +95,7 @@ class OneWord:
         return line.value(self.kind, first, context)
 
 
-@dataclass(frozen=True)
-class ManyWords:
+class ManyWords(NamedTuple):
     """One or more words of a kind."""
 
     kind: Kind
@@ -113,8 +108,7 @@ class ManyWords:
         return line.values(self.kind, line.directive.arguments, context)
 
 
-@dataclass(frozen=True)
-class WholeLine:
+class WholeLine(NamedTuple):
     """A class that reads the line by itself."""
 
     reader: Any
@@ -128,8 +122,7 @@ class WholeLine:
             raise line.mistake(error.cause, error.remedy) from None
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """One of the words of a line, or all that are left (`several`)."""
 
     field: str
@@ -149,8 +142,7 @@ class Word:
         return text if self.required else f"[{text}]"
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """A dataclass whose fields are the words of the line, in order."""
 
     made: Callable[..., Any]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pycoredns.corefile.model import Place, Token
 from pycoredns.errors import ConfigError
@@ -18,22 +17,19 @@ from pycoredns.errors import ConfigError
 if TYPE_CHECKING:
     from pyparsing import ParserElement
 
-_WHITE = r"\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-_SPACE = _WHITE.replace(r"\n", "")
-_BLANK = rf"(?:[{_WHITE}]|\#[^\n]*)*+"
-_CUT = rf"(?:\#[^{_WHITE}]*+)?+"
-_END = rf"(?=[{_WHITE}#]|\Z)"
+_SPACE = r"[^\S\n]"
+_BLANK = r"(?:\s|\#[^\n]*)*+"
+_CUT = r"(?:\#\S*+)?+"
+_END = r"(?![^\s#])"
 _QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
-_PLAIN = rf'[^{_WHITE}#"][^{_WHITE}#]*+{_CUT}'
+_PLAIN = rf'[^\s#"][^\s#]*+{_CUT}'
 _WORD = rf"(?:{_QUOTED}|(?![{{}}]{_END}){_PLAIN})"
 _WORD_OR_CLOSING = rf"(?:{_QUOTED}|(?!\{{{_END}){_PLAIN})"
 _any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
-_scanned = re.compile(rf"\#[^\n]*|{_QUOTED}|{_PLAIN}", re.DOTALL)
 _escape = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line as it is written: its words (none where it is but a brace), and the lines of its block (None: it has no braces)."""
 
     words: tuple[Token, ...]
@@ -56,7 +52,7 @@ def _grammar() -> ParserElement:
         return Regex(_BLANK + text, re.DOTALL, as_match=True)
 
     def words(word: str) -> Regex:
-        return pattern(rf"(?P<words>{word}(?:[{_SPACE}]*+{word})*+)")
+        return pattern(rf"(?P<words>{word}(?:{_SPACE}*+{word})*+)")
 
     block = Forward()
     line = Group(words(_WORD) + Opt(block)) | Group(block)
@@ -156,7 +152,7 @@ def _unclosed(text: str, file: str) -> ConfigError:
     """The mistake in a text whose braces do not match, at its last word, as CoreDNS has it."""
     openings: list[Place] = []
     place, last = Place(file, 1), ""
-    for match in _scanned.finditer(text):
+    for match in re.finditer(rf"\#[^\n]*|{_QUOTED}|{_PLAIN}", text, re.DOTALL):
         if match[0].startswith("#"):
             continue
         last = match[0] if match[0].startswith('"') else match[0].partition("#")[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple
 
 from pycoredns.wire import names
 
@@ -16,8 +16,7 @@ _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
 _LONGEST_ZONE = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """`zones`: in lower-case wire form, several where a network does not end at a label; `port` None: not said."""
 
     scheme: str

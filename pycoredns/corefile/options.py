@@ -57,7 +57,7 @@ as one line (or all are given to from_directives). first, last: only that line c
 """
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Context:
     """What a plugin may know of its surroundings while its options are read; it collects the mistakes."""
 
@@ -108,7 +108,7 @@ def zones_of_block(context: Context) -> tuple[bytes, ...]:
     return context.zones
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Mark:
     """What all declarations of options have in common."""
 
@@ -120,7 +120,7 @@ class Mark:
     """The word's name in usage lines, where neither the kind's nor the field's is good enough."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Argument(Mark):
     """A word on the directive's own line. Arguments are read in the order of their fields."""
 
@@ -128,7 +128,7 @@ class Argument(Mark):
     """Tells whether a word is meant for this argument; if not, the next field gets it (`cache [TTL] [ZONES...]`)."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Arguments(Mark):
     """All further words on the directive's own line; the field is a `tuple[X, ...]`."""
 
@@ -138,7 +138,7 @@ class Arguments(Mark):
     """How many words there must be."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Option(Mark):
     """A line of the plugin's block that begins with the field's name. Of several such lines the last counts."""
 
@@ -148,7 +148,7 @@ class Option(Mark):
     """Whether words too many are passed over (as CoreDNS does for some options) instead of being a mistake."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Repeated(Option):
     """An option that may stand on several lines; the field is a `tuple[X, ...]` of all their values.
 
@@ -156,7 +156,7 @@ class Repeated(Option):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class OtherLines:
     """Collects the lines of the block that are no option, as `tuple[Directive, ...]`, to be read by the plugin."""
 

@@ -28,7 +28,7 @@ from pycoredns.errors import ConfigError, ConfigErrors
 from pycoredns.wire.names import from_text
 
 if TYPE_CHECKING:
-    from known_to_type_checkers_only import Mirror
+    from decimal import Decimal as Mirror
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def directives(text: str) -> tuple[Directive, ...]:
 def made(plugin: type, text: str, **surroundings: Any) -> Any:
     """The only instance that lines make."""
     context = Context(**surroundings)
-    [instance] = configure(plugin, directives(text), context)
+    instances: list[Any] = configure(plugin, directives(text), context)
     assert not context.errors
-    return instance
+    return instances[0]
 
 
 def mistakes(plugin: type, text: str) -> list[str]:
