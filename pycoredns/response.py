@@ -288,6 +288,23 @@ def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pendi
         _start(answer, changed)
 
 
+def attempt(ask: Callable[[], Answer]) -> Pending:
+    """What somebody answers, now or later, with an answer or an error."""
+    later = Pending()
+    try:
+        answer = ask()
+    except Exception as error:  # noqa: BLE001  whoever waits gets it
+        later.fail(error)
+        return later
+    if isinstance(answer, Pending):
+        return answer
+    if isinstance(answer, Response):
+        later.resolve(answer)
+    else:
+        _start(answer, later)
+    return later
+
+
 def _start(answer: Answer, changed: Pending) -> None:
     """Waits for a coroutine in a task, and passes its answer on."""
     from asyncio import ensure_future

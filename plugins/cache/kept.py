@@ -1,0 +1,113 @@
+"""Answers that are kept, and where."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from pycoredns.request import AD
+from pycoredns.response import Response
+from pycoredns.wire import names
+
+SUCCESS, DENIAL = "success", "denial"
+"""The two sorts of answers, as options and metrics name them."""
+
+
+class Popularity:
+    """How often an answer was asked for without a gap, and whether it is being fetched again."""
+
+    __slots__ = ("fetching", "hits", "last", "retry")
+
+    def __init__(self, last: float = 0.0, hits: int = 0) -> None:
+        """``last`` is when it was last asked for, in seconds of ``time.monotonic``."""
+        self.last = last
+        self.hits = hits
+        self.fetching = False
+        self.retry = 0.0
+        """Not to be fetched before, since it failed."""
+
+    def asked(self, now: float, gap: float, times: int = 1) -> None:
+        """Counts questions; after a gap of more seconds the count begins anew."""
+        self.hits = times if now - self.last > gap else self.hits + times
+        self.last = max(self.last, now)
+
+    def begin(self, now: float, recheck: float) -> bool:
+        """May it be fetched now? Then it counts as being fetched until ``end``."""
+        if self.fetching or (recheck and now < self.retry):
+            return False
+        self.fetching = True
+        return True
+
+    def end(self, now: float, recheck: float, fetched: bool) -> None:
+        """It was fetched, or could not be; then it is left alone for ``recheck`` seconds."""
+        self.fetching = False
+        self.retry = 0.0 if fetched else now + recheck
+
+
+class Kept:
+    """An answer, until when it holds, and in the form it was last given."""
+
+    __slots__ = ("age", "given", "last_good", "popularity", "response", "sort", "ttl", "turn", "until")
+
+    def __init__(self, response: Response, ttl: int, until: float, sort: str) -> None:
+        """``ttl`` is what it was kept with, ``until`` in seconds of ``time.monotonic``, ``sort`` success or denial."""
+        self.response = response
+        self.ttl = ttl
+        self.until = until
+        self.sort = sort
+        self.given = response
+        self.age = -1
+        """The age in whole seconds that ``given`` is made for; -1: none yet."""
+        self.turn = 0.0
+        """Until when ``given`` may be given at once, with nothing else to be looked at."""
+        self.popularity: Popularity | None = None
+        self.last_good: Kept | None = None
+        """The one before it that answered, where it does not."""
+
+    def copy(self) -> Kept:
+        """The same for another cache."""
+        other = Kept(self.response, self.ttl, self.until, self.sort)
+        other.last_good = self.last_good and self.last_good.copy()
+        if self.popularity is not None:
+            other.popularity = Popularity(self.popularity.last, self.popularity.hits)
+        return other
+
+    @property
+    def authentic(self) -> bool:
+        """Has it AD set, which not all may see?"""
+        return bool(self.response.flags & AD)
+
+    def watched(self) -> Popularity:
+        """Its popularity, from now on."""
+        if self.popularity is None:
+            self.popularity = Popularity()
+        return self.popularity
+
+    def good(self) -> Kept | None:
+        """Itself if it holds a record that was asked for, else the one before it that did."""
+        return self if self.sort == SUCCESS and self.response.answers else self.last_good
+
+
+class Store(OrderedDict[bytes, Kept]):
+    """Answers of a sort by what was asked; the oldest goes first."""
+
+    def __init__(self, capacity: int) -> None:
+        """``capacity`` is a number of answers."""
+        super().__init__()
+        self.capacity = capacity
+
+    def put(self, key: bytes, kept: Kept) -> bool:
+        """Keeps an answer; true where another one had to go."""
+        full = len(self) >= self.capacity and key not in self
+        if full:
+            self.popitem(last=False)
+        self[key] = kept
+        return full
+
+    def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
+        """Copies what an older store holds for these zones."""
+        zones = tuple(zones)
+        for key, kept in old.items():
+            name, _ = names.read(key, 0)
+            if any(names.within(name, zone) for zone in zones):
+                self.put(key, kept.copy())

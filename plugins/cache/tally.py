@@ -1,0 +1,56 @@
+"""What a cache counts: plain numbers until somebody asks for the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pycoredns.plugins.cache.kept import DENIAL, SUCCESS
+
+if TYPE_CHECKING:
+    from pycoredns.plugins.cache.cache import Cache
+
+
+class Tally:
+    """The counts of one server's questions."""
+
+    __slots__ = ("denials", "drops", "evictions", "labels", "misses", "prefetches", "stale", "stored", "successes")
+
+    def __init__(self, server: str, zones: str, view: str = "") -> None:
+        """Takes the labels' values."""
+        self.labels = (server, zones, view)
+        self.stored = False
+        """Has anything been kept for this server?"""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.successes = self.denials = self.misses = self.stale = self.prefetches = self.drops = 0
+        self.evictions = {SUCCESS: 0, DENIAL: 0}
+
+    def hit(self, sort: str, times: int = 1) -> None:
+        """Counts answers from the cache."""
+        if sort == SUCCESS:
+            self.successes += times
+        else:
+            self.denials += times
+
+    def fold(self, cache: Cache) -> None:
+        """Adds all to the cache's metrics, and begins anew. What never happened is not shown."""
+        server, zones, view = self.labels
+        hits = {SUCCESS: self.successes, DENIAL: self.denials}
+        for metric, counts in ((cache.hits, hits), (cache.evictions, self.evictions)):
+            for sort, count in counts.items():
+                if count:
+                    metric.cell(server, sort, zones, view).value += count
+        for metric, count in (
+            (cache.requests, self.misses + self.successes + self.denials),
+            (cache.misses, self.misses),
+            (cache.prefetches, self.prefetches),
+            (cache.drops, self.drops),
+            (cache.served_stale, self.stale),
+        ):
+            if count:
+                metric.cell(server, zones, view).value += count
+        if self.stored:
+            for sort, store in cache.stores.items():
+                cache.entries.cell(server, sort, zones, view).value = len(store)
+        self._clear()
