@@ -37,4 +37,8 @@ class BlockSettings:
     """Do questions of class CH reach the plugins?"""
     patience: float = inf
     """How long, in seconds, a plugin may go on trying to answer a question with the help of others."""
+    view: str = ""
+    """The name under which the plugin view chose its questions."""
+    stacktrace: bool = False
+    """Is the way to an unexpected error printed, or the error alone?"""
     server: ServerSettings = field(default_factory=ServerSettings)

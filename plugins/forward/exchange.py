@@ -1,0 +1,121 @@
+"""A question on its way through the upstreams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import choice
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pycoredns.errors import ServerFailure
+from pycoredns.plugins.forward import measures
+from pycoredns.plugins.forward.messages import behind_id, is_answer, read_answer
+from pycoredns.plugins.forward.waiting import Waiting
+from pycoredns.request import Request
+from pycoredns.response import Pending, Response
+from pycoredns.wire.message import BadMessageError
+
+if TYPE_CHECKING:
+    from pycoredns.plugins.forward.plugin import Forward
+    from pycoredns.plugins.forward.upstream import Upstream
+
+PAUSE = 0.05
+"""Seconds between attempts past two for each upstream, where their number is not limited."""
+NO_ONE = "no healthy proxies"
+
+
+class Exchange(Pending, Waiting):
+    """Asks one upstream after the other until one answers, the attempts are used up, or the time is over."""
+
+    _upstream: Upstream
+    _place = _down = _attempts = _failovers = 0
+    _why = NO_ONE
+
+    def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream], stream: bool) -> None:
+        """``order`` is that of the upstreams; ``stream``: they are asked over TCP."""
+        super().__init__()
+        self.message = behind_id(request)
+        self.limit = request.tail.limit
+        self._forward = forward
+        self._asked = request.asked
+        self._question = request.asked + request.tail.question
+        self._order = order
+        self._stream = stream
+        self._deadline = monotonic() + forward.patience
+
+    def advance(self) -> None:
+        """Asks the next upstream that is not down; any, when all are."""
+        order, forward = self._order, self._forward
+        while monotonic() < self._deadline:
+            if self._place == len(order):
+                self._place = self._down = 0
+            upstream = order[self._place]
+            self._place += 1
+            if forward.max_fails and upstream.fails > forward.max_fails:
+                self._down += 1
+                if self._down < len(order):
+                    continue
+                measures.all_unhealthy.cell().value += 1
+                if forward.failfast_all_unhealthy_upstreams:
+                    break
+                upstream = choice(order)  # noqa: S311  health checks may be at fault, so any will do
+            self._upstream = upstream
+            upstream.ask(self, self._stream)
+            return
+        self._end(None)
+
+    def ask_again(self) -> None:
+        """The connection was closed before an answer came: the same upstream gets another chance."""
+        self._upstream.ask(self, stream=True)
+
+    def is_answered_by(self, reply: bytes) -> bool:
+        """Is a message that has its ID an answer to it?"""
+        return is_answer(reply, self._question)
+
+    def received(self, reply: bytes, now: float, limit: int) -> None:
+        """Takes an answer; ``limit`` is the longest in octets that could come that way."""
+        try:
+            answer = read_answer(reply, self._asked, limit)
+        except (BadMessageError, ServerFailure) as error:
+            self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
+            return
+        self._upstream.measures.answered(answer.rcode, now - self.sent)
+        if not self._forward.choosy or not self._goes_on(answer, limit):
+            self._end(answer)
+
+    def _goes_on(self, answer: Response, limit: int) -> bool:
+        """Is another upstream, or this one over TCP, to be asked in spite of an answer?"""
+        forward = self._forward
+        if answer.truncated and forward.prefer_udp and not self._stream and limit == self.limit:
+            self._upstream.ask(self, stream=True)
+            return True
+        if answer.rcode not in forward.failover:
+            return False
+        self._failovers += 1
+        self._why = NO_ONE
+        if self._failovers == len(self._order):
+            return False
+        self.advance()
+        return True
+
+    def attempt_failed(self, why: str) -> None:
+        """No answer came from the present upstream: its health is checked, and the next is asked."""
+        forward, most = self._forward, self._forward.most_attempts
+        self._why = why
+        self._attempts += 1
+        if forward.max_fails:
+            self._upstream.check()
+        if self._attempts == most or self._down == len(self._order):
+            self._end(None)
+        elif not most and self._attempts >= 2 * len(self._order):
+            asyncio.get_running_loop().call_later(PAUSE, self.advance)
+        else:
+            self.advance()
+
+    def _end(self, answer: Response | None) -> None:
+        self._forward.waiting -= 1
+        if answer is None:
+            self.fail(ServerFailure(self._why))
+        else:
+            self.resolve(answer)

@@ -1,0 +1,292 @@
+"""TCP and TLS to one upstream: connections are kept; few questions have one each, many share them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar
+
+from pycoredns.output import logger
+from pycoredns.plugins.forward.datagrams import FULL, reason
+from pycoredns.plugins.forward.destinations import join
+from pycoredns.plugins.forward.measures import Measures
+from pycoredns.plugins.forward.messages import ids
+from pycoredns.plugins.forward.waiting import Waiting
+
+if TYPE_CHECKING:
+    from pycoredns.plugins.forward.upstream import Terms
+
+CONNECTIONS = 32
+"""Connections to one upstream; further questions share them (RFC 7766 §6.2.1.1)."""
+DIAL_TIMEOUT = 2.0
+"""Seconds to connect, handshake and all, so that there is time left for another upstream."""
+_LONGEST = 65535
+log = logger("plugin/forward")
+
+
+class Connection(asyncio.Protocol):
+    """A connection, and the questions that wait for an answer on it by their ID."""
+
+    most: ClassVar[int] = FULL
+    """Questions that may share it."""
+
+    def __init__(self, owner: Streams) -> None:
+        """Takes questions before it is there; they are sent once it is."""
+        self.pending: dict[bytes, Waiting] = {}
+        self.opened = self.used = monotonic()
+        self.route = owner.to
+        self.retired = False
+        self.full = False
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
+        self._rest = b""
+        self._answered = False
+        self._prepare()
+
+    @property
+    def connected(self) -> bool:
+        """Is it there already?"""
+        return self._transport is not None
+
+    def send(self, waiting: Waiting) -> None:
+        """Sends a question."""
+        number = self._new_id()
+        self.pending[number] = waiting
+        waiting.sent = self.used = monotonic()
+        frame = self._frame(number + waiting.message)
+        if self._transport is None:
+            self._outgoing.append(frame)
+        else:
+            self._transport.write(frame)
+
+    def _prepare(self) -> None:
+        """Sets up what the protocol needs."""
+
+    def _new_id(self) -> bytes:
+        """An ID that no question here has."""
+        return ids.take(self.pending)
+
+    def _frame(self, message: bytes) -> bytes:
+        """A message as it is sent (RFC 1035 §4.2.2)."""
+        return len(message).to_bytes(2, "big") + message
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """What was asked meanwhile is sent; its time begins now."""
+        self._transport = transport  # type: ignore[assignment]  # a stream's
+        self.route = f"{join(*transport.get_extra_info('sockname')[:2])}->{self._owner.to}"
+        if self.retired:
+            transport.close()
+            return
+        self.used = monotonic()
+        for waiting in self.pending.values():
+            waiting.sent = self.used
+        outgoing, self._outgoing = self._outgoing, []
+        self._transport.write(b"".join(outgoing))  # type: ignore[union-attr]  # set above
+
+    def pause_writing(self) -> None:
+        """The upstream does not read: it gets no more questions."""
+        self.full = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.full = False
+
+    def data_received(self, data: bytes) -> None:
+        """Takes all whole messages; a part of one is kept, which is at most 65537 octets."""
+        octets = self._rest + data if self._rest else data
+        start, now = 0, monotonic()
+        while len(octets) - start > 1:
+            end = start + 2 + (octets[start] << 8 | octets[start + 1])
+            if end > len(octets):
+                break
+            self._take(octets[start + 2 : end], now)
+            start = end
+        self._rest = octets[start:]
+        if not self.pending:
+            self._owner.idle(self)
+
+    def _take(self, reply: bytes, now: float) -> None:
+        """Gives an answer to who waits for it; anything else is passed over."""
+        waiting = self.pending.get(reply[:2])
+        if waiting is None or not waiting.is_answered_by(reply):
+            return
+        del self.pending[reply[:2]]
+        self._answered = True
+        self.used = now
+        try:
+            waiting.received(reply, now, _LONGEST)
+        except Exception as error:  # a query ends here; the other answers must go on
+            log.error("answer could not be passed on: %r", error, exc_info=error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Who waits goes elsewhere; where the connection has served before, to a new one of the same upstream."""
+        self._owner.lost(self)
+        pending, self.pending = self.pending, {}
+        for waiting in pending.values():
+            if error is None and self._answered and not self.retired:
+                waiting.ask_again()
+            else:
+                waiting.attempt_failed(f"read tcp {self.route}: read: {_said(error)}" if error else "EOF")
+
+    def give_up(self, since: float) -> None:
+        """Those who were sent before a time wait no longer, and the connection takes no further questions."""
+        while self.pending and self.connected:
+            number, waiting = next(iter(self.pending.items()))
+            if waiting.sent > since:
+                break
+            del self.pending[number]
+            self.retired = True
+            waiting.attempt_failed(f"read tcp {self.route}: i/o timeout")
+
+    def fail(self, why: str) -> None:
+        """Ends it; who waits learns why."""
+        self.retired = True
+        pending, self.pending = self.pending, {}
+        loop = asyncio.get_running_loop()
+        for waiting in pending.values():
+            loop.call_soon(waiting.attempt_failed, why)
+        self.close()
+
+    def close(self) -> None:
+        """Ends it at once: nobody waits for it."""
+        self.retired = True
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _said(error: Exception | None) -> str:
+    """An error in the words of Go's system calls, where it is one of them."""
+    number = getattr(error, "errno", None)
+    return reason(number) if number else str(error)
+
+
+def _trouble(error: OSError, to: str) -> str:
+    """Why a connection could not be made."""
+    if verified := getattr(error, "verify_message", ""):
+        return f"tls: failed to verify certificate: {verified}"
+    if library := getattr(error, "library", ""):
+        return f"tls: {library} {str(getattr(error, 'reason', '')).lower().replace('_', ' ')}"
+    return f"dial tcp {to}: connect: {_said(error)}"
+
+
+class Streams:
+    """The connections to one upstream."""
+
+    def __init__(self, terms: Terms, measures: Measures, kind: type[Connection] = Connection) -> None:
+        """Opens nothing yet."""
+        self.to = terms.endpoint.text
+        self.terms = terms
+        self._kind = kind
+        self._measures = measures
+        self._label = {"dns": "tcp", "tls": "tcp-tls"}.get(terms.endpoint.scheme, terms.endpoint.scheme)
+        self._connections: deque[Connection] = deque()
+        self._idle: deque[Connection] = deque()
+        self._dialling: set[asyncio.Task[None]] = set()
+
+    @property
+    def open(self) -> bool:
+        """Has it any connections, or is one being made?"""
+        return bool(self._connections or self._dialling)
+
+    def send(self, waiting: Waiting) -> None:
+        """Sends a question over an idle connection, a new one, or one that others wait on."""
+        connection = self._take_idle() or (None if len(self._connections) < CONNECTIONS else self._shared())
+        if connection is not None:
+            if waiting.counted:
+                self._measures.reused(self._label).value += 1
+            connection.send(waiting)
+        elif len(self._connections) < CONNECTIONS:
+            if waiting.counted:
+                self._measures.opened(self._label).value += 1
+            self._dial().send(waiting)
+        else:
+            waiting.fail_soon(f"write tcp {self.to}: too many questions wait for this upstream")
+
+    def _take_idle(self) -> Connection | None:
+        """The connection that was idle longest, if it is still good."""
+        now = monotonic()
+        while self._idle:
+            connection = self._idle.popleft()
+            if not connection.retired and not self._old(connection, now):
+                return connection
+            self._end(connection)
+        return None
+
+    def _shared(self) -> Connection | None:
+        """One after the other of those that are busy."""
+        for _ in range(len(self._connections)):
+            self._connections.rotate(-1)
+            connection = self._connections[0]
+            if not (connection.retired or connection.full or len(connection.pending) >= connection.most):
+                return connection
+        return None
+
+    def _old(self, connection: Connection, now: float) -> bool:
+        """Was it idle too long, or does it exist too long?"""
+        max_age = self.terms.max_age
+        return now - connection.used > self.terms.expire or 0 < max_age < now - connection.opened
+
+    def _dial(self) -> Connection:
+        """Begins to connect."""
+        connection = self._kind(self)
+        self._connections.append(connection)
+        task = asyncio.get_running_loop().create_task(self._connect(connection))
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+        return connection
+
+    async def _connect(self, connection: Connection) -> None:
+        terms = self.terms
+        source = (terms.source, 0) if terms.source else None
+        try:
+            async with asyncio.timeout(DIAL_TIMEOUT):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
+                    terms.endpoint.host,
+                    terms.endpoint.port,
+                    ssl=terms.tls,
+                    server_hostname=terms.server_name if terms.encrypted else None,
+                    local_addr=source,
+                )
+        except TimeoutError:
+            self._fail(connection, f"dial tcp {self.to}: i/o timeout")
+        except OSError as error:
+            self._fail(connection, _trouble(error, self.to))
+
+    def _fail(self, connection: Connection, why: str) -> None:
+        self.lost(connection)
+        connection.fail(why)
+
+    def idle(self, connection: Connection) -> None:
+        """Nobody waits on a connection: it is kept, unless there are enough."""
+        if connection.retired or (self.terms.max_idle and len(self._idle) >= self.terms.max_idle):
+            self._end(connection)
+        elif connection not in self._idle:
+            self._idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is no more."""
+        for held in (self._connections, self._idle):
+            if connection in held:
+                held.remove(connection)
+
+    def _end(self, connection: Connection) -> None:
+        self.lost(connection)
+        connection.close()
+
+    def sweep(self, now: float) -> None:
+        """Ends what waited too long, and closes what is idle or no good."""
+        for connection in list(self._connections):
+            connection.give_up(now - self.terms.read_timeout)
+            if not connection.pending and (connection.retired or (connection in self._idle and self._old(connection, now))):
+                self._end(connection)
+
+    async def close(self, why: str) -> None:
+        """Ends all connections; who waits learns why."""
+        for task in list(self._dialling):
+            task.cancel()
+        await asyncio.gather(*self._dialling, return_exceptions=True)
+        for connection in list(self._connections):
+            self._fail(connection, why)
