@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,8 @@ from pycoredns.corefile.model import Place, ServerBlock
 from pycoredns.errors import ConfigError, ConfigErrors
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.wire.names import to_text, within
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to them here
 
 
 @dataclass(frozen=True)
@@ -106,27 +108,23 @@ def _outside(written: ServerBlock, block: Block, plugin: Plugin) -> Iterator[Con
 
 
 def _shadowed(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
-    """Blocks whose zones are all taken by an earlier one on the same address, as an unfiltered block takes those of a view."""
-    for served in assembly.addresses.values():
-        first: dict[bytes, Block] = {}
+    """Blocks of which one serves a zone on all addresses, another on one of them: what is asked there never reaches the first."""
+    places = {id(block): written.place for written, block in zip(corefile.blocks, assembly.blocks, strict=True)}
+    wide = {
+        (address.port, ":" in address.host, zone): block
+        for address, served in assembly.addresses.items()
+        if address.host in _WILDCARDS
+        for zone, block in served
+    }
+    for address, served in assembly.addresses.items():
         for zone, block in served:
-            earlier = first.setdefault(zone, block)
-            if earlier is not block and not _filtered(earlier):
-                place = corefile.blocks[assembly.blocks.index(block)].place
-                other = corefile.blocks[assembly.blocks.index(earlier)].place
-                cause = f"zone {to_text(zone)} is answered by the block at {other} first"
-                yield ConfigError(place, cause, "put blocks with a view before those without")
-
-
-def _filtered(block: Block) -> bool:
-    """Does a block choose its questions itself?"""
-    return any(plugin.name == "view" for plugin in block.plugins)
+            other = wide.get((address.port, ":" in address.host, zone))
+            if other is not None and address.host not in _WILDCARDS:
+                cause = f"hides zone {to_text(zone)} of the block at {places[id(other)]} from questions to {address.host}"
+                yield ConfigError(places[id(block)], cause, "bind each block to addresses of its own")
 
 
 def _place(written: ServerBlock, plugin: Plugin) -> Place:
     """Where a plugin stands: its first line in the block."""
     lines = [directive.place for directive in written.directives if directive.name.text == plugin.name]
     return lines[0] if lines else written.place
-
-
-__all__: Sequence[str] = ("Finding", "check")

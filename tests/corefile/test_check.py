@@ -1,0 +1,93 @@
+"""What `pycoredns check`, `help` and `plugins` say, and their exit statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pycoredns.check import check
+from pycoredns.cli import main
+
+
+def findings(text: str) -> list[str]:
+    """What is found in a Corefile."""
+    return [str(finding) for finding in check(text, "Corefile")]
+
+
+NEVER = "no question ever reaches it, for"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (". {\n whoami\n}\n", []),
+        ("a. b.:1053 {\n chaos\n hosts {\n  fallthrough\n }\n whoami\n}\n", []),
+        (
+            ". {\n cahce\n whoami x\n chaos { x\n }\n}\n:53 {\n import nope\n}\n",
+            [
+                'Corefile:2: unknown directive "cahce"; did you mean "cache"?',
+                'Corefile:3: whoami: unexpected "x"',
+                "Corefile:4: ",
+                'Corefile:7: zone "" is not a domain name',
+                'Corefile:8: import: there is no file and no snippet "nope"',
+            ],
+        ),
+        (". {\n whoami\n", ['Corefile:2: "}" is missing behind "whoami"']),
+        ("tls://. {\n whoami\n}", ["Corefile:1: tls://"]),
+        ("a. {\n whoami\n}\na. {\n whoami\n}", ["Corefile:4: cannot serve dns://a.:53 - it is already defined"]),
+        (". {\n erratic\n whoami\n}", [f"Corefile:3: warning: whoami: {NEVER} erratic answers all of them first"]),
+        (". {\n hosts\n erratic\n}", [f"Corefile:3: warning: erratic: {NEVER} hosts answers all of them first; let it"]),
+        ("a. {\n hosts /dev/null b.\n whoami\n}", ["Corefile:2: warning: hosts: zone b. lies outside this server block"]),
+        ("a. {\n hosts /dev/null x.a.\n whoami\n}", []),
+        (
+            ". {\n bind 0.0.0.0\n whoami\n}\n. {\n bind 127.0.0.1\n chaos\n}",
+            ["Corefile:5: warning: hides zone . of the block at Corefile:1 from questions to 127.0.0.1"],
+        ),
+        ("# nothing", ["Corefile:1: warning: there is no server block; the default is served: whoami and log for all zones"]),
+        (". {\n whoami\n}\n}\n", ['Corefile:4: warning: a stray "}" is taken for a zone; take it away']),
+        (". {\n import *.nothing\n whoami\n}", ['Corefile:2: warning: import: no file matches "*.nothing"']),
+    ],
+)
+def test_findings(text: str, expected: list[str]) -> None:
+    found = findings(text)
+    assert len(found) == len(expected)
+    for line, beginning in zip(found, expected, strict=True):
+        assert line.startswith(beginning)
+
+
+def test_exit_status_and_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text(". {\n erratic\n whoami\n}\n")
+    bad.write_text(". {\n whoami x\n}\n")
+    assert main(["check", str(good)]) == 0
+    assert capsys.readouterr().out.endswith("good: 0 errors, 1 warning\n")
+    assert main(["check", "--format", "json", str(bad)]) == 1
+    assert json.loads(capsys.readouterr().out) == [
+        {
+            "file": str(bad),
+            "line": 2,
+            "severity": "error",
+            "cause": 'whoami: unexpected "x"',
+            "remedy": "usage: whoami",
+            "plugin": "whoami",
+        }
+    ]
+    assert main(["check", str(tmp_path / "none")]) == 1
+    assert "none: cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "cancel"]) == 0
+    assert "\ncancel [TIMEOUT]\n" in capsys.readouterr().out
+    assert main(["help", "cahce"]) == 1
+    assert capsys.readouterr().err == 'there is no plugin "cahce"; did you mean "cache"?\n'
+
+
+def test_plugins_are_listed_in_the_order_of_the_chain(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plugins"])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    names = [row[0] for row in rows]
+    assert names.index("chaos") < names.index("hosts") < names.index("whoami")
+    assert ["whoami", "pycoredns", "(pycoredns.plugins.whoami:Whoami)"] in [[row[0], *row[2:]] for row in rows]
