@@ -37,7 +37,7 @@ def _pack_usual(service: Service, default_ttl: int) -> bytes | None:
     if min(priority, weight, port) < 0 or max(priority, weight, port) > 65535:
         return None
     rtype, rdata = address
-    if service.host != _text(rtype, rdata) or weight and floor(100.0 / weight * weight) != 100:
+    if service.host != _text(rtype, rdata) or (weight and floor(100.0 / weight * weight) != 100):
         return None
     ttl = service.ttl or default_ttl
     return _USUAL.pack(rtype, priority, weight, port, service.targetstrip, rtype, types.IN, ttl, len(rdata)) + rdata

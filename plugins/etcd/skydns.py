@@ -1,9 +1,9 @@
 """A record as SkyDNS defined it: the JSON object that is the value of a key.
 
-{"host": "10.0.0.1", "port": 8080, "priority": 10, "weight": 100, "text": "", "mail": false, "ttl": 300, "targetstrip": 0, "group": ""}
+{"host": "10.0.0.1", "port": 80, "priority": 10, "weight": 9, "text": "", "mail": false, "ttl": 300, "targetstrip": 0, "group": ""}
 
-All fields may be missing. What counts as broken is what counts so for CoreDNS, which reads it by Go's rules: names of fields match
-in any case, null leaves a field as it is, numbers are whole and have bounds, what follows the object is an error.
+All fields may be missing. What is broken for CoreDNS is so here: it reads JSON by Go's rules, where names of fields match in any
+case, null leaves a field as it is, numbers are whole and have bounds, and what follows the object is an error.
 """
 
 import json

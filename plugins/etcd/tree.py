@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-
 from . import packed as packing
 from .keys import WILDCARDS, before_wildcard, is_plain, segments
 from .skydns import BadValue, read
 
 LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
 DEEPEST_KEY = 128  # labels; a name has 127 at most
+SEVERAL = b""
 
 log = logging.getLogger("plugin/etcd")
 
@@ -35,7 +35,8 @@ class Tree:
         self.root = root
         self.default_ttl = default_ttl
         self.records: dict[bytes, bytes] = {}
-        self.below: dict[bytes, bytes | int] = {}  # of each place: the only key below it, or how many there are
+        self.below: dict[bytes, bytes] = {}  # of each place that has keys below it: the only one, SEVERAL if there are more
+        self._counts: dict[bytes, int] = {}  # of the places with several keys below them: how many
         self.spoiled = 0
         self.sorted_keys: SortedKeys
         self.listeners: list[Callable[[], None]] = []
@@ -54,8 +55,9 @@ class Tree:
         self.spoiled += (new[0] == packing.SPOILED) - (old is not None and old[0] == packing.SPOILED)
         if old is None:
             for place in self._places_above(key):
-                below = self.below.get(place)
-                self.below[place] = key if below is None else 2 if isinstance(below, bytes) else below + 1
+                if self.below.setdefault(place, key) is not key:
+                    self.below[place] = SEVERAL
+                    self._counts[place] = self._counts.get(place, 1) + 1
 
     def delete(self, key: bytes) -> None:
         """Forget a key."""
@@ -64,11 +66,13 @@ class Tree:
             return
         self.spoiled -= old[0] == packing.SPOILED
         for place in self._places_above(key):
-            below = self.below[place]
-            if isinstance(below, bytes):
-                del self.below[place]
+            left = self._counts.pop(place, 1) - 1
+            if left > 1:
+                self._counts[place] = left
+            elif left:
+                self.below[place] = next(self._keys_below(place))
             else:
-                self.below[place] = below - 1 if below > 2 else next(self._keys_below(place))
+                del self.below[place]
 
     def changed(self) -> None:
         """Tell those who answer from here."""
@@ -100,7 +104,7 @@ class Tree:
         return b"/".join((self.root, *segments(name)))
 
     def find(self, name: bytes, exact: bool = False) -> Iterator[bytes] | None:
-        """The keys of a name in order: all below it or, where there are none or it is to be `exact`, its own; None if it has none.
+        """The keys of a name in order: all below it or, if there are none or it is to be `exact`, its own. None if it has none.
 
         Where a label is a wildcard, there may be none although the name above it has some.
         """

@@ -1,0 +1,78 @@
+"""The options of the plugin that are more than a word."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from pycoredns.corefile.model import Directive
+from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.errors import ConfigError
+from pycoredns.wire import names
+
+from .settings import TLSFiles
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user of etcd."""
+
+    placeholder: ClassVar[str] = "USERNAME PASSWORD"
+    username: str = ""
+    password: str = ""
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """Both words."""
+        if len(line.arguments) != 2:
+            cause = "credentials requires 2 arguments, a user's name and password"
+            raise ConfigError(line.place, cause, f"usage: credentials {cls.placeholder}")
+        return cls(line.arguments[0].text, line.arguments[1].text)
+
+
+class TLS(TLSFiles):
+    """The files for connections to etcd; without any, the system's authorities are trusted."""
+
+    placeholder: ClassVar[str] = "[CERT KEY] [CACERT]"
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """One file: the authorities. Two: certificate and key. Three: all of them."""
+        paths = [context.path(token.text) for token in line.arguments]
+        if len(paths) > 3:
+            raise BadValueError(f"at most three files, not {len(paths)}")
+        for path in paths:
+            try:
+                path.read_bytes()
+            except OSError as error:
+                raise BadValueError(f"cannot read {path}: {(error.strerror or '').lower()}") from None
+        certificate, key = paths[:2] if len(paths) > 1 else (None, None)
+        authorities = paths[-1] if len(paths) in (1, 3) else None
+        return cls(certificate, key, authorities)
+
+
+class Ignored:
+    """Words that mean nothing any more."""
+
+    placeholder: ClassVar[str] = "[ANYTHING...]"
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """Whatever stands there."""
+        return cls()
+
+
+@dataclass(frozen=True)
+class SkyDNS:
+    """That questions are answered as SkyDNS did, and the name that local.dns.ZONE stands for."""
+
+    placeholder: ClassVar[str] = "[NAME]"
+    local: bytes = b""
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """At most one name."""
+        if len(line.arguments) > 1:
+            raise BadValueError(f'unexpected "{line.arguments[1].text}"')
+        try:
+            return cls(*(names.from_text(token.text).lower() for token in line.arguments))
+        except names.BadNameError as error:
+            raise BadValueError(str(error)) from None

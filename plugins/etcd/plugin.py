@@ -1,0 +1,194 @@
+"""The plugin: options, the way of the usual questions, and who answers the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Annotated, ClassVar
+
+from pycoredns.corefile.kinds import Fallthrough, TimeToLive
+from pycoredns.corefile.kinds import Zone as ZoneName
+from pycoredns.corefile.options import Arguments, Option, Repetition, zones_of_block
+from pycoredns.errors import ServerFailure
+from pycoredns.plugin import Plugin
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response, then
+from pycoredns.wire import names, types
+
+from .answers import Inquiry, NoSuchKey, follow
+from .keys import before_wildcard, is_plain_label, root_of
+from .options import TLS, Credentials, Ignored, SkyDNS
+from .settings import Settings
+from .source import Identity, following
+from .zone import COREDNS, SKYDNS, Zone
+
+FIRST_SYNC_WITHIN = 2.0
+"""Seconds after the start that questions wait for the first listing of etcd; later they get SERVFAIL at once."""
+MOST_PLACES = 16384
+SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
+NOBODY = Credentials()
+LOCAL = b"\x05local\x03dns"
+REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
+_ADDRESSES = frozenset({types.A, types.AAAA})
+_BY_EXACT_KEY = frozenset({types.CNAME, types.PTR, types.SOA})
+"""Types for which it does not matter what lies below a name."""
+
+
+@dataclass
+class Etcd(Plugin):
+    """Answer from SkyDNS records in etcd, which are kept in memory and up to date, so that no question waits for etcd."""
+
+    repeated: ClassVar[Repetition] = "first"
+
+    zones: Annotated[tuple[ZoneName, ...], Arguments("zones to answer for", otherwise=zones_of_block)] = ()
+    path: Annotated[str, Option("what all keys begin with")] = "/skydns"
+    endpoint: Annotated[tuple[str, ...], Option("members of the etcd cluster, as http://HOST:PORT")] = ("http://localhost:2379",)
+    credentials: Annotated[Credentials, Option("a user of etcd")] = NOBODY
+    tls: Annotated[TLS | None, Option("certificate, key and authorities for https endpoints")] = None
+    through: Annotated[Fallthrough, Option("zones whose missing names are passed on", name="fallthrough")] = Fallthrough()
+    min_lease_ttl: Annotated[TimeToLive, Option("shortest TTL that a lease gives", name="min-lease-ttl")] = TimeToLive(30)
+    max_lease_ttl: Annotated[TimeToLive, Option("longest TTL that a lease gives", name="max-lease-ttl")] = TimeToLive(86400)
+    skydns: Annotated[SkyDNS | None, Option("answer as SkyDNS did; NAME is what local.dns.ZONE stands for")] = None
+    stubzones: Annotated[bool, Option("has no meaning any more")] = False
+    debug: Annotated[bool, Option("has no meaning any more")] = False
+    upstream: Annotated[Ignored | None, Option("has no meaning any more")] = None
+
+    def __post_init__(self) -> None:
+        """Make ready what questions need."""
+        self._manners = COREDNS if self.skydns is None else SKYDNS
+        self._local = self.skydns.local if self.skydns else b""
+        self._zones = {bytes(name): Zone(bytes(name), self._manners) for name in sorted(self.zones, key=len, reverse=True)}
+        self._special = {*self._zones, *(LOCAL + zone for zone in self._zones)}
+        self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
+        self._names_from_keys = root_of(self.path).count(b"/") == 1  # is the name made from a key the name it belongs to?
+        self._identity = Identity(
+            Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls),
+            self.path,
+            self._manners.default_ttl,
+        )
+        self._deadline = 0.0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow etcd, wherever it may be just now; after a reload with the same settings, what has been read is there."""
+        async with following(self._identity, self.changed) as source:
+            self._source = source
+            self._below, self._records = source.tree.below, source.tree.records
+            self._deadline = monotonic() + FIRST_SYNC_WITHIN
+            yield
+
+    def ready(self) -> bool:
+        """Has etcd been read?"""
+        return self._source.mirror.synced
+
+    # --- the usual questions
+
+    def handle(self, request: Request) -> Answer:
+        """A single address, and what is not there, at once; everything else by an Inquiry."""
+        name = request.name
+        cut = name[0] + 1
+        place = self._places.get(name[cut:])
+        if place is None or name in self._special:
+            return self._handle_special(request)
+        zone, parent = place
+        key = parent + name[1:cut]
+        only = self._below.get(key, key)
+        record = self._records.get(only)
+        if record is None:  # as of SEVERAL
+            if only is key and is_plain_label(name[1:cut]):
+                return self._missing(request, zone)
+        elif record[0] in _ADDRESSES:
+            if record[0] == request.tail.qtype:
+                return Response(0, request.asked + record[8:], 1)
+            return self._beside_address(request, zone, key, only)
+        return self._inquire(request, zone, name)
+
+    def _beside_address(self, request: Request, zone: Zone, key: bytes, only: bytes) -> Answer:
+        """An answer of another type at a name with one address, whose key is `only`."""
+        qtype, record = request.qtype, self._records[only]
+        if qtype in _BY_EXACT_KEY:
+            return self._inquire(request, zone, request.name)
+        if qtype != types.SRV:
+            return zone.empty()
+        if only.count(b"/", len(key)) != record[7] or not self._names_from_keys:
+            return self._inquire(request, zone, request.name)
+        target = request.name
+        size = (6 + len(target)).to_bytes(2, "big")
+        srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, record[12:16], size, record[1:3], record[5:7], target)
+        return Response(0, srv, 1, b"", 0, target + record[8:], 1)
+
+    def _missing(self, request: Request, zone: Zone) -> Answer:
+        if request.qtype == types.SOA and self._manners.any_soa:
+            return zone.soa()
+        if self.through.zones and self.through.covers(request.name):
+            return self.next(request)
+        return zone.missing()
+
+    # --- all others
+
+    def _handle_special(self, request: Request) -> Answer:
+        """Questions about a zone itself, with a parent that is not known yet, before etcd has been read, or for others."""
+        name = request.name
+        zone = next((zone for zone in self._zones.values() if names.within(name, zone.name)), None)
+        if zone is None:
+            return self._handle_elsewhere(request)
+        if request.qtype == types.SOA and (self._manners.any_soa or name == zone.name):
+            return zone.soa()
+        if not self._source.mirror.synced:
+            return self._handle_early(request, zone)
+        if self._local and name == LOCAL + zone.name:
+            return self._inquire(request, zone, self._local)
+        self._note_place(name, zone)
+        return self._inquire(request, zone, name)
+
+    def _note_place(self, name: bytes, zone: Zone) -> None:
+        parent = names.parent(name)
+        if name in self._special or before_wildcard(parent) is not None:
+            return
+        if len(self._places) >= MOST_PLACES:
+            self._places.clear()
+        self._places[parent] = zone, self._source.tree.place_of(parent) + b"/"
+
+    def _handle_elsewhere(self, request: Request) -> Answer:
+        """A name outside the zones: passed on; but SkyDNS knew the names of all addresses, if without authority."""
+        reverse = self.skydns is not None and request.qtype == types.PTR and any(names.within(request.name, z) for z in REVERSE)
+        if not reverse or not self._source.mirror.synced or self._source.tree.find(request.name, exact=True) is None:
+            return self.next(request)
+        answer = self._inquire(request, Zone(names.ROOT, self._manners), request.name)
+        return then(answer, lambda response: response.replace(flags=0)) if isinstance(answer, Response) else answer
+
+    def _handle_early(self, request: Request, zone: Zone) -> Answer:
+        """Before etcd has been read: wait a little after the start, then SERVFAIL as in CoreDNS, which waits each time."""
+        if monotonic() < self._deadline:
+            return self._handle_once_synced(request, zone)
+        return zone.failure(ServerFailure("etcd has not been read yet"))
+
+    async def _handle_once_synced(self, request: Request, zone: Zone) -> Response:
+        try:
+            async with asyncio.timeout(self._deadline - monotonic()):
+                await self._source.mirror.synced_event.wait()
+        except TimeoutError:
+            return zone.failure(ServerFailure("etcd has not been read yet"))
+        return await self.handle(request)
+
+    def _inquire(self, request: Request, zone: Zone, name: bytes) -> Answer:
+        if request.qtype == types.SOA and self._manners.any_soa:
+            return zone.soa()
+        inquiry = Inquiry(request, self._source.tree, zone, self._lease_ttl)
+        try:
+            return follow(inquiry.answer(request.asked, name))
+        except NoSuchKey:
+            return self._missing(request, zone)
+        except ServerFailure as error:
+            return zone.failure(error)
+
+    def _lease_ttl(self, lease: int) -> int | None:
+        """The TTL that a lease gives: the time it has left, within the bounds."""
+        remaining = self._source.mirror.lease_ttl(lease)
+        shortest, longest = self.min_lease_ttl or SHORTEST_LEASE_TTL, self.max_lease_ttl or LONGEST_LEASE_TTL
+        if remaining is None:
+            return None
+        return shortest if remaining < shortest else min(remaining, longest)

@@ -1,0 +1,101 @@
+"""An etcd that is followed, by all plugins that have the same settings, and across reloads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+from pycoredns.metrics import Counter, Gauge, before_scrape
+
+from .keys import root_of
+from .mirror import Mirror
+from .settings import Settings
+from .tree import Tree
+
+PREFIX = "coredns_etcd_"
+LABELS = ("endpoints", "path")
+
+state = Gauge("mirror_state", "0: nothing read yet, 1: reading, 2: followed, 3: etcd is away.", *LABELS, prefix=PREFIX)
+unconfirmed = Gauge("unconfirmed_seconds", "Time since it was last certain that nothing is missing.", *LABELS, prefix=PREFIX)
+lag = Gauge("revision_lag", "Revisions that etcd was ahead when it was last asked.", *LABELS, prefix=PREFIX)
+keys = Gauge("keys", "Keys held.", *LABELS, prefix=PREFIX)
+octets = Gauge("bytes", "Size of all keys and values.", *LABELS, prefix=PREFIX)
+bad_values = Gauge("bad_values", "Keys whose value is no record.", *LABELS, prefix=PREFIX)
+reconnects = Counter("reconnects_total", "Times the connection was lost or could not be made.", *LABELS, prefix=PREFIX)
+full_syncs = Counter("full_syncs_total", "Times everything was read.", *LABELS, prefix=PREFIX)
+events = Counter("events_total", "Changes told by etcd.", *LABELS, prefix=PREFIX)
+METRICS = (state, unconfirmed, lag, keys, octets, bad_values, reconnects, full_syncs, events)
+
+
+class Identity(NamedTuple):
+    """What must be the same for a mirror to be shared."""
+
+    settings: Settings
+    path: str
+    default_ttl: int
+
+
+class Source:
+    """A mirror, and the tree that it keeps up to date."""
+
+    def __init__(self, identity: Identity) -> None:
+        """Prepare only: `begin` starts the work."""
+        self._labels = ",".join(identity.settings.endpoints), identity.path
+        root = root_of(identity.path)
+        self.tree = Tree(root, identity.default_ttl)
+        self.mirror = Mirror(identity.settings, root + b"/", self.tree)
+        self.tree.sorted_keys = self.mirror.copy.held
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Follow etcd."""
+        self._task = asyncio.create_task(self.mirror.run(), name="etcd mirror")
+        before_scrape.append(self.measure)
+
+    async def end(self) -> None:
+        """Follow it no more."""
+        before_scrape.remove(self.measure)
+        for metric in METRICS:
+            metric.remove(*self._labels)
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    def measure(self) -> None:
+        """Bring the metrics up to date."""
+        mirror, copy = self.mirror, self.mirror.copy
+        for metric, value in (
+            (state, mirror.state),
+            (unconfirmed, mirror.unconfirmed_for),
+            (lag, mirror.lag),
+            (keys, len(copy)),
+            (octets, copy.size),
+            (bad_values, self.tree.spoiled),
+            (reconnects, mirror.reconnects),
+            (full_syncs, copy.full_syncs),
+            (events, copy.events),
+        ):
+            metric.cell(*self._labels).value = value
+
+
+_sources: dict[Identity, Source] = {}
+
+
+@asynccontextmanager
+async def following(identity: Identity, changed: Callable[[], None]) -> AsyncIterator[Source]:
+    """The source of this identity, followed until the last one has left who uses it; `changed` is called at each change."""
+    source = _sources.get(identity)
+    if source is None:
+        source = _sources[identity] = Source(identity)
+        source.begin()
+    source.tree.listeners.append(changed)
+    try:
+        yield source
+    finally:
+        source.tree.listeners.remove(changed)
+        if not source.tree.listeners:
+            del _sources[identity]
+            await source.end()
