@@ -125,7 +125,10 @@ before_scrape: list[Callable[[], None]] = []
 
 
 def families() -> Iterator[Metric[Cell] | Metric[HistogramCell]]:
-    """All metrics that have cells, by name, up to date."""
+    """All metrics that have cells, and those without labels, by name and up to date."""
     for bring_up_to_date in tuple(before_scrape):
         bring_up_to_date()
+    for metric in Metric.declared:
+        if not metric.labels:
+            metric.cell()  # shown from the beginning, as nothing is unknown about it
     yield from sorted((metric for metric in Metric.declared if metric.cells), key=lambda metric: metric.name)

@@ -6,8 +6,7 @@ A lane counts by exact size and by number; the buckets and texts that Prometheus
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
 from pycoredns.wire.types import rcode_text, type_text
@@ -43,65 +42,70 @@ response_sizes = Histogram(
 
 _FIRST_BUCKET = int(DURATIONS[0] * 1e9)
 _BOUNDS = [int(bound * 1e9) for bound in DURATIONS]
+_MOST_KINDS = 16384
+
+Kind: TypeAlias = tuple[int, bool, int, int, int]
+"""What is told apart: type, DO, response code, octets of the request, octets of the response."""
 
 
 class Lane:
     """What went by one protocol and address family, in one zone and view of one server."""
 
     def __init__(self, server: str, zone: str, view: str, protocol: str, family: str, plugin: str) -> None:
-        """``plugin`` is the label of responses_total."""
+        """``plugin`` is the label of responses_total: the plugin that wrote, empty where the server did after an error."""
         self._where = (server, zone, view)
         self._protocol = protocol
         self._family = family
         self._plugin = plugin
-        self._types: dict[int, int] = defaultdict(int)
-        self._rcodes: dict[int, int] = defaultdict(int)
-        self._request_sizes: dict[int, int] = defaultdict(int)
-        self._response_sizes: dict[int, int] = defaultdict(int)
-        self._durations = [0] * (len(DURATIONS) + 1)
-        self._nanoseconds = 0
-        self._do = 0
-        before_scrape.append(self.fold)
+        self._counted: dict[Kind, list[int]] = {}
+        """Quick answers by kind: how many, and the nanoseconds they took."""
+        self._slow = [0] * (len(DURATIONS) + 1)
+        """Those that took longer than the first bucket holds, by bucket."""
 
-    def count(self, outcome: Outcome) -> None:
-        """Counts an answer, or as many as it stands for."""
-        times, request, duration = outcome.times, outcome.request, outcome.duration
+    def count(self, outcome: Outcome, unsent: bool = False) -> None:
+        """Counts an answer, or as many as it stands for; ``unsent``: the size of an error's does not count, as in CoreDNS."""
+        request, response, duration, times = outcome.request, outcome.response, outcome.duration, outcome.times
         tail = request.tail
-        self._types[tail.qtype] += times
-        self._rcodes[outcome.response.rcode] += times
-        self._request_sizes[len(request.wire)] += times
-        self._response_sizes[outcome.response.size(request)] += times
-        if tail.do:
-            self._do += times
-        self._durations[0 if duration <= _FIRST_BUCKET else bisect_left(_BOUNDS, duration)] += times
-        self._nanoseconds += duration * times
+        kind = (tail.qtype, tail.do, response.rcode, len(request.wire), 0 if unsent else response.size(request))
+        try:
+            cell = self._counted[kind]
+        except KeyError:
+            cell = self._new_cell(kind)
+        cell[0] += times
+        cell[1] += duration * times
+        if duration > _FIRST_BUCKET:
+            self._slow[bisect_left(_BOUNDS, duration)] += times
+
+    def _new_cell(self, kind: Kind) -> list[int]:
+        """Keeps their number within bounds, whatever clients ask."""
+        if len(self._counted) >= _MOST_KINDS:
+            self.fold()
+        cell = self._counted[kind] = [0, 0]
+        return cell
 
     def fold(self) -> None:
         """Adds what was counted to the metrics, and begins anew."""
-        if not self._types:
+        if not self._counted:
             return
-        for qtype, times in self._types.items():
+        counted, self._counted = self._counted, {}
+        sizes = request_sizes.cell(*self._where, self._protocol), response_sizes.cell(*self._where, self._protocol)
+        for (qtype, do, rcode, request_size, response_size), (times, _) in counted.items():
             text = type_text(qtype) if qtype in COUNTED_TYPES else "other"
             requests.cell(*self._where, self._protocol, self._family, text).value += times
-        for rcode, times in self._rcodes.items():
             responses.cell(*self._where, rcode_text(rcode), self._plugin).value += times
-        if self._do:
-            do_requests.cell(*self._where).value += self._do
-        self._fold_histograms()
-        for counts in (self._types, self._rcodes, self._request_sizes, self._response_sizes):
-            counts.clear()
-        self._durations = [0] * len(self._durations)
-        self._do = self._nanoseconds = 0
+            if do:
+                do_requests.cell(*self._where).value += times
+            sizes[0].observe(request_size, times)
+            sizes[1].observe(response_size, times)
+        self._fold_durations(counted)
 
-    def _fold_histograms(self) -> None:
-        for metric, sizes in ((request_sizes, self._request_sizes), (response_sizes, self._response_sizes)):
-            cell = metric.cell(*self._where, self._protocol)
-            for size, times in sizes.items():
-                cell.observe(size, times)
-        duration = durations.cell(*self._where)
-        for bucket, times in enumerate(self._durations):
-            duration.counts[bucket] += times
-        duration.sum += self._nanoseconds / 1e9
+    def _fold_durations(self, counted: dict[Kind, list[int]]) -> None:
+        cell, slow = durations.cell(*self._where), self._slow
+        self._slow = [0] * len(slow)
+        cell.counts[0] += sum(times for times, _ in counted.values()) - sum(slow)
+        for bucket, times in enumerate(slow):
+            cell.counts[bucket] += times
+        cell.sum += sum(nanoseconds for _, nanoseconds in counted.values()) / 1e9
 
 
 _lanes: dict[tuple[str, str, str, str, str, str], Lane] = {}
@@ -114,3 +118,12 @@ def lane(server: str, zone: str, view: str, protocol: str, family: str, plugin: 
     if found is None:
         found = _lanes[key] = Lane(*key)
     return found
+
+
+def fold_all() -> None:
+    """Brings the metrics up to date with all lanes."""
+    for each in _lanes.values():
+        each.fold()
+
+
+before_scrape.append(fold_all)

@@ -1,0 +1,114 @@
+"""Write a line for each question and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self
+
+from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.model import Directive
+from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition
+from pycoredns.durations import seconds_text
+from pycoredns.meaning import Meaning, meaning_of
+from pycoredns.output import writer
+from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugins.log.format import COMBINED, COMMON, USUAL, Format, Prepared, bracketed
+from pycoredns.response import NO_ANSWER
+from pycoredns.wire import names
+
+__all__ = ["Log"]
+
+Class = Literal["all", "success", "denial", "error"]
+_CLASSES: dict[Meaning, Class] = {
+    Meaning.ANSWER: "success",
+    Meaning.DELEGATION: "success",
+    Meaning.NO_DATA: "denial",
+    Meaning.NO_NAME: "denial",
+}
+_MOST_CLIENTS = 8192
+_NOTHING: Prepared = ((), ())
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the answers for one zone are logged, and which of them."""
+
+    zone: bytes
+    format: Format
+    classes: frozenset[Class]
+
+    def wants(self, outcome: Outcome) -> bool:
+        """Is the answer of a class that is logged?"""
+        return "all" in self.classes or class_of(outcome) in self.classes
+
+
+def class_of(outcome: Outcome) -> Class:
+    """The class of an answer, in the words of the Corefile."""
+    if outcome.response is NO_ANSWER:
+        return "error"
+    return _CLASSES.get(meaning_of(outcome.request, outcome.response), "error")
+
+
+@dataclass
+class Log(Plugin):
+    """Write a line for each question and its answer."""
+
+    repeated: ClassVar[Repetition] = "merged"
+    each: ClassVar[bool] = True
+
+    names: Annotated[tuple[str, ...], Arguments("names below which is logged, and last a format, with a { in it")] = ()
+    classes: Annotated[tuple[Class, ...], Repeated("classes of answers that are logged", name="class")] = ("all",)
+
+    def __post_init__(self) -> None:
+        """Takes the last word for a format if there is another before it."""
+        words, text = list(self.names) or ["."], COMMON
+        if len(words) > 1 and "{" in words[-1]:
+            text = words.pop().replace("{common}", COMMON).replace("{combined}", COMBINED)
+        line_format, classes = Format(f"[INFO] {text}"), frozenset(self.classes)
+        try:
+            self.rules = [Rule(names.from_text(word or ".").lower(), line_format, classes) for word in words]
+        except names.BadNameError as error:
+            raise BadValueError(str(error)) from None
+        self._clients: dict[object, str] = {}
+        self._duration, self._duration_text = 0, "0"
+
+    @classmethod
+    def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
+        """Each line has rules of its own; of all of them the first that covers a name counts."""
+        lines = [parse_directive(cls, directive, context) for directive in directives]
+        lines[0].rules = [rule for line in lines for rule in line.rules]
+        return lines[0]
+
+    def observe(self, outcome: Outcome) -> None:
+        """Writes the line of one answer. What all answers of a remembered reply share is kept with their outcome."""
+        prepared: Prepared | None = outcome.note  # type: ignore[assignment]  # nobody else leaves notes
+        if prepared is None:
+            prepared = outcome.note = self._prepare(outcome)
+        slots, fixed = prepared
+        if slots is USUAL:
+            client = self._clients.get(outcome.peer) or self._describe(outcome)
+            if outcome.duration != self._duration:
+                self._duration, self._duration_text = outcome.duration, seconds_text(outcome.duration)
+            first, second, third, last = fixed
+            # 0.2 µs, where str.format and % take twice as long
+            writer.write(f"{first}{client}{second}{outcome.id}{third}{self._duration_text}{last}")
+        elif fixed:
+            writer.write(Format.fill(slots, fixed, outcome))
+
+    def _prepare(self, outcome: Outcome) -> Prepared:
+        """The fixed parts of an answer's line and what stands between them; nothing where it is not logged."""
+        for rule in self.rules:
+            if names.within(outcome.request.name, rule.zone):
+                return rule.format.prepare(outcome) if rule.wants(outcome) else _NOTHING
+        return _NOTHING
+
+    def _describe(self, outcome: Outcome) -> str:
+        """A client's address and port; those of datagrams are remembered, as the same ones ask again and again."""
+        host, port = outcome.client
+        text = f"{bracketed(host)}:{port}"
+        if isinstance(outcome.peer, bytes):
+            if len(self._clients) >= _MOST_CLIENTS:
+                self._clients.clear()
+            self._clients[outcome.peer] = text
+        return text

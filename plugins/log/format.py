@@ -1,0 +1,137 @@
+"""Formats of log lines: text with labels such as ``{name}``, filled in two steps.
+
+Most labels say the same of every answer to the same question: they are filled once. What differs each time (the client, the ID,
+the duration) is left open as slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
+from typing import TypeAlias
+
+from pycoredns.durations import seconds_text
+from pycoredns.plugin import Outcome
+from pycoredns.request import AA, AD, CD, QR, RA, RD, STREAM_LIMIT, TC
+from pycoredns.response import NO_ANSWER
+from pycoredns.wire import names, types
+
+COMMON = '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}'
+COMBINED = COMMON + ' "{>opcode}"'
+EMPTY = "-"
+CLIENT = "{remote}:{port}"
+
+Slots: TypeAlias = tuple[str, ...]
+"""The labels that are filled for each line, in their order."""
+USUAL: Slots = (CLIENT, "{>id}", "{duration}")
+"""Those of both formats that have a name."""
+
+Prepared: TypeAlias = tuple[Slots, tuple[str, ...]]
+"""The slots of a line, and the texts before, between and behind them."""
+
+_FLAGS = ((QR, "qr"), (AA, "aa"), (TC, "tc"), (RD, "rd"), (RA, "ra"), (0x0040, "z"), (AD, "ad"), (CD, "cd"))
+_HEADER_AND_QUESTION = 16
+_OPT_FIXED = 11
+
+
+def bracketed(host: str) -> str:
+    """An address as it stands before a port (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _size(outcome: Outcome) -> int:
+    """Octets of the question, without what may stand behind its end."""
+    request = outcome.request
+    if not request.header.plain:
+        return len(request.wire)
+    opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
+    return _HEADER_AND_QUESTION + len(request.asked) + opt
+
+
+def _buffer_size(outcome: Outcome) -> int:
+    """The largest datagram the client takes; over a stream there is none."""
+    return STREAM_LIMIT if outcome.request.listener.protocol == "tcp" else outcome.request.terms.limit
+
+
+def _response_code(outcome: Outcome) -> str:
+    rcode = outcome.response.rcode
+    return EMPTY if outcome.response is NO_ANSWER else types.RCODES.get(rcode) or str(rcode)
+
+
+def _response_flags(outcome: Outcome) -> str:
+    request, response = outcome.request, outcome.response
+    if response is NO_ANSWER:
+        return EMPTY
+    bits = request.header.reply_bits | response.flags
+    if response.size(request) > request.limit:
+        bits = int.from_bytes(response.reply(request)[:2], "big")  # whether it was cut is known only when it is made
+    return ",".join(text for flag, text in _FLAGS if bits & flag)
+
+
+_FIXED: Mapping[str, Callable[[Outcome], object]] = {
+    "{type}": lambda outcome: types.type_text(outcome.request.qtype),
+    "{class}": lambda outcome: types.class_text(outcome.request.qclass),
+    "{name}": lambda outcome: names.to_text(outcome.request.name),
+    "{proto}": lambda outcome: outcome.request.listener.protocol,
+    "{size}": _size,
+    "{>do}": lambda outcome: "true" if outcome.request.terms.do else "false",
+    "{>bufsize}": _buffer_size,
+    "{>opcode}": lambda outcome: outcome.request.header.opcode,
+    "{rcode}": _response_code,
+    "{rsize}": lambda outcome: outcome.size,
+    "{>rflags}": _response_flags,
+}
+_OPEN: Mapping[str, Callable[[Outcome], object]] = {
+    CLIENT: lambda outcome: f"{bracketed(outcome.client[0])}:{outcome.client[1]}",
+    "{remote}": lambda outcome: bracketed(outcome.client[0]),
+    "{port}": lambda outcome: outcome.client[1],
+    "{local}": lambda outcome: bracketed(outcome.request.listener.local(outcome.peer)[0]),
+    "{>id}": lambda outcome: outcome.id,
+    "{duration}": lambda outcome: f"{seconds_text(outcome.duration)}s",
+}
+
+
+class Format:
+    """A format, taken apart."""
+
+    def __init__(self, text: str) -> None:
+        """Takes any text; what is no label stands for itself, and metadata, of which there is none, for ``-``."""
+        self._parts = list(_parts(text))
+        self.slots: Slots = tuple(part for part in self._parts if part in _OPEN)
+        if self.slots == USUAL:
+            self.slots = USUAL
+
+    def prepare(self, outcome: Outcome) -> Prepared:
+        """Fills what is the same for all answers to a question."""
+        texts = [""]
+        for part in self._parts:
+            if part in _OPEN:
+                texts.append("s" if part == "{duration}" and self.slots is USUAL else "")
+            elif part in _FIXED:
+                texts[-1] += str(_FIXED[part](outcome))
+            else:
+                texts[-1] += part
+        return self.slots, tuple(texts)
+
+    @staticmethod
+    def fill(slots: Slots, texts: tuple[str, ...], outcome: Outcome) -> str:
+        """The whole line."""
+        return "".join(f"{text}{_OPEN[slot](outcome) if slot else ''}" for text, slot in zip_longest(texts, slots))
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Labels and the texts between them. A brace that opens no label is text, as in ``{ {name} }``."""
+    while "}" in text:
+        end = text.index("}") + 1
+        start = text.rfind("{", 0, end)
+        label = text[start:end] if start >= 0 else ""
+        if label == "{remote}" and text.startswith(CLIENT, start):
+            label, end = CLIENT, start + len(CLIENT)
+        if label in _FIXED or label in _OPEN:
+            yield from (text[:start], label)
+        elif label.startswith("{/"):
+            yield from (text[:start], EMPTY)
+        else:
+            yield text[:end]
+        text = text[end:]
+    yield text

@@ -1,0 +1,140 @@
+"""Count questions and answers, and show all metrics to Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import platform
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pycoredns import __version__, traffic
+from pycoredns.corefile.kinds import ListenAddress
+from pycoredns.corefile.options import Argument, Option
+from pycoredns.http import HTTPReply, HTTPRequest, open_route
+from pycoredns.metrics import Gauge
+from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugins.prometheus.tls import read_tls
+from pycoredns.request import Listener
+from pycoredns.response import NO_ANSWER
+from pycoredns.service import Service
+from pycoredns.wire import names
+
+__all__ = ["Prometheus"]
+
+PATH = "/metrics"
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+
+
+@dataclass
+class Prometheus(Plugin):
+    """Count questions and answers, and show all metrics to Prometheus at /metrics."""
+
+    address: Annotated[ListenAddress, Argument("where /metrics is served")] = ListenAddress("localhost", 9153)
+    runtime_metrics: Annotated[bool, Option("shows figures of the Python runtime too")] = False
+    tls: Annotated[Path | None, Option("has /metrics served by TLS, as a web configuration of Prometheus's exporters says")] = (
+        None
+    )
+
+    build_info: ClassVar = Gauge(
+        "build_info",
+        # to the letter, as dashboards and CoreDNS's own checks look for it
+        "A metric with a constant '1' value labeled by version, revision, and goversion from which CoreDNS was built.",
+        *("version", "revision", "goversion"),
+        prefix="coredns_",
+    )
+    enabled: ClassVar = Gauge("plugin_enabled", "Plugins of each zone.", "server", "zone", "view", "name", prefix="coredns_")
+
+    def __post_init__(self) -> None:
+        """Nothing has been counted yet."""
+        self._lanes: dict[tuple[Listener, str, str, bool], traffic.Lane] = {}
+        self._only_zone: str | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves /metrics."""
+        self.build_info.cell(__version__, "", f"python{platform.python_version()}").value = 1
+        tls = read_tls(self.tls) if self.tls else None
+        route = await open_route(self.address, PATH, self.scrape, tls)
+        try:
+            yield
+        finally:
+            await route.close()
+
+    # --- counting
+
+    def observe(self, outcome: Outcome) -> None:
+        """Counts an answer; one that the server gave after an error has no size and no plugin, as in CoreDNS."""
+        listener = outcome.request.listener
+        unsent = outcome.error is not None or outcome.response is NO_ANSWER
+        zone = self._only_zone or self.zone_of(outcome.request.name)
+        key = (listener, listener.family(outcome.peer), zone, unsent)
+        try:
+            lane = self._lanes[key]
+        except KeyError:
+            lane = self._lanes[key] = self._find_lane(*key)
+        lane.count(outcome, unsent)
+
+    def zone_of(self, name: bytes) -> str:
+        """The longest zone of the server block that holds a name (lower-case wire form)."""
+        zones = self.block.zones
+        if len(zones) == 1:
+            self._only_zone = names.to_text(zones[0])
+        return names.to_text(max((zone for zone in zones if names.within(name, zone)), key=len, default=names.ROOT))
+
+    def _find_lane(self, listener: Listener, family: str, zone: str, unsent: bool) -> traffic.Lane:
+        plugin = "" if unsent else self._behind()
+        return traffic.lane(listener.service.address, zone, self.block.settings.view, listener.protocol, family, plugin)
+
+    def _behind(self) -> str:
+        """The plugin right behind this one: CoreDNS calls it the one that wrote."""
+        plugins = self.block.plugins
+        return next((plugin.name for plugin in plugins[plugins.index(self) + 1 :] if plugin.step), "")
+
+    # --- showing
+
+    async def scrape(self, request: HTTPRequest) -> HTTPReply:
+        """All metrics in Prometheus's text format, compressed if the client takes it."""
+        # imported when it is needed, beside the loop: prometheus_client takes as long as the whole start of the server
+        exposition = await asyncio.to_thread(import_module, "pycoredns.plugins.prometheus.exposition")
+        self._bring_up_to_date()
+        body: bytes = exposition.text(runtime=any(plugin.runtime_metrics for plugin in self._siblings()))
+        headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
+        if not _takes_gzip(request.headers.get("accept-encoding", "")):
+            return HTTPReply(200, body, headers)
+        body = await asyncio.to_thread(gzip.compress, body, 6)
+        return HTTPReply(200, body, (*headers, ("Content-Encoding", "gzip")))
+
+    def _siblings(self) -> list[Prometheus]:
+        """The plugins of this kind in all server blocks."""
+        return [plugin for block in self.block.siblings for plugin in block.plugins if isinstance(plugin, Prometheus)]
+
+    def _bring_up_to_date(self) -> None:
+        """Has what was answered from memory counted, and says anew which plugins there are."""
+        services = {service for block in self.block.siblings for service in block.services}
+        for listener in [listener for service in services for listener in service.listeners]:
+            listener.memo.count_all()
+        self.enabled.cells.clear()
+        for plugin in self._siblings():
+            for service in plugin.block.services:
+                plugin.show_enabled(service)
+
+    def show_enabled(self, service: Service) -> None:
+        """Shows the plugins of the own block, for each of its zones that is served at an address."""
+        steps = [plugin.name for plugin in self.block.plugins if plugin.step]
+        for zone in [zone for zone, blocks in service.zones.items() if self.block in blocks]:
+            for name in steps:
+                self.enabled.cell(service.address, names.to_text(zone), self.block.settings.view, name).value = 1
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Does an Accept-Encoding header allow gzip (RFC 9110 §12.5.3)?"""
+    for coding in accepted.lower().split(","):
+        name, _, weight = coding.replace(" ", "").partition(";q=")
+        if name == "gzip":
+            return weight.strip("0.") != "" or weight == ""
+    return False

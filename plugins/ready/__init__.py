@@ -1,0 +1,73 @@
+"""Say when all plugins can answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pycoredns.corefile.kinds import ListenAddress
+from pycoredns.corefile.options import Argument, Option
+from pycoredns.http import HTTPReply, HTTPRequest, Route, open_route
+from pycoredns.output import logger
+from pycoredns.plugin import Plugin
+
+__all__ = ["Ready"]
+
+PATH = "/ready"
+OK = HTTPReply(200, b"OK")
+
+log = logger("plugin/ready")
+
+
+@dataclass
+class Ready(Plugin):
+    """Answer /ready once the plugins of all server blocks with this plugin can answer."""
+
+    step: ClassVar[bool] = False
+
+    address: Annotated[ListenAddress, Argument("where /ready is served")] = ListenAddress("", 8181)
+    monitor: Annotated[Literal["until-ready", "continuously"], Option("whether a plugin that was ready once is asked again")] = (
+        "until-ready"
+    )
+
+    def __post_init__(self) -> None:
+        """No plugin has been asked yet."""
+        self._were_ready: set[int] = set()
+        self._route: Route | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves /ready."""
+        self._route = await open_route(self.address, PATH, self.answer)
+        try:
+            yield
+        finally:
+            await self._route.close()
+
+    async def drain(self, final: bool) -> None:
+        """A server that stops is not ready, even where it goes on for a while; see health's lameduck."""
+        if final and self._route is not None:
+            await self._route.close()
+
+    def answer(self, request: HTTPRequest) -> HTTPReply:
+        """200, or 503 with the names of those that are not ready."""
+        missing = self.missing()
+        if not missing:
+            return OK
+        log.info('Plugins not ready: "%s"', missing)
+        return HTTPReply(503, missing.encode())
+
+    def missing(self) -> str:
+        """The names of the plugins that are not ready, with commas between them."""
+        blocks = [block for block in self.block.siblings if any(isinstance(plugin, Ready) for plugin in block.plugins)]
+        return ",".join(sorted({plugin.name for block in blocks for plugin in block.plugins if not self._is_ready(plugin)}))
+
+    def _is_ready(self, plugin: Plugin) -> bool:
+        if id(plugin) in self._were_ready:
+            return True
+        ready = plugin.ready()
+        if ready and self.monitor == "until-ready":
+            self._were_ready.add(id(plugin))
+        return ready
