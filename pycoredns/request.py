@@ -72,8 +72,11 @@ class Listener(ABC):
     def send(self, peer: object, message: bytes) -> None:
         """Sends an answer that comes later than its question's turn."""
 
-    def forget(self, peer: object) -> None:  # noqa: B027  a datagram's sender needs not be told
-        """Learns that a question gets no answer."""
+    def expect(self, peer: object) -> None:  # noqa: B027  for a datagram's sender there is nothing to do
+        """Learns that an answer will come later."""
+
+    def forget(self, peer: object) -> None:  # noqa: B027  likewise
+        """Learns that an expected answer will not come."""
 
 
 class Header:

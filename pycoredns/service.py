@@ -105,7 +105,6 @@ class Service:
             if isinstance(answer, Response):
                 return self._conclude(request, answer, block)
         except Dropped:
-            request.listener.forget(request.peer)
             self.outcomes.append(Outcome(request, NO_ANSWER, block))
             return None
         except Exception as error:  # noqa: BLE001  a query ends here
@@ -141,6 +140,7 @@ class Service:
 
     def _wait(self, request: Request, answer: Answer, block: Block) -> None:
         self.waiting += 1
+        request.listener.expect(request.peer)
         self._pending(answer).when_done(lambda done: self._send(request, done, block))
 
     def _pending(self, answer: Answer) -> Pending:
@@ -167,10 +167,19 @@ class Service:
         if outcome.response is NO_ANSWER:
             request.listener.forget(request.peer)
         else:
-            request.listener.send(request.peer, request.wire[:2] + outcome.response.reply(request))
+            request.listener.send(request.peer, request.wire[:2] + self._late_reply(outcome))
         if block.observed or block.failures:
             outcome.duration = perf_counter_ns() - request.received
             self._observe(outcome)
+
+    def _late_reply(self, outcome: Outcome) -> bytes:
+        """The reply of an outcome, or what stands for one that cannot be written."""
+        request = outcome.request
+        try:
+            return outcome.response.reply(request)
+        except Exception as error:  # noqa: BLE001  a query ends here
+            outcome.error, outcome.response = error, self.failure(request, error)
+            return outcome.response.reply(request)
 
     def _outcome(self, request: Request, done: Pending, block: Block) -> Outcome:
         """What became of a question, error or not."""
@@ -255,12 +264,16 @@ class Service:
         outcomes, self.outcomes = self.outcomes, []
         for outcome in outcomes:
             outcome.duration = duration
-            try:
-                self._observe(outcome)
-            except Exception as error:  # a background step ends here; the answer has left
-                log.error("observer failed: %r", error, exc_info=error)
+            self._observe(outcome)
 
     def _observe(self, outcome: Outcome) -> None:
+        """Shows an answer that has left to all who watch its block."""
+        try:
+            self._show(outcome)
+        except Exception as error:  # a background step ends here: whoever watches must not stop an answer
+            log.error("observer failed: %r", error, exc_info=error)
+
+    def _show(self, outcome: Outcome) -> None:
         block = outcome.block
         if block is None:
             listener = outcome.request.listener

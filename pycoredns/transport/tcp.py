@@ -73,28 +73,45 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client asks no more; what it waits for is still sent."""
         self._ended = True
-        return self.waiting > 0
+        return self.waiting > 0 or self._paused
 
     def pause_writing(self) -> None:
-        """The client does not take its answers: no more of its questions are read."""
+        """The client does not take its answers: no more of its questions are answered, nor read."""
         self.stuck_since = monotonic()
-        self._set_reading(False)
+        self._pause()
 
     def resume_writing(self) -> None:
         """It does again."""
         self.stuck_since = 0.0
-        self._set_reading(self.waiting < MOST_WAITING)
+        self._go_on()
 
-    def _set_reading(self, reading: bool) -> None:
-        if reading == self._paused and not self.transport.is_closing():
-            self._paused = not reading
-            if reading:
-                self.transport.resume_reading()
-            else:
-                self.transport.pause_reading()
+    def _pause(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Answers what was left, then reads again if nothing stands against it."""
+        if not self._paused or self._full or self.transport.is_closing():
+            return
+        self._answer_frames(b"")
+        if not self._full:
+            self._paused = False
+            self.transport.resume_reading()
+
+    @property
+    def _full(self) -> bool:
+        """Is there enough that the client has not taken, or that it waits for?"""
+        return bool(self.stuck_since) or self.waiting >= MOST_WAITING
 
     def data_received(self, data: bytes) -> None:
         """Answers the whole frames; keeps what is not whole yet."""
+        self._answer_frames(data)
+        if self._full:
+            self._pause()
+
+    def _answer_frames(self, data: bytes) -> None:
+        """Answers frames until there is no whole one left, or the client has enough to take."""
         received = perf_counter_ns()
         if self._rest:
             self._rest += data
@@ -105,8 +122,8 @@ class Connection(asyncio.Protocol):
         tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
         hits: list[Entry] = []
         seen: list[tuple[Entry, object, int]] = []
-        replies = []
-        place, size = 0, len(data)
+        replies: list[bytes] = []
+        place, size, unsent = 0, len(data), 0
         while place + 2 <= size:
             start = place + 2
             end = start + (data[place] << 8 | data[place + 1])
@@ -121,10 +138,18 @@ class Connection(asyncio.Protocol):
                     seen.append((entry, self, data[start] << 8 | data[start + 1]))
             else:
                 reply = serve(data[start:end], self, listener, received)
-                self.waiting += reply is None and end - start >= 12 and not data[start + 2] & 0x80
+            place = end
             if reply is not None:
                 replies.append(b"%b%b%b" % ((len(reply) + 2).to_bytes(2, "big"), data[start : start + 2], reply))
-            place = end
+                unsent += len(reply)
+                if unsent > MOST_UNSENT:
+                    self.transport.write(b"".join(replies))
+                    replies.clear()
+                    unsent = 0
+                    if self._full:
+                        break
+            elif self.waiting >= MOST_WAITING:
+                break
         if place:
             self.deadline = monotonic() + IDLE_TIMEOUT
         if place < size:
@@ -132,11 +157,9 @@ class Connection(asyncio.Protocol):
         if replies:
             self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
         settle(listener, hits, seen, perf_counter_ns() - received)
-        if self.waiting >= MOST_WAITING:
-            self._set_reading(False)
 
     def answer(self, message: bytes) -> None:
-        """Sends an answer that has come later; an empty one stands for none."""
+        """Sends an answer that has come later; an empty one is none."""
         self.waiting -= 1
         if self.transport.is_closing():
             return
@@ -145,8 +168,8 @@ class Connection(asyncio.Protocol):
         self.deadline = monotonic() + IDLE_TIMEOUT
         if self._ended and not self.waiting:
             self.transport.close()
-        elif self._paused and not self.stuck_since and self.waiting < MOST_WAITING:
-            self._set_reading(True)
+        else:
+            self._go_on()
 
     def check(self, now: float) -> None:
         """Closes a connection that idles, or whose client takes nothing."""
@@ -232,6 +255,11 @@ class TCPListener(Listener):
         """Sends an answer that has come later."""
         if isinstance(peer, Connection):
             peer.answer(message)
+
+    def expect(self, peer: object) -> None:
+        """Counts what a connection waits for."""
+        if isinstance(peer, Connection):
+            peer.waiting += 1
 
     def forget(self, peer: object) -> None:
         """A question gets no answer."""

@@ -1,0 +1,182 @@
+"""Real sockets: answers come from the address that was asked, connections are bounded, no client stops the server."""
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+
+from pycoredns.testing import eventually, exchange_tcp, exchange_udp, query_wire, running
+from pycoredns.transport import mmsg, tcp, udp
+
+WHOAMI = ".:{port} {\n whoami\n}"
+LOCAL = ".:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}"
+
+
+@pytest.fixture(params=["recvmmsg", "plain"])
+def receiving(request, monkeypatch):
+    """Both ways of receiving datagrams."""
+    if request.param == "plain":
+        monkeypatch.setattr(udp, "AVAILABLE", False)
+    return request.param
+
+
+@asynccontextmanager
+async def connected(port):
+    """A connection to the server, closed in the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "::1"])
+async def test_answers_come_from_the_address_that_was_asked(receiving, host):
+    if host == "::1" and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    async with running(WHOAMI) as server:
+        for _ in range(3):
+            # the socket is connected: it takes an answer from that address only
+            reply = await exchange_udp(query_wire("a.test"), (host, server.port))
+            assert reply[3] & 15 == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 11, 12, 100, 4096, 60000])
+async def test_datagrams_of_any_size(receiving, size):
+    async with running(LOCAL) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"\xff" * size, ("127.0.0.1", server.port))
+        assert await server.answers("a.test") == ["A 192.0.2.1"]
+
+
+async def test_an_answer_larger_than_a_slot(receiving):
+    lines = "\n".join(f" 2001:db8::{number:x} big.test" for number in range(1, 300))
+    async with running(f".:{{port}} {{\n bind 127.0.0.1\n hosts {{\n{lines}\n}}\n}}") as server:
+        reply = await server.query("big.test", "AAAA", size=65535)
+        assert (len(reply.rr), reply.header.tc) == (299, 0)
+        assert (await server.query("big.test", "AAAA")).header.tc == 1
+
+
+async def test_many_questions_of_a_turn_are_all_answered(receiving):
+    async with running(LOCAL) as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect(("127.0.0.1", server.port))
+            wires = {wire[:2]: wire for wire in (query_wire("a.test") for _ in range(200))}
+            for wire in wires.values():
+                sock.send(wire)
+            for _ in range(len(wires)):
+                del wires[(await asyncio.wait_for(loop.sock_recv(sock, 512), 5))[:2]]
+        assert not wires
+
+
+async def test_frames_in_pieces_and_many_at_once():
+    async with running(LOCAL) as server, connected(server.port) as (reader, writer):
+        wire = query_wire("a.test")
+        frame = len(wire).to_bytes(2, "big") + wire
+        for octet in frame:
+            writer.write(bytes([octet]))
+            await writer.drain()
+        writer.write(frame * 50 + b"\0\0" + b"\0\1x" + frame)
+        for _ in range(52):
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            assert (await reader.readexactly(size))[:2] == wire[:2]
+
+
+async def test_a_client_that_stops_sending_still_gets_its_answer():
+    async with running(LOCAL) as server, connected(server.port) as (reader, writer):
+        wire = query_wire("a.test")
+        writer.write(len(wire).to_bytes(2, "big") + wire)
+        writer.write_eof()
+        assert (await asyncio.wait_for(reader.read(), 5))[2:4] == wire[:2]
+
+
+async def test_idle_connections_are_closed(monkeypatch):
+    monkeypatch.setattr(tcp, "FIRST_TIMEOUT", 0.1)
+    monkeypatch.setattr(tcp, "_SWEEP", 0.05)
+    async with running(LOCAL) as server, connected(server.port) as (reader, _):
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_a_frame_that_never_ends_does_not_hold_the_connection(monkeypatch):
+    monkeypatch.setattr(tcp, "FIRST_TIMEOUT", 0.2)
+    monkeypatch.setattr(tcp, "_SWEEP", 0.05)
+    async with running(LOCAL) as server, connected(server.port) as (reader, writer):
+        writer.write(b"\xff\xff")
+
+        async def drip():
+            while not reader.at_eof():
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        dripping.cancel()
+
+
+async def test_the_oldest_connection_makes_room(monkeypatch):
+    monkeypatch.setattr(tcp, "MOST_CONNECTIONS", 3)
+    async with running(LOCAL) as server, AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(server.port)) for _ in range(3)]
+        assert await server.query("a.test", tcp=True)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(connections[0][0].readexactly(1), 5)
+
+
+async def test_a_client_that_does_not_read_is_not_served_without_bound():
+    lines = "\n".join(f" 192.0.2.{number % 250 + 1} big.test" for number in range(250))
+    corefile = f".:{{port}} {{\n bind 127.0.0.1\n hosts {{\n{lines}\n}}\n}}"
+    async with running(corefile) as server, connected(server.port) as (_, writer):
+        wire = query_wire("big.test")
+        writer.write((len(wire).to_bytes(2, "big") + wire) * 30_000)
+        listener = next(iter(server.server._tcp.values()))
+        await eventually(lambda: any(connection.stuck_since for connection in listener.connections))
+        connection = next(iter(listener.connections))
+        assert connection.transport.get_write_buffer_size() < 16 << 20
+        assert await server.answers("big.test", tcp=True)
+
+
+async def test_truncated_over_udp_whole_over_tcp():
+    lines = "\n".join(f" 192.0.2.{number} many.test" for number in range(1, 200))
+    async with running(f".:{{port}} {{\n bind 127.0.0.1\n hosts {{\n{lines}\n}}\n}}") as server:
+        short = await server.query("many.test")
+        whole = await server.query("many.test", tcp=True)
+        assert (short.header.tc, whole.header.tc) == (1, 0)
+        assert 20 < len(short.rr) < 31
+        assert len(whole.rr) == 199
+
+
+def test_the_kernel_refusing_one_destination_does_not_hold_back_the_others():
+    if not mmsg.AVAILABLE:
+        pytest.skip("no sendmmsg here")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(5)
+        sender = mmsg.Sender(slots=4, name_size=16)
+        good = udp.addresses.to_sockaddr("127.0.0.1", receiver.getsockname()[1], socket.AF_INET)
+        refused = udp.addresses.to_sockaddr("127.0.0.1", 0, socket.AF_INET)
+        for octets, peer in ((b"one", good), (b"no", refused), (b"two", good)):
+            sender.add(octets, peer)
+        assert sender.send(sock.fileno()) == 2
+        assert [receiver.recv(10), receiver.recv(10)] == [b"one", b"two"]
+
+
+async def test_tcp_and_udp_give_the_same():
+    async with running(LOCAL) as server:
+        wire = query_wire("a.test")
+        address = ("127.0.0.1", server.port)
+        assert await exchange_tcp(wire, address) == await exchange_udp(wire, address)
