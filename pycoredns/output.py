@@ -122,6 +122,7 @@ writer = Writer(1)
 atexit.register(writer.flush)
 os.register_at_fork(after_in_child=writer.forget)  # its thread and its lines stay with the parent
 
+_OURS = ("plugin/", "pycoredns")
 _LEVELS = {
     logging.WARNING: "WARNING",
     logging.ERROR: "ERROR",
@@ -136,6 +137,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record as CoreDNS would."""
+        if record.levelno < logging.INFO and not record.name.startswith(_OURS):
+            return
         prefix = f"{record.name}: " if record.name.startswith("plugin/") else ""
         text = record.getMessage()
         if record.exc_info:
@@ -144,10 +147,14 @@ class _Handler(logging.Handler):
 
 
 def set_up() -> None:
-    """Sends all logging to standard output; DEBUG is shown once the debug plugin asks for it."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Handler()]
-    root.setLevel(logging.INFO)
+    """Sends all logging to standard output."""
+    logging.getLogger().handlers[:] = [_Handler()]
+    show_debug(False)
+
+
+def show_debug(shown: bool) -> None:
+    """Says whether lines of level DEBUG are shown: the plugin debug asks for it. Those of libraries never are."""
+    logging.getLogger().setLevel(logging.DEBUG if shown else logging.INFO)
 
 
 def say(text: str) -> None:

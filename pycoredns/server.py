@@ -12,7 +12,7 @@ from pycoredns.assemble import Address, Assembly
 from pycoredns.chain import Block
 from pycoredns.errors import StartError
 from pycoredns.order import ORDER
-from pycoredns.output import logger
+from pycoredns.output import logger, show_debug
 from pycoredns.plugin import Plugin
 from pycoredns.service import Service
 from pycoredns.transport import tcp, udp
@@ -67,6 +67,7 @@ class Server:
         Raises StartError or OSError with what could not be opened.
         """
         taken: list[tuple[Plugin, Plugin]] = []
+        show_debug(self.assembly.settings.debug)
         try:
             self._open(old)
             for plugin in self._in_order():
@@ -80,6 +81,7 @@ class Server:
                 predecessor.take_over(plugin)
             await self._stack.aclose()
             self._close_sockets()
+            show_debug(old is not None and old.assembly.settings.debug)
             raise
         await self._listen(old)
 

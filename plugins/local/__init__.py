@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -9,14 +10,17 @@ from typing import Annotated, ClassVar
 from pycoredns.corefile.kinds import OnOff
 from pycoredns.corefile.options import Option, Repetition
 from pycoredns.metrics import Counter
+from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
-from pycoredns.wire.names import from_text, within
+from pycoredns.wire.names import from_text, to_text, within
 
 __all__ = ["Local"]
+
+log = logger("plugin/local")
 
 _TTL = 604800
 _LOCALHOST = from_text("localhost")
@@ -74,6 +78,13 @@ class Local(Plugin):
         response = _answer(request, _HOST, len(request.asked))
         response.repeated = self._count_again
         self._count.value += 1
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                'Answer for localhost: "%s" %s, asked by %s',
+                to_text(request.name),
+                types.type_text(request.qtype),
+                request.client[0],
+            )
         return response
 
     def _count_again(self, outcome: Outcome) -> None:
