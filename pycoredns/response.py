@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, AD, RA, STREAM_LIMIT, TC, Request
+from pycoredns.request import AA, AD, CD, RA, RD, STREAM_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.message import BadMessageError, Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
@@ -45,6 +45,8 @@ class Response:
     """Told how many more times (``outcome.times``) it was given from memory."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
+    withheld: int = 0
+    """Bits of the question's header (RD, CD) that the answer does not repeat: an upstream did not."""
 
     def __init__(
         self,
@@ -146,7 +148,7 @@ class Response:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
         head = _HEAD.pack(
-            request.header.reply_bits | self.flags | self.rcode & 15,
+            request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15,
             1,
             self.answers,
             self.authorities,
@@ -179,7 +181,7 @@ class Response:
         beginning = bytes(_HEADER_SIZE) + request.asked + request.tail.question
         wire, counts = message.fit(beginning, request.asked, sections, min(request.limit, STREAM_LIMIT) - len(opt))
         cut = counts != (len(sections.answer), len(sections.authority), len(sections.additional))
-        bits = request.header.reply_bits | self.flags | (TC if cut else 0) | self.rcode & 15
+        bits = request.header.reply_bits & ~self.withheld | self.flags | (TC if cut else 0) | self.rcode & 15
         return _HEAD.pack(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
 
 
@@ -339,6 +341,7 @@ class Relayed(Response):
         self.asked = asked
         self.rcode = bits & 15
         self.flags = bits & (AA | TC | RA | AD)
+        self.withheld = ~bits & (RD | CD)
         self.answers, self.authorities, self.additionals = counts
         self.opt = None
         self.found = found
@@ -418,10 +421,10 @@ class Relayed(Response):
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
         if request.asked != self.asked or len(self.wire) + len(opt) > request.limit:
             return self.plain().reply(request)
-        bits = request.header.reply_bits | self.flags | self.rcode & 15
+        bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
         head = _HEAD.pack(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
         return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
 
 
-_CARRIED = frozenset({"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "error"})
+_CARRIED = frozenset({"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "error", "withheld"})
 _NAMELESS = frozenset({types.A, types.AAAA, types.TXT})

@@ -164,6 +164,7 @@ class Cache(Plugin):
         kept.given = aged.alike(
             flags=aged.flags | AA,
             error=None,
+            withheld=0,
             memorable=not self._prefetch or left > self._prefetch.threshold(kept.ttl),
             counts_down=not self.keepttl,
             born=kept.until - kept.ttl,

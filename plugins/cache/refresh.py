@@ -126,7 +126,7 @@ class Refresher:
         self._cache.tally(request).stale += 1
         ttl = self._terms.ttl or (kept.ttl if self._cache.keepttl else 0)
         response = kept.response.with_ttl(ttl)
-        return self._cache.shown(request, response.alike(flags=response.flags | AA, error=None, memorable=False))
+        return self._cache.shown(request, response.alike(flags=response.flags | AA, error=None, withheld=0, memorable=False))
 
     def _verified(self, request: Request, key: bytes, kept: Kept, now: float) -> Answer:
         """Asks first, for as long as it may take."""
