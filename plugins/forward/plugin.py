@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
@@ -38,6 +38,8 @@ MOST_UPSTREAMS = 15
 ATTEMPTS_PER_UPSTREAM = 2
 PATIENCE = 5.0
 """Seconds after which no further upstream is asked."""
+_LOOPBACK = ("127.0.0.1", "::1")
+_ALL_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104  nothing is bound to them here
 MOST_WAITING = 65536
 """Questions that one forward waits for at most, so that memory is bounded."""
 
@@ -102,6 +104,17 @@ class Forward(Plugin):
         self._passes_on = False
         self._upstreams: list[Upstream] = []
         self._kept: dict[Terms, Upstream] = {}
+
+    def answers_all(self, zone: bytes) -> bool:
+        """For all names below FROM, unless some are excepted or some answers make it pass on."""
+        return names.within(zone, self.zone) and not (self.ignored or self.next_codes or self.next_on_nodata)
+
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
+        """Questions that are relayed to the server itself go round in circles."""
+        for endpoint in (each for destination in self.to for each in destination.endpoints if isinstance(each, Endpoint)):
+            hosts = {host for host, port in served if port == endpoint.port}
+            if endpoint.host in hosts or (endpoint.host in _LOOPBACK and not hosts.isdisjoint(_ALL_ADDRESSES)):
+                yield f"{endpoint.text} is this server itself: questions would come back again and again"
 
     def configure(self, settings: BlockSettings) -> None:
         """Upstreams may know of other classes than IN."""
