@@ -1,0 +1,102 @@
+"""A question with a random name is sent to the server itself: if it comes back, and back again, questions go round in circles."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from time import monotonic
+
+from pycoredns.plugin import Plugin
+from pycoredns.request import Request
+from pycoredns.response import Answer
+from pycoredns.serve import fatal
+from pycoredns.transport.addresses import join
+from pycoredns.wire import names
+
+HINFO = 13
+MOST_SEEN = 2
+"""Once is the question itself, twice may be a client's repetition."""
+TRY_SECONDS, ANSWER_SECONDS, PAUSE_SECONDS = 30.0, 2.0, 1.0
+_REST_OF_HEADER = b"\x01\0\0\1\0\0\0\0\0\0"
+_CLASS_IN = b"\0\1"
+
+
+@dataclass
+class Loop(Plugin):
+    """Find forwarding loops at the start."""
+
+    def __post_init__(self) -> None:
+        """Looks out for nothing until it runs."""
+        self.looking = False
+        self.seen = 0
+        self._name = b""
+        self._address = ("127.0.0.1", 53)
+
+    def handle(self, request: Request) -> Answer:
+        """Counts its own question, and ends the server when there is a loop; passes everything on."""
+        if self.looking and request.qtype == HINFO and request.name == self._name:
+            self.seen += 1
+            if self.seen > MOST_SEEN:
+                fatal(self._verdict(request))
+        return self.next(request)
+
+    def _verdict(self, request: Request) -> str:
+        """The line that people look for in their logs."""
+        way = f"{join(*request.client)} -> {join(*self._address)}"
+        zone, question = names.to_text(self.block.zones[0]), names.to_text(self._name)
+        return (
+            f'plugin/loop: Loop ({way}) detected for zone "{zone}", '
+            f'see https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO {question}"'
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Asks beside everything else, so that the start does not wait for it."""
+        self._name = random_name(self.block.zones[0])
+        hosts, service = self.block.settings.listen, self.block.services[0]
+        self._address = (hosts[0] if hosts else "", int(service.address.rpartition(":")[2]))
+        asking = asyncio.get_running_loop().create_task(self.look())
+        try:
+            yield
+        finally:
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+
+    async def look(self) -> None:
+        """Asks until an answer comes, or for half a minute."""
+        deadline = monotonic() + TRY_SECONDS
+        self.looking = True
+        try:
+            while monotonic() < deadline and not await self._is_answered():
+                self.seen = 0
+                await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            self.looking = False
+
+    async def _is_answered(self) -> bool:
+        """Asks once."""
+        host, port = self._address
+        query = secrets.token_bytes(2) + _REST_OF_HEADER + self._name + HINFO.to_bytes(2, "big") + _CLASS_IN
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        loop = asyncio.get_running_loop()
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.connect((host or "127.0.0.1", port))
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await loop.sock_sendall(sock, query)
+                    return (await loop.sock_recv(sock, 512))[:2] == query[:2]
+        except OSError:  # also TimeoutError
+            return False
+
+
+def random_name(zone: bytes) -> bytes:
+    """A name in a zone that nobody else asks for; in a zone with a very long name, the zone's own."""
+    with suppress(names.BadNameError):
+        return names.join([str(secrets.randbits(62)).encode() for _ in range(2)] + names.labels(zone))
+    return zone
