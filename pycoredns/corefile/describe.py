@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from pycoredns.corefile.configure import Schema, schema_of
+from pycoredns.corefile.forms import Group
 
 _INDENT = "    "
 
@@ -45,7 +46,10 @@ def _block_lines(schema: Schema) -> list[str]:
 def _table(schema: Schema) -> str:
     """A line for each word and option: its name, what it is for, its default."""
     rows = [(word.name, _sentence(word.help, word.default)) for word in schema.words]
-    rows += [(option.name, _sentence(option.help, option.default)) for option in schema.options.values()]
+    for option in schema.options.values():
+        rows.append((option.name, _sentence(option.help, option.default)))
+        words = option.form.words if isinstance(option.form, Group) else ()
+        rows += [(f"  {word.name}", told) for word in words if (told := _sentence(word.help, word.default))]
     if schema.others:
         rows.append((schema.others[1].usage, schema.others[1].help))
     width = max((len(name) for name, _ in rows), default=0)
@@ -58,4 +62,4 @@ def _sentence(text: str, default: Any) -> str:
     if not plain:
         return text
     written = getattr(default, "written", default)
-    return f"{text} (default: {written})" if text else f"default: {written}"
+    return f"{text} (default: {written})" if text else f"(default: {written})"

@@ -54,8 +54,7 @@ class Line(NamedTuple):
         try:
             return parse(token, context)
         except UnknownWordError as error:
-            cause = f'unknown {name.lower() or self.label} "{error.word}"'
-            cause = f"{self.label}: {cause}" if name else cause
+            cause = f'{self.label}: unknown word "{error.word}"' if name else f'unknown {self.label} "{error.word}"'
             raise ConfigError(token.place, cause, error.remedy) from None
         except BadValueError as error:
             cause = f"{name}: {error.cause}" if name else error.cause

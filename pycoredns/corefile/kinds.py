@@ -139,6 +139,11 @@ class Percentage(Whole):
             raise BadValueError(f'"{token.text}" is not a percentage', "write it as 10%")
         return cls.within_bounds(token.text[:-1], token.text)
 
+    @property
+    def written(self) -> str:
+        """As it would stand in a Corefile."""
+        return f"{int(self)}%"
+
 
 class Duration(float):
     """Seconds, written as Go writes durations: `5s`, `1m30s`, `100ms`; 0 needs no unit."""

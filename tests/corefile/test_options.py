@@ -131,7 +131,7 @@ def test_repeated_options_collect_all_words() -> None:
         ),
         ("success 1 2 3 4", 'Corefile:3: success: unexpected "4"; usage: success CAPACITY [TTL] [MINTTL] (plugin store)'),
         ("success 1 0", 'Corefile:3: success: TTL: "0" is too small; it must be at least 1 (plugin store)'),
-        ("disable all", 'Corefile:3: disable: unknown success|denial "all"; choose one of success, denial (plugin store)'),
+        ("disable all", 'Corefile:3: disable: unknown word "all"; choose one of success, denial (plugin store)'),
         ("policy fastest", 'Corefile:3: unknown policy "fastest"; choose one of random, sequential (plugin store)'),
         ("expire", "Corefile:3: expire: DURATION is missing; usage: expire DURATION (plugin store)"),
         ("local-prefix", "Corefile:3: local-prefix: on|off is missing; usage: local-prefix on|off (plugin store)"),
