@@ -1,0 +1,184 @@
+"""A reload swaps everything or nothing, and no question is lost on the way."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from pycoredns.assemble import assemble
+from pycoredns.reload import Reloader, failed
+from pycoredns.server import Server
+from pycoredns.sources import Source
+from pycoredns.testing import RunningServer, eventually, exchange_udp, free_port, query_wire, running
+
+HOSTS = ".:{port} {{\n bind 127.0.0.1\n hosts {{\n 192.0.2.{octet} a.test\n }}\n{more}\n}}\n"
+
+
+def open_descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+class Reloading:
+    """A server from a file, with its reloader."""
+
+    def __init__(self, folder):
+        self.file = folder / "Corefile"
+        self.port = free_port()
+        self.write(1)
+
+    def write(self, octet, more=""):
+        new = self.file.with_suffix(".new")
+        new.write_text(HOSTS.format(port=self.port, octet=octet, more=more))
+        new.replace(self.file)
+
+    async def __aenter__(self):
+        source = Source(str(self.file))
+        server = Server(assemble(source.read()))
+        await server.start()
+        self.reloader = Reloader(server, source)
+        self.asking = RunningServer(server, {"port": self.port})
+        return self
+
+    async def __aexit__(self, *exception):
+        await self.reloader.stopped()
+        await self.reloader.server.stop()
+
+    async def answer(self):
+        return (await self.asking.answers("a.test"))[0]
+
+
+@pytest.fixture
+def reloading(tmp_path):
+    return Reloading(tmp_path)
+
+
+async def test_a_changed_corefile_is_served(reloading):
+    async with reloading:
+        assert await reloading.answer() == "A 192.0.2.1"
+        reloading.write(2)
+        assert await reloading.reloader.reload()
+        assert await reloading.answer() == "A 192.0.2.2"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "nonsense",
+        "cache -5",
+        "health 127.0.0.1:{taken}",
+        "prometheus 127.0.0.1:{taken}",
+        "}\n.:{taken} {\n bind 127.0.0.1\n whoami",
+    ],
+)
+async def test_a_reload_that_fails_changes_nothing(reloading, more):
+    async with reloading:
+        taken = socket.create_server(("127.0.0.1", 0))
+        before, server = failed.cell().value, reloading.reloader.server
+        descriptors = open_descriptors()
+        reloading.write(2, more.replace("{taken}", str(taken.getsockname()[1])))
+        assert not await reloading.reloader.reload()
+        assert reloading.reloader.server is server
+        assert failed.cell().value == before + 1
+        assert await reloading.answer() == "A 192.0.2.1"
+        assert open_descriptors() == descriptors
+        taken.close()
+
+
+async def test_no_question_is_lost_in_ten_reloads(reloading):
+    async with reloading:
+        answers, asking = [], True
+
+        async def ask():
+            while asking:
+                reply = await exchange_udp(query_wire("a.test"), ("127.0.0.1", reloading.port))
+                answers.append(reply[-1])
+
+        clients = [asyncio.create_task(ask()) for _ in range(20)]
+        for octet in range(2, 12):
+            reloading.write(octet)
+            assert await reloading.reloader.reload()
+            await eventually(lambda octet=octet: answers and answers[-1] == octet)
+        asking = False
+        await asyncio.gather(*clients)  # a lost question would be a TimeoutError here
+        assert set(answers) == set(range(1, 12)) or set(answers) == set(range(2, 12))
+
+
+async def test_connections_stay_open(reloading):
+    async with reloading:
+        reader, writer = await asyncio.open_connection("127.0.0.1", reloading.port)
+        wire = query_wire("a.test")
+        for octet in (1, 2, 3):
+            if octet > 1:
+                reloading.write(octet)
+                assert await reloading.reloader.reload()
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            assert (await reader.readexactly(size))[-1] == octet
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_descriptors_stay_level(reloading):
+    async with reloading:
+        await reloading.answer()
+        await reloading.reloader.reload()
+        await reloading.reloader.stopped()
+        descriptors = open_descriptors()
+        for octet in range(5):
+            reloading.write(octet)
+            assert await reloading.reloader.reload()
+            await reloading.reloader.stopped()
+        assert open_descriptors() == descriptors
+
+
+async def test_a_link_that_is_switched_is_seen(tmp_path, monkeypatch):
+    """As Kubernetes publishes a ConfigMap: Corefile → ..data/Corefile, ..data → a folder that is replaced."""
+    port = free_port()
+
+    def publish(number, octet):
+        folder = tmp_path / f"..version{number}"
+        folder.mkdir()
+        (folder / "Corefile").write_text(HOSTS.format(port=port, octet=octet, more=" reload 2s 0s"))
+        link = tmp_path / "..data_tmp"
+        link.symlink_to(folder.name)
+        link.replace(tmp_path / "..data")
+
+    publish(1, 1)
+    (tmp_path / "Corefile").symlink_to(Path("..data") / "Corefile")
+    source = Source(str(tmp_path / "Corefile"))
+    server = Server(assemble(source.read()))
+    server.assembly.settings.reload.interval = 0.05
+    await server.start()
+    reloader = Reloader(server, source)
+    watching = asyncio.create_task(reloader.watch())
+    asking = RunningServer(server, {"port": port})
+    assert await asking.answers("a.test") == ["A 192.0.2.1"]
+    publish(2, 2)
+    await eventually(lambda: reloader.server is not server)
+    assert await asking.answers("a.test") == ["A 192.0.2.2"]
+    watching.cancel()
+    await reloader.stopped()
+    await reloader.server.stop()
+
+
+async def test_an_added_address_is_opened_and_a_removed_one_closed(reloading):
+    async with reloading:
+        other = free_port()
+        reloading.write(1, f"}}\n.:{other} {{\n bind 127.0.0.1\n whoami")
+        assert await reloading.reloader.reload()
+        assert (await exchange_udp(query_wire("b.test"), ("127.0.0.1", other)))[3] & 15 == 0
+        reloading.write(1)
+        assert await reloading.reloader.reload()
+        await reloading.reloader.stopped()
+        with pytest.raises((ConnectionError, TimeoutError)):
+            await exchange_udp(query_wire("b.test"), ("127.0.0.1", other), 0.5)
+
+
+async def test_one_address_beside_all_of_them():
+    corefile = (
+        "a.test:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}\nb.test:{port} {\n hosts {\n 192.0.2.2 b.test\n}\n}"
+    )
+    async with running(corefile) as server:
+        assert await server.answers("a.test") == ["A 192.0.2.1"]
+        assert await server.answers("b.test", host="127.0.0.2") == ["A 192.0.2.2"]
