@@ -156,11 +156,15 @@ class _Expansion:
     def matches(self, word: Token) -> list[Path]:
         """The files that a name or a pattern means, in order of their names; relative to the file in which it stands."""
         pattern = str(Path(word.place.file).absolute().parent / word.text)
-        if pattern.count("*") > 1 or pattern.count("?") > 1 or ("[" in pattern and "]" in pattern):
+        if pattern.count("*") > 1 or pattern.count("?") > 1:
             raise ConfigError(word.place, f'import: "{word.text}" has more than one wildcard', "use a single * (or ?)")
+        if "[" in pattern:
+            raise ConfigError(
+                word.place, f'import: "{word.text}" has a [ in it, which is no wildcard here', "use a single * (or ?)"
+            )
         if not any(wildcard in pattern for wildcard in "*?"):
             return [Path(pattern)]
-        found = sorted(Path("/").glob(pattern.replace("[", "[[]").lstrip("/")))
+        found = sorted(Path("/").glob(pattern.lstrip("/")))
         if not found:
             self.warnings.append(ConfigError(word.place, f'import: no file matches "{word.text}"'))
         return found
@@ -174,7 +178,7 @@ class _Expansion:
                 word.place, f'import: there is no file and no snippet "{word.text}"', f"looked for {path}"
             ) from None
         except IsADirectoryError:
-            raise ConfigError(word.place, f'import: "{word.text}" is a directory', f"did you mean {word.text}/*?") from None
+            raise ConfigError(word.place, f"import: {path} is a directory", f"did you mean {path}/*?") from None
         except OSError as error:
             raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({error.strerror})') from None
 

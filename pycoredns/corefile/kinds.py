@@ -254,7 +254,10 @@ class Fallthrough:
 
     def covers(self, name: bytes) -> bool:
         """Is a question for this name (lower-case wire form) passed on?"""
-        return any(zone == names.ROOT or names.within(name, zone) for zone in self.zones)
+        for zone in self.zones:  # a loop: any() with a generator would take twice the time, for each unknown name
+            if zone == names.ROOT or names.within(name, zone):
+                return True
+        return False
 
 
 @dataclass(frozen=True)
