@@ -115,7 +115,7 @@ def _shares(plugin: type, directives: Sequence[Directive], context: Context) -> 
     if repeated == "merged":
         return [directives]
     if repeated == "once" and len(directives) > 1:
-        cause = f"{context.plugin}: this plugin can only be used once per server block"
+        cause = f"plugin/{context.plugin}: this plugin can only be used once per Server Block"
         context.report(directives[1].place, cause, f"it is used at {directives[0].place} already")
         directives = directives[:1]
     return [[directive] for directive in directives]

@@ -159,9 +159,7 @@ class _Expansion:
         if pattern.count("*") > 1 or pattern.count("?") > 1:
             raise ConfigError(word.place, f'import: "{word.text}" has more than one wildcard', "use a single * (or ?)")
         if "[" in pattern:
-            raise ConfigError(
-                word.place, f'import: "{word.text}" has a [ in it, which is no wildcard here', "use a single * (or ?)"
-            )
+            raise ConfigError(word.place, f'import: "{word.text}" holds a [, which is no wildcard here', "use a single * (or ?)")
         if not any(wildcard in pattern for wildcard in "*?"):
             return [Path(pattern)]
         found = sorted(Path("/").glob(pattern.lstrip("/")))
