@@ -106,15 +106,19 @@ class Response:
 
     def alike(self, **changes: object) -> Self:
         """The same records with other values of its attributes."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.__dict__.update(changes)
+        other = object.__new__(self.__class__)
+        other.__dict__ = {**self.__dict__, **changes}
         return other
 
-    def with_ttl(self, ttl: int) -> Response:
-        """The same with one TTL (in seconds) on all records."""
-        answer, authority, additional = (with_ttl(octets, found, ttl) for octets, found in self.walk())
-        return self.alike(answer=answer, authority=authority, additional=additional)
+    def with_ttl(self, ttl: int, **changes: object) -> Self:
+        """The same with one TTL (in seconds) on all records, and other changes."""
+        if self.answers:
+            changes["answer"] = with_ttl(self.answer, walk(self.answer, 0, self.answers), ttl)
+        if self.authorities:
+            changes["authority"] = with_ttl(self.authority, walk(self.authority, 0, self.authorities), ttl)
+        if self.additionals:
+            changes["additional"] = with_ttl(self.additional, walk(self.additional, 0, self.additionals), ttl)
+        return self.alike(**changes)
 
     def replace(self, sections: Sections | None = None, **changes: object) -> Response:
         """A copy with other sections or other values of its attributes."""
@@ -366,12 +370,14 @@ class Relayed(Response):
 
     def alike(self, **changes: object) -> Self:
         """The same records with other values of its attributes."""
-        return super().alike(_plain=None, **changes)
+        other = object.__new__(self.__class__)
+        other.__dict__ = {**self.__dict__, **changes, "_plain": None}
+        return other
 
-    def with_ttl(self, ttl: int) -> Relayed:
-        """The same with one TTL (in seconds) on all records."""
+    def with_ttl(self, ttl: int, **changes: object) -> Self:
+        """The same with one TTL (in seconds) on all records, and other changes."""
         found = [Found(each.start, each.fixed, each.end, each.rtype, ttl) for each in self.found]
-        return self.alike(wire=with_ttl(self.wire, self.found, ttl), found=found)
+        return self.alike(wire=with_ttl(self.wire, found, ttl), found=found, **changes)
 
     def walk(self) -> tuple[Walked, Walked, Walked]:
         """Each section's records: all stand in the message."""

@@ -37,6 +37,7 @@ class Service:
         self.outcomes: list[Outcome] = []
         """Answers of the present batch, to be observed once it has been sent."""
         self._chaos = chaos
+        self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
@@ -47,6 +48,7 @@ class Service:
             if self not in block.services:
                 block.services.append(self)
             self.watched = self.watched or bool(block.each)
+            self._stacktrace = self._stacktrace or block.settings.stacktrace
             self.zones.setdefault(zone, []).append(block)
 
     # --- the way of a question
@@ -128,7 +130,8 @@ class Service:
         """The server's own answer after an error."""
         if not isinstance(error, DNSError):
             panics.cell().value += 1
-            log.error("Recovered from panic in server: %r %r", self.address, error, exc_info=error)
+            shown = error if self._stacktrace else None
+            log.error('Recovered from panic in server: "%s" %r', self.address, error, exc_info=shown)
         return Response(error.rcode if isinstance(error, DNSError) else types.SERVFAIL, flags=0)
 
     def _drop(self, request: Request, response: Response) -> bytes:
@@ -196,6 +199,8 @@ class Service:
         """The block of the longest zone that holds the name; for a DS question of the shortest (RFC 4035 §3.1.4.1)."""
         found = None
         for zone, blocks in self._zones_above(request.name):
+            if found is not None and zone == names.ROOT:
+                break  # its parent is hardly served here
             found = blocks[0]
             if found.empty:
                 break

@@ -7,7 +7,7 @@ from pycoredns.response import Walked
 from pycoredns.wire import names, types
 from pycoredns.wire.walk import Found
 
-_POINTER_TO_QUESTION = b"\xc0\x0c"
+POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
 def answers_question(request: Request, section: Walked) -> bool:
@@ -25,7 +25,7 @@ def _answers_directly(request: Request, octets: bytes, found: list[Found]) -> bo
     """The usual case, without reading a name: all records are of the type, the first one at the name."""
     first = found[0]
     qtype = request.tail.qtype
-    if octets[first.start : first.fixed] not in (request.asked, _POINTER_TO_QUESTION):
+    if octets[first.start : first.fixed] not in (request.asked, POINTER_TO_QUESTION):
         return False
     return qtype != types.CNAME and all(each.rtype == qtype and _same_class(request, octets, each) for each in found)
 

@@ -18,9 +18,9 @@ from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Kept, Popularity, Stor
 from pycoredns.plugins.cache.options import PREFER_POSITIVE, Disabled, Limits, LongestTTL, Prefetch, ServeStale, ShortDuration
 from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
-from pycoredns.plugins.cache.verdict import judge
+from pycoredns.plugins.cache.verdict import ANSWER, judge
 from pycoredns.request import AA, AD, CD, Request
-from pycoredns.response import Answer, Relayed, Response, then
+from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
 
 if TYPE_CHECKING:
@@ -70,9 +70,11 @@ class Cache(Plugin):
         self._disabled = {each.sort: each.zones for each in self.disable}
         self._all_names = names.ROOT in self.zones
         self._bounds = self._bounds_by_meaning()
+        self._answer_bounds = self._bounds[ANSWER]
         self._prefetch = self.prefetch if self.prefetch and self.prefetch.amount else None
         self._stale = int(self.serve_stale.up_to) if self.serve_stale else 0
         self.prefers_positive = bool(self.serve_stale_policy)
+        self._choosy = bool(self.disable or self.serve_stale_policy)
         self._refresher = Refresher(self, self.serve_stale or ServeStale())
         self._tallies: dict[Service, Tally] = {}
 
@@ -148,7 +150,7 @@ class Cache(Plugin):
         age = int(now - kept.until + kept.ttl)
         if age != kept.age:
             self._make(kept, age)
-        return self.shown(request, kept.given)
+        return self.shown(request, kept.given) if kept.authentic else kept.given
 
     def shown(self, request: Request, response: Response) -> Response:
         """AD is for those who ask for it, or for DNSSEC (RFC 6840 §5.8)."""
@@ -198,29 +200,28 @@ class Cache(Plugin):
         ``behind``: it was fetched behind the client's back, and ends an earlier denial.
         """
         meaning, may_be_kept, ttl, even = judge(request, response)
-        shortest, longest, sort = self._bounds[meaning]
+        shortest, longest, sort = self._answer_bounds if meaning is ANSWER else self._bounds[meaning]
         bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
         if bounded != ttl or not even:
-            response = response.with_ttl(bounded)
-        if response.opt is not None:
+            response = response.with_ttl(bounded, opt=None)
+        elif response.opt is not None:
             response = response.alike(opt=None)
         if may_be_kept and bounded:
-            self._store(request, key, Kept(response, bounded, monotonic() + bounded, sort), behind)
-        return self.shown(request, response)
+            kept = Kept(response, bounded, monotonic() + bounded, sort)
+            if self._choosy or behind:
+                self._store_with_care(request, key, kept, behind)
+            elif self.stores[sort].put(key, kept):
+                self.tally(request).evictions[sort] += 1
+        return self.shown(request, response) if response.flags & AD else response
 
-    def _store(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
-        """Puts an answer where it belongs."""
-        tally = self.tally(request)
-        if isinstance(kept.response, Relayed) and kept.response.asked.lower() != request.name:
-            tally.drops += 1
-            return
+    def _store_with_care(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
+        """Keeps an answer where not all are, or where it ends a denial."""
         if kept.sort in self._disabled and any(names.within(request.name, zone) for zone in self._disabled[kept.sort]):
             return
         if kept.sort == SUCCESS:
             self._replace_denial(key, kept, behind)
         if self.stores[kept.sort].put(key, kept):
-            tally.evictions[kept.sort] += 1
-        tally.stored = True
+            self.tally(request).evictions[kept.sort] += 1
 
     def _replace_denial(self, key: bytes, kept: Kept, behind: bool) -> None:
         """A positive answer ends a denial where it was fetched for that; with ``prefer_positive`` where it answers."""

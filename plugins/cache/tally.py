@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 class Tally:
     """The counts of one server's questions."""
 
-    __slots__ = ("denials", "drops", "evictions", "labels", "misses", "prefetches", "stale", "stored", "successes")
+    __slots__ = ("denials", "drops", "evictions", "labels", "misses", "prefetches", "stale", "successes")
 
     def __init__(self, server: str, zones: str, view: str = "") -> None:
         """Takes the labels' values."""
         self.labels = (server, zones, view)
-        self.stored = False
-        """Has anything been kept for this server?"""
         self._clear()
 
     def _clear(self) -> None:
@@ -50,7 +48,7 @@ class Tally:
         ):
             if count:
                 metric.cell(server, zones, view).value += count
-        if self.stored:
+        if any(cache.stores.values()):
             for sort, store in cache.stores.items():
                 cache.entries.cell(server, sort, zones, view).value = len(store)
         self._clear()

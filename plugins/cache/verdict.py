@@ -6,15 +6,18 @@ from struct import Struct
 from typing import TypeAlias
 
 from pycoredns.meaning import Meaning, meaning_of
-from pycoredns.plugins.cache.aliases import answers_question
-from pycoredns.request import Request
-from pycoredns.response import Response
+from pycoredns.plugins.cache.aliases import POINTER_TO_QUESTION, answers_question
+from pycoredns.request import TC, Request
+from pycoredns.response import Relayed, Response
 from pycoredns.wire import types
+from pycoredns.wire.edns import DO
 
 SHORT = 5
 """TTL in seconds of what says nothing about its own."""
+ANSWER = Meaning.ANSWER  # an attribute of an enum costs as much as five of a module
 _MOST_DENIALS = 1024
 _FIXED = Struct("!HHIH")
+_DO = DO >> 8
 
 Verdict: TypeAlias = tuple[Meaning, bool, int, bool]
 """The meaning, whether it may be kept, its TTL in seconds, and whether all its records have that TTL."""
@@ -23,25 +26,42 @@ _denials: dict[tuple[int, bytes], Verdict] = {}
 
 
 def judge(request: Request, response: Response) -> Verdict:
-    """Judges an answer. What data in memory usually give takes a tenth of the time: see the two short cuts."""
-    if (
-        response.__class__ is Response
-        and request.header.opcode == types.QUERY
-        and not (response.additionals or response.opt or response.truncated)
-    ):
-        if not response.answers:
-            return _judge_denial(request, response)
-        if response.answers == 1 and not response.authorities and response.answer.startswith(request.asked):
-            rtype, _, ttl, _ = _FIXED.unpack_from(response.answer, len(request.asked))
-            if rtype == request.tail.qtype and not response.rcode:
-                return Meaning.ANSWER, True, ttl, True
-    return _judge_any(request, response)
+    """Judges an answer; the usual ones in a fifth of the time that it takes to look at all."""
+    verdict = None
+    if not (response.flags & TC or response.additionals or request.header.opcode):
+        if response.answers:
+            if not (response.rcode or response.authorities):
+                verdict = _judge_plain(request, response) if response.__class__ is Response else _judge_relayed(request, response)
+        elif response.__class__ is Response:
+            verdict = _judge_denial(request, response)
+    return verdict or _judge_any(request, response)
 
 
-def _judge_denial(request: Request, response: Response) -> Verdict:
+def _judge_plain(request: Request, response: Response) -> Verdict | None:
+    """One record of the type that was asked for, at the very name."""
+    if response.answers > 1 or response.opt or not response.answer.startswith(request.asked):
+        return None
+    rtype, _, ttl, _ = _FIXED.unpack_from(response.answer, len(request.asked))
+    return (ANSWER, True, ttl, True) if rtype == request.tail.qtype else None
+
+
+def _judge_relayed(request: Request, response: Response) -> Verdict | None:
+    """Records of the type that was asked for only, all at the very name."""
+    if not isinstance(response, Relayed) or (response.opt and response.opt[7] & _DO):
+        return None
+    wire, qtype, ttl, even = response.wire, request.tail.qtype, response.found[0].ttl, True
+    for start, fixed, _, rtype, each in response.found:
+        if rtype != qtype or wire[start:fixed] != POINTER_TO_QUESTION:
+            return None
+        if each != ttl:
+            ttl, even = min(each, ttl), False
+    return ANSWER, True, ttl, even
+
+
+def _judge_denial(request: Request, response: Response) -> Verdict | None:
     """All denials of a zone have the same authority, so the verdict is remembered by it."""
-    if request.tail.qtype in (types.AXFR, types.IXFR):
-        return _judge_any(request, response)
+    if response.opt or request.tail.qtype in (types.AXFR, types.IXFR):
+        return None
     key = response.rcode, response.authority
     verdict = _denials.get(key)
     if verdict is None:
@@ -54,17 +74,17 @@ def _judge_denial(request: Request, response: Response) -> Verdict:
 def _judge_any(request: Request, response: Response) -> Verdict:
     """Judges by all records."""
     sections = response.walk()
-    has_soa = any(each.rtype == types.SOA for each in sections[1][1])
+    has_soa = types.SOA in [each.rtype for each in sections[1][1]]
     meaning = meaning_of(request, response)
-    kept = not response.truncated and meaning not in (Meaning.ZONE_MATTER, Meaning.OTHER)
+    kept = not response.flags & TC and meaning not in (Meaning.ZONE_MATTER, Meaning.OTHER)
     if meaning is Meaning.NO_NAME:
         kept = kept and has_soa
-    elif meaning is Meaning.ANSWER and response.answers and not answers_question(request, sections[0]):
+    elif meaning is ANSWER and response.answers and not answers_question(request, sections[0]):
         # an alias that leads nowhere is a denial if a SOA says for how long, else nothing to be kept (RFC 2308 §2.2, §5)
         kept = kept and has_soa
         meaning = Meaning.NO_DATA if has_soa else meaning
     ttls = [each.ttl for _, found in sections for each in found if each.rtype != types.OPT]
     ttl = SHORT
-    if ttls and meaning in (Meaning.ANSWER, Meaning.NO_DATA, Meaning.NO_NAME):
+    if ttls and meaning in (ANSWER, Meaning.NO_DATA, Meaning.NO_NAME):
         ttl = min(ttls)
     return meaning, kept, ttl, ttls.count(ttl) == len(ttls)

@@ -5,7 +5,7 @@ that the same lines serve whether that is at hand or has to be waited for.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from itertools import islice
 from math import floor, isfinite
 from time import monotonic
@@ -28,10 +28,10 @@ from .zone import Zone
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Answer, Response, T]
 
-MOST_KEYS = 10_000
-"""Keys that are read for one question. What that many hold does not fit into a message anyway; the loop must not stand still."""
 MOST_RECORDS = 4096
-"""Records in a section: 16 octets each at least, 65,535 octets in all."""
+"""Records in a section, 16 octets each at least: more do not fit into any message."""
+MOST_KEYS = MOST_RECORDS
+"""Keys that are read for one question: the loop must not stand still for a zone's apex."""
 MOST_LOOKUPS = 50
 """Names outside the zone that are looked up for one question."""
 
@@ -66,7 +66,7 @@ class Inquiry:
         self.request = request
         self.tree = tree
         self.zone = zone
-        self._leased = False
+        self._brief = False  # does the answer hold for a moment only?
         self._lease_ttl = lease_ttl
         self._truncated = False
         self._keys_left = MOST_KEYS
@@ -100,7 +100,7 @@ class Inquiry:
         found, additional = found[:MOST_RECORDS], additional[:MOST_RECORDS]
         response = Response(types.NOERROR, b"".join(found), len(found), b"", 0, b"".join(additional), len(additional))
         response.flags = AA | TC if cut else AA
-        if self._leased:
+        if self._brief:
             response.until = monotonic() + 1
         return response
 
@@ -111,19 +111,21 @@ class Inquiry:
         found: list[bytes] = []
         seen: set[tuple[bytes, object]] = set()
         for service in self._read_addresses(name, qtype):
-            rtype, rdata = kind_of(service)
-            if rtype == types.CNAME:
-                if not leads_back(service, name, targets) and len(targets) <= self.zone.manners.longest_chain:
+            if service.rtype == types.CNAME:
+                if not leads_back(service.host, name, targets) and len(targets) <= self.zone.manners.longest_chain:
                     found += yield from self._follow_alias(owner, qtype, service, targets)
-            elif rtype == qtype and is_new(seen, rdata if qtype == types.TXT else service.host):
-                self._add(found, owner, rtype, service.ttl, text_rdata(rdata) if qtype == types.TXT else rdata)
+            elif service.rtype != qtype:
+                continue
+            elif qtype == types.TXT:
+                if is_new(seen, service.text):
+                    self._add(found, owner, qtype, service.ttl, text_rdata(service.text))
+            elif is_new(seen, service.host, service.spelling):
+                self._add(found, owner, qtype, service.ttl, service.host)
         return found
 
     def _follow_alias(self, owner: bytes, qtype: int, service: Service, targets: tuple[bytes, ...]) -> Steps[list[bytes]]:
         """An alias with what it leads to; nothing if that is nothing."""
-        target = service.target
-        if target is None:
-            return []
+        target = service.host
         alias = record(owner, types.CNAME, service.ttl, target)
         if names.within(target.lower(), self.zone.name):
             found = yield from self._inside(target, qtype, (*targets, target))
@@ -132,7 +134,7 @@ class Inquiry:
         if response is None:
             return []
         self._truncated |= response.truncated and qtype != types.TXT
-        return [alias, *(each for _, each in records_of(response))]
+        return [alias, *records_of(response)]
 
     def _inside(self, name: bytes, qtype: int, targets: tuple[bytes, ...] = ()) -> Steps[list[bytes]]:
         """What a name of the zone leads to; nothing where it is missing or spoiled."""
@@ -148,20 +150,19 @@ class Inquiry:
         services = self._read(name, types.SRV)
         weights = weights_of(services)
         for service, weight in zip(services, weights, strict=True):
-            rtype, address = kind_of(service)
-            target = self._target(service, rtype)
+            target = target_of(service)
             if service.port == -1 or target is None:
                 continue
             numbers = b"".join((number & 0xFFFF).to_bytes(2, "big") for number in (service.priority, weight, service.port))
-            if rtype == types.CNAME:
+            if service.rtype == types.CNAME:
                 self._add(found, owner, types.SRV, service.ttl, numbers + target)
                 if is_new(seen, target):
                     additional += yield from self._addresses(target)
                 continue
             if is_new(seen, target, service.port & 0xFFFF):
                 self._add(found, owner, types.SRV, service.ttl, numbers + target)
-            if is_new(seen, target, service.host):
-                self._add(additional, target, rtype, service.ttl, address)
+            if is_new(seen, target, (service.host, service.spelling)):
+                self._add(additional, target, service.rtype, service.ttl, service.host)
         return found
 
     def _mail(self, owner: bytes, name: bytes, additional: list[bytes]) -> Steps[list[bytes]]:
@@ -169,13 +170,12 @@ class Inquiry:
         found: list[bytes] = []
         seen: set[tuple[bytes, object]] = set()
         for service in self._read(name, types.MX):
-            rtype, address = kind_of(service)
-            target = self._target(service, rtype)
+            target = target_of(service)
             if not service.mail or target is None:
                 continue
             preference = service.priority & 0xFFFF
             rdata = preference.to_bytes(2, "big") + target
-            if rtype == types.CNAME:
+            if service.rtype == types.CNAME:
                 self._add(found, owner, types.MX, service.ttl, rdata)
                 if is_new(seen, target):
                     additional += yield from self._addresses(target)
@@ -183,52 +183,42 @@ class Inquiry:
             if is_new(seen, target, preference):
                 self._add(found, owner, types.MX, service.ttl, rdata)
             # With all labels of the key, although the record itself may be without some: CoreDNS does so.
-            if (whole := made_up(service)) is not None and is_new(seen, whole, service.host):
-                self._add(additional, whole, rtype, service.ttl, address)
+            if (whole := made_up(service)) is not None and is_new(seen, whole, (service.host, service.spelling)):
+                self._add(additional, whole, service.rtype, service.ttl, service.host)
         return found
 
     def _addresses(self, target: bytes) -> Steps[list[bytes]]:
-        """What goes with a target: A of one in the zone; A and AAAA of another, whose aliases are told only once."""
-        if names.within(target.lower(), self.zone.name):
-            return (yield from self._inside(target, types.A))
+        """What goes with a target: A, and AAAA if it is outside the zone; aliases only once."""
         found: list[bytes] = []
-        for qtype in (types.A, types.AAAA):
-            response = yield from self._look_up(target, qtype)
-            if response is not None:
-                ttl = self.zone.manners.foreign_ttl
-                found += (each for rtype, each in records_of(response, ttl) if qtype == types.A or rtype != types.CNAME)
+        inside, manners = names.within(target.lower(), self.zone.name), self.zone.manners
+        for qtype in (types.A, types.AAAA) if manners.both_families or not inside else (types.A,):
+            if inside:
+                more = yield from self._inside(target, qtype)
+            else:
+                response = yield from self._look_up(target, qtype)
+                more = records_of(response, manners.foreign_ttl) if response else []
+            found += (each for each in more if each not in found)
         return found
 
     def _own_target(self, owner: bytes, name: bytes, qtype: int) -> list[bytes]:
         """The CNAME or PTR record at a name itself, not below it."""
-        return [
-            record(owner, qtype, service.ttl, service.target)
-            for service in self._read(name, qtype, exact=True)
-            if not service.address and service.target is not None
-        ]
+        named = [each for each in self._read(name, qtype, exact=True) if each.host and each.rtype not in (types.A, types.AAAA)]
+        return [record(owner, qtype, service.ttl, service.host) for service in named]
 
     def _name_servers(self, owner: bytes, additional: list[bytes]) -> list[bytes]:
         """NS records, from the key dns/ns; each has an address."""
         found: list[bytes] = []
         seen: set[tuple[bytes, object]] = set()
         for service in self._read(self.zone.name_servers, types.NS):
-            rtype, address = kind_of(service)
-            if rtype == types.CNAME:
-                raise ServerFailure(f"NS record must be an IP address: {shown(service.host)}")
-            target = self._target(service, rtype)
+            if service.rtype == types.CNAME:
+                raise ServerFailure(f"NS record must be an IP address: {names.to_text(service.host)}")
+            target = target_of(service)
             if target is None:
                 continue
-            self._add(additional, target, rtype, service.ttl, address)
+            self._add(additional, target, service.rtype, service.ttl, service.host)
             if is_new(seen, target):
                 self._add(found, owner, types.NS, service.ttl, target)
         return found
-
-    def _target(self, service: Service, rtype: int) -> bytes | None:
-        """The name that a record points to; None where it has none that can be written."""
-        if rtype == types.TXT:
-            return None
-        name = service.target if rtype == types.CNAME else made_up(service)
-        return name if name is None else stripped(name, service.targetstrip)
 
     def _add(self, section: list[bytes], owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
         """Add a record; one that is too long for any message leaves a mark that something is missing."""
@@ -259,17 +249,16 @@ class Inquiry:
         if taken and not readable:
             raise ServerFailure(f"{shown(taken[0])}: {packing.reason(self.tree.records[taken[0]])}")
         services = [packing.unpack(self.tree.records[key], key) for key in readable]
-        services = [self._completed(each) for each in services if each.host or (qtype == types.TXT and each.text)]
+        services = [self._leased(each) for each in services if each.host or (qtype == types.TXT and each.text)]
         return grouped(services)
 
-    def _completed(self, service: Service) -> Service:
-        """A record with what it leaves out."""
-        ttl = service.ttl
-        if service.lease:
-            self._leased = True
-            lease_ttl = self._lease_ttl(service.lease)
-            ttl = min(lease_ttl or ttl, ttl or lease_ttl or 0)
-        return service._replace(ttl=ttl or self.tree.default_ttl, priority=service.priority or packing.DEFAULT_PRIORITY)
+    def _leased(self, service: Service) -> Service:
+        """A record with the TTL that its lease leaves, if it has one."""
+        if not service.lease:
+            return service
+        self._brief = True
+        ttls = [ttl for ttl in (service.ttl, self._lease_ttl(service.lease)) if ttl]
+        return service._replace(ttl=min(ttls, default=self.tree.default_ttl))
 
     def _look_up(self, name: bytes, qtype: int) -> Steps[Response | None]:
         """The answer of the server itself about a name outside the zone."""
@@ -283,19 +272,21 @@ class Inquiry:
         return (yield waited_for)
 
 
-def kind_of(service: Service) -> tuple[int, bytes]:
-    """What a record is: an address with its RDATA, a text with its octets, or else an alias."""
-    return service.address or ((types.TXT, service.text) if service.text else (types.CNAME, b""))
-
-
-def leads_back(service: Service, name: bytes, targets: tuple[bytes, ...]) -> bool:
+def leads_back(target: bytes, name: bytes, targets: tuple[bytes, ...]) -> bool:
     """Does an alias lead to the name itself, below it, or to where we have been?"""
-    target = service.target
-    return target is None or names.within(target.lower(), name) or target in targets
+    return names.within(target.lower(), name) or target in targets
+
+
+def target_of(service: Service) -> bytes | None:
+    """The name that a service points to; an address gets one from its key. None where there is none that can be written."""
+    if service.rtype == types.TXT:
+        return None
+    name = service.host if service.rtype == types.CNAME else made_up(service)
+    return name if name is None else stripped(name, service.targetstrip)
 
 
 def made_up(service: Service) -> bytes | None:
-    """The name that an address gets from its key; None where that cannot be written."""
+    """The name that belongs to the key; None where that cannot be written."""
     try:
         return name_of(service.key)
     except names.BadNameError:
@@ -309,12 +300,12 @@ def is_new(seen: set[tuple[bytes, object]], name: bytes, other: object = None) -
     return len(seen) > before
 
 
-def records_of(response: Response, ttl: int | None = None) -> Iterable[tuple[int, bytes]]:
-    """Types and octets of the records in an answer, if wanted with another TTL."""
+def records_of(response: Response, ttl: int | None = None) -> list[bytes]:
+    """The records of an answer, if wanted with another TTL."""
     response = response.plain()
     found = walk(response.answer, 0, response.answers)
     octets = response.answer if ttl is None else with_ttl(response.answer, found, ttl)
-    return [(each.rtype, octets[each.start : each.end]) for each in found]
+    return [octets[each.start : each.end] for each in found]
 
 
 def grouped(services: list[Service]) -> list[Service]:

@@ -7,7 +7,7 @@ from pycoredns.wire import names
 
 WILDCARDS = frozenset({b"*", b"any"})
 """Labels of a question that stand for any label."""
-_PLAIN_KEY = re.compile(rb"(?:/(?!any(?:/|\Z))[A-Za-z0-9_-]+)+")
+_PLAIN_KEY = re.compile(rb"(?:/[A-Za-z0-9_-]+)+")
 _ESCAPED = re.compile(rb"[. '@;()\"\\]|[^!-~]")
 _ESCAPED_BY_BACKSLASH = b". '@;()\"\\"
 
@@ -44,12 +44,12 @@ def before_wildcard(name: bytes) -> bytes | None:
 
 def is_plain(key: bytes) -> bool:
     """Is a key what it seems: each segment the octets of one label, none of them a wildcard?"""
-    return _PLAIN_KEY.fullmatch(key) is not None
+    return _PLAIN_KEY.fullmatch(key) is not None and b"/any/" not in key and not key.endswith(b"/any")
 
 
 def is_plain_label(label: bytes) -> bool:
     """Does a label of a question stand for itself in keys?"""
-    return label not in WILDCARDS and b"/" not in label and label_text(label) == label
+    return label not in WILDCARDS and (label.isalnum() or (b"/" not in label and label_text(label) == label))
 
 
 def name_of(key: bytes) -> bytes:

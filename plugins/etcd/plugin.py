@@ -44,8 +44,10 @@ class Etcd(Plugin):
     repeated: ClassVar[Repetition] = "first"
 
     zones: Annotated[tuple[ZoneName, ...], Arguments("zones to answer for", otherwise=zones_of_block)] = ()
-    path: Annotated[str, Option("what all keys begin with")] = "/skydns"
-    endpoint: Annotated[tuple[str, ...], Option("members of the etcd cluster, as http://HOST:PORT")] = ("http://localhost:2379",)
+    path: Annotated[str, Option("what all keys begin with", placeholder="PATH")] = "/skydns"
+    endpoint: Annotated[tuple[str, ...], Option("members of the etcd cluster, as http://HOST:PORT", placeholder="ENDPOINT")] = (
+        "http://localhost:2379",
+    )
     credentials: Annotated[Credentials, Option("a user of etcd")] = NOBODY
     tls: Annotated[TLS | None, Option("certificate, key and authorities for https endpoints")] = None
     through: Annotated[Fallthrough, Option("zones whose missing names are passed on", name="fallthrough")] = Fallthrough()
@@ -125,7 +127,7 @@ class Etcd(Plugin):
             return zone.soa()
         if self.through.zones and self.through.covers(request.name):
             return self.next(request)
-        return zone.missing()
+        return zone.missing() if request.qtype != types.NS or self._manners.may_deny_ns else zone.empty()
 
     # --- all others
 

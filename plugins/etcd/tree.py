@@ -81,11 +81,11 @@ class Tree:
 
     def _pack(self, key: bytes, value: bytes, lease: int) -> bytes:
         try:
-            service = read(value, key, lease)
+            service = read(value, key, lease, self.default_ttl)
         except BadValue as error:
             self._complaints.tell(key, str(error))
             return packing.pack_spoiled(str(error))
-        return packing.pack(service, self.default_ttl, is_plain(key))
+        return packing.pack(service, is_plain(key))
 
     def _has_place(self, key: bytes) -> bool:
         start = len(self.root)

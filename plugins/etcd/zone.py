@@ -23,11 +23,34 @@ class Manners:
     longest_chain: int  # aliases that may stand before another one
     apex_key: bool  # do addresses of the zone itself come from dns/apex, where there is such a key?
     any_soa: bool  # is a question for the SOA answered at any name of the zone?
+    both_families: bool  # do AAAA records go with a target in the zone, too?
+    may_deny_ns: bool  # may a question for NS learn that a name is not there?
     foreign_ttl: int | None = None  # of addresses from elsewhere beside SRV and MX; None: as they come
 
 
-COREDNS = Manners(300, 30, 30, (7200, 1800, 86400, 30), longest_chain=10, apex_key=True, any_soa=True)
-SKYDNS = Manners(3600, 3600, 60, (28800, 7200, 604800, 60), longest_chain=7, apex_key=False, any_soa=False, foreign_ttl=60)
+COREDNS = Manners(
+    300,
+    30,
+    30,
+    (7200, 1800, 86400, 30),
+    longest_chain=10,
+    apex_key=True,
+    any_soa=True,
+    both_families=False,
+    may_deny_ns=True,
+)
+SKYDNS = Manners(
+    3600,
+    3600,
+    60,
+    (28800, 7200, 604800, 60),
+    longest_chain=7,
+    apex_key=False,
+    any_soa=False,
+    both_families=True,
+    may_deny_ns=False,
+    foreign_ttl=60,
+)
 
 
 class Zone:

@@ -124,11 +124,12 @@ class Prometheus(Plugin):
                 plugin.show_enabled(service)
 
     def show_enabled(self, service: Service) -> None:
-        """Shows the plugins of the own block, for each of its zones that is served at an address."""
-        steps = [plugin.name for plugin in self.block.plugins if plugin.step]
-        for zone in [zone for zone, blocks in service.zones.items() if self.block in blocks]:
-            for name in steps:
-                self.enabled.cell(service.address, names.to_text(zone), self.block.settings.view, name).value = 1
+        """Shows the plugins of the own block where its first zone is served: CoreDNS shows them for that one only."""
+        zone = self.block.zones[0]
+        if self.block in service.zones.get(zone, ()):
+            for plugin in self.block.plugins:
+                if plugin.step:
+                    self.enabled.cell(service.address, names.to_text(zone), self.block.settings.view, plugin.name).value = 1
 
 
 def _takes_gzip(accepted: str) -> bool:

@@ -5,7 +5,7 @@ import re
 ROOT = b"\0"
 LONGEST_NAME = 255
 LONGEST_LABEL = 63
-_SPECIAL = frozenset(b'."\\();@$')
+_SPECIAL = frozenset(b". '@;()\"\\")
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_*/-]{1,63}(\.[A-Za-z0-9_*/-]{1,63})*\.?")
 
 

@@ -114,7 +114,7 @@ def test_options(lines, name, qtype, expected):
         (["fallthrough_unsupported"], "fallthrough_unsupported needs fallthrough"),
         (["fallthrough", "fallthrough_unsupported x"], "unexpected"),
         (["192.0.2.1 a.test", "fallthrough", "192.0.2.2 b.test"], 'Corefile:5: hosts: unknown option "192.0.2.2"'),
-        (["ttl 5", "}", "hosts {"], "once per server block"),
+        (["ttl 5", "}", "hosts {"], "once per Server Block"),
     ],
 )
 def test_what_is_refused(lines, cause):
