@@ -71,7 +71,7 @@ class ConfigError(Exception):
     def __str__(self) -> str:
         """Like ``Corefile:4: success: CAPACITY is missing; usage: success CAPACITY [TTL]``, on one line."""
         text = f"{self.place}: {self.cause}" + (f"; {self.remedy}" if self.remedy else "")
-        if self.plugin and not self.cause.startswith(f"{self.plugin}:"):
+        if self.plugin and not self.cause.removeprefix("plugin/").startswith(f"{self.plugin}:"):
             text += f" (plugin {self.plugin})"
         return " ".join(text.split())
 
