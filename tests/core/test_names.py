@@ -33,7 +33,7 @@ def test_bad_text(text):
 
 @pytest.mark.parametrize(
     ("wire", "text"),
-    [(b"\0", "."), (b"\3a.b\0", r"a\.b."), (b"\2\0 \0", r"\000\032."), (b"\1@\0", r"\@."), (b"\3a_b\2*c\0", "a_b.*c.")],
+    [(b"\0", "."), (b"\3a.b\0", r"a\.b."), (b"\2\0 \0", r"\000\ ."), (b"\1@\0", r"\@."), (b"\3a_b\2*c\0", "a_b.*c.")],
 )
 def test_to_text(wire, text):
     assert names.to_text(wire) == text
