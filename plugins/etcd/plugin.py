@@ -19,7 +19,7 @@ from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
 
 from .answers import Inquiry, NoSuchKey, follow
-from .keys import before_wildcard, is_plain_label, root_of
+from .keys import is_plain_label, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
 from .settings import Settings
 from .source import Identity, following
@@ -105,19 +105,20 @@ class Etcd(Plugin):
         elif record[0] in _ADDRESSES:
             if record[0] == request.tail.qtype:
                 return Response(0, request.asked + record[8:], 1)
-            return self._beside_address(request, zone, key, only)
+            return self._answer_beside_address(request, zone, key, only)
         return self._inquire(request, zone, name)
 
-    def _beside_address(self, request: Request, zone: Zone, key: bytes, only: bytes) -> Answer:
+    def _answer_beside_address(self, request: Request, zone: Zone, key: bytes, only: bytes) -> Answer:
         """An answer of another type at a name with one address, whose key is `only`."""
         qtype, record = request.qtype, self._records[only]
         if qtype in _BY_EXACT_KEY:
             return self._inquire(request, zone, request.name)
         if qtype != types.SRV:
             return zone.empty()
-        if only.count(b"/", len(key)) != record[7] or not self._names_from_keys:
-            return self._inquire(request, zone, request.name)
         target = request.name
+        as_key_says = only.count(b"/", len(key)) == record[7] and b"/" not in target[1 : target[0] + 1]
+        if not (self._names_from_keys and as_key_says):
+            return self._inquire(request, zone, target)
         size = (6 + len(target)).to_bytes(2, "big")
         srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, record[12:16], size, record[1:3], record[5:7], target)
         return Response(0, srv, 1, b"", 0, target + record[8:], 1)
@@ -148,7 +149,7 @@ class Etcd(Plugin):
 
     def _note_place(self, name: bytes, zone: Zone) -> None:
         parent = names.parent(name)
-        if name in self._special or before_wildcard(parent) is not None:
+        if name in self._special or not all(map(is_plain_label, names.labels(parent))):
             return
         if len(self._places) >= MOST_PLACES:
             self._places.clear()
@@ -157,10 +158,12 @@ class Etcd(Plugin):
     def _handle_elsewhere(self, request: Request) -> Answer:
         """A name outside the zones: passed on; but SkyDNS knew the names of all addresses, if without authority."""
         reverse = self.skydns is not None and request.qtype == types.PTR and any(names.within(request.name, z) for z in REVERSE)
-        if not reverse or not self._source.mirror.synced or self._source.tree.find(request.name, exact=True) is None:
+        if reverse and not self._source.mirror.synced and monotonic() < self._deadline:
+            return self._handle_once_synced(request, Zone(names.ROOT, self._manners))
+        if not reverse or self._source.tree.find(request.name, exact=True) is None:
             return self.next(request)
         answer = self._inquire(request, Zone(names.ROOT, self._manners), request.name)
-        return then(answer, lambda response: response.replace(flags=0)) if isinstance(answer, Response) else answer
+        return then(answer, lambda response: response.replace(flags=0))
 
     def _handle_early(self, request: Request, zone: Zone) -> Answer:
         """Before etcd has been read: wait a little after the start, then SERVFAIL as in CoreDNS, which waits each time."""
