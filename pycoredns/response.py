@@ -357,7 +357,7 @@ class Relayed(Response):
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
         counts = (wire[6] << 8 | wire[7], wire[8] << 8 | wire[9], wire[10] << 8 | wire[11])
         found = walk(wire, 16 + len(asked), sum(counts))
-        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT]
+        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT] if counts[2] else None
         if not opts:
             return cls(wire[: found[-1].end] if found else wire[: 16 + len(asked)], asked, found, counts)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
@@ -412,14 +412,20 @@ class Relayed(Response):
             self._plain = plain
         return self._plain
 
+    @property
+    def simple(self) -> bool:
+        """Do all records belong to the name that was asked, and hold no names?"""
+        wire = self.wire
+        for start, _, _, rtype, _ in self.found:
+            if rtype not in _NAMELESS or wire[start] != 0xC0 or wire[start + 1] != 12:
+                return False
+        return True
+
     def size(self, request: Request) -> int:
         """Octets before compression."""
-        own = len(self.opt or b"")
-        if all(
-            self.wire[each.start] == 0xC0 and self.wire[each.start + 1] == 12 and each.rtype in _NAMELESS for each in self.found
-        ):
+        if self.simple:
             grown = len(self.found) * (len(self.asked) - 2)
-            return len(self.wire) + grown + own
+            return len(self.wire) + grown + (len(self.opt) if self.opt else 0)
         return self.plain().size(request)
 
     def reply(self, request: Request) -> bytes:

@@ -42,7 +42,6 @@ class Cache(Plugin):
     misses = Counter("misses_total", "Questions passed on. Deprecated: requests less hits.", "server", "zones", "view")
     requests = Counter("requests_total", "Questions that came to the cache.", "server", "zones", "view")
     prefetches = Counter("prefetch_total", "Answers fetched again before or after their end.", "server", "zones", "view")
-    drops = Counter("drops_total", "Answers not kept since they belong to another question.", "server", "zones", "view")
     served_stale = Counter("served_stale_total", "Questions answered from past their end.", "server", "zones", "view")
     evictions = Counter("evictions_total", "Answers that had to make room.", "server", "type", "zones", "view")
 

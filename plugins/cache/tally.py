@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Tally:
     """The counts of one server's questions."""
 
-    __slots__ = ("denials", "drops", "evictions", "labels", "misses", "prefetches", "stale", "successes")
+    __slots__ = ("denials", "evictions", "labels", "misses", "prefetches", "stale", "successes")
 
     def __init__(self, server: str, zones: str, view: str = "") -> None:
         """Takes the labels' values."""
@@ -21,7 +21,7 @@ class Tally:
         self._clear()
 
     def _clear(self) -> None:
-        self.successes = self.denials = self.misses = self.stale = self.prefetches = self.drops = 0
+        self.successes = self.denials = self.misses = self.stale = self.prefetches = 0
         self.evictions = {SUCCESS: 0, DENIAL: 0}
 
     def hit(self, sort: str, times: int = 1) -> None:
@@ -43,7 +43,6 @@ class Tally:
             (cache.requests, self.misses + self.successes + self.denials),
             (cache.misses, self.misses),
             (cache.prefetches, self.prefetches),
-            (cache.drops, self.drops),
             (cache.served_stale, self.stale),
         ):
             if count:
