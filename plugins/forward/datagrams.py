@@ -16,7 +16,7 @@ from pycoredns.metrics import Cell
 from pycoredns.output import logger
 from pycoredns.plugins.forward.destinations import join
 from pycoredns.plugins.forward.measures import Measures
-from pycoredns.plugins.forward.messages import ids
+from pycoredns.plugins.forward.messages import new_id
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.transport.mmsg import AVAILABLE, SLOT_SIZE, SLOTS, Receiver, Sender
 
@@ -67,11 +67,10 @@ class Channel:
 
     def send(self, waiting: Waiting) -> None:
         """Queues a question; it leaves with ``flush``, at the latest when a batch is full."""
-        pending, outgoing = self.pending, self._outgoing
-        number = ids.take(pending)
-        pending[number] = waiting
-        outgoing.append(b"%b%b" % (number, waiting.message))
-        if len(outgoing) == SLOTS:
+        number = new_id(self.pending)
+        self.pending[number] = waiting
+        self._outgoing.append(number + waiting.message)
+        if len(self._outgoing) == SLOTS:
             self.flush()
 
     def flush(self) -> None:
@@ -101,10 +100,14 @@ class Channel:
 
     def _read_batch(self) -> None:
         """Takes all datagrams that are there, up to a batch."""
-        receiver = _vectors()[0]
+        receiver, start, length, replies = _vectors()[0], 0, 14, []
         count = receiver.receive(self._descriptor)
+        for _ in range(count):
+            replies.append(bytes(receiver.view[start : start + receiver.lengths[length]]))
+            start += LARGEST
+            length += 16
         if count:
-            self._take_all([receiver.datagram(slot) for slot in range(count)])
+            self._take_all(replies)
         elif (number := ctypes.get_errno()) not in _NOTHING_THERE:
             self._break(number, "read")
 
@@ -166,8 +169,9 @@ class Datagrams:
         self.to = terms.endpoint.text
         self._terms = terms
         self._measures = measures
-        self._reused: Cell | None = None
-        self._fresh = False
+        self._opened: Cell | None = None
+        self._tally: Cell | None = None
+        """What counts the next question: that a socket was opened for it, or (None: no cell yet) that it found one open."""
         self._size = min(CHANNELS, terms.max_idle) if terms.max_idle else CHANNELS
         self._lifetime = min(LIFETIME, terms.max_age) if terms.max_age else LIFETIME
         self._channels: list[Channel] = []
@@ -183,16 +187,21 @@ class Datagrams:
 
     def send(self, waiting: Waiting) -> None:
         """Sends a question at the end of this turn; those of one turn go over one channel, in one system call."""
+        channel = self._present
         try:
-            channel = self._present or self._begin_turn()
-            if waiting.counted:
-                self._count()
+            if channel is None:
+                channel = self._begin_turn()
             if waiting.limit > LARGEST:
                 channel = self._wide = self._wide or self._open(batches=False)
         except OSError as error:
             waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
             return
         waiting.sent = self._now
+        if self._tally is None:
+            self._tally = self._measures.reused("udp")
+        self._tally.value += waiting.counted
+        if self._tally is self._opened:
+            self._tally = None
         if len(channel.pending) >= FULL:
             waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
             return
@@ -206,18 +215,9 @@ class Datagrams:
         self._now = monotonic()
         if not self._channels:
             self._channels.append(self._open(AVAILABLE))
-            self._fresh = True
+            self._tally = self._opened = self._measures.opened("udp")
         self._present = choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
         return self._present
-
-    def _count(self) -> None:
-        """Counts whether a question found a socket open."""
-        if self._fresh:
-            self._fresh, self._reused = False, None
-            self._measures.opened("udp").value += 1
-        else:
-            self._reused = self._reused or self._measures.reused("udp")
-            self._reused.value += 1
 
     def _end_turn(self) -> None:
         channel, self._present = self._present, None

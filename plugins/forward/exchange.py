@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from random import choice
-from time import monotonic
+from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward import measures
-from pycoredns.plugins.forward.messages import behind_id, is_answer, read_answer
+from pycoredns.plugins.forward.messages import ONE_QUESTION, behind_id, is_bare_error, read_answer
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.request import Request
 from pycoredns.response import Pending, Response
@@ -32,51 +32,61 @@ class Exchange(Pending, Waiting):
     _place = _down = _attempts = _failovers = 0
     _why = NO_ONE
 
-    def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream], stream: bool) -> None:
-        """``order`` is that of the upstreams; ``stream``: they are asked over TCP."""
+    def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
+        """``order`` is that of the upstreams."""
         super().__init__()
+        tail = request.tail
         self.message = behind_id(request)
-        self.limit = request.tail.limit
+        self.limit = tail.limit
         self._forward = forward
-        self._asked = request.asked
-        self._question = request.asked + request.tail.question
+        self._request = request
+        self._question = request.asked + tail.question
         self._order = order
-        self._stream = stream
-        self._deadline = monotonic() + forward.patience
+        self._stream = forward.force_tcp or (not forward.prefer_udp and request.listener.protocol == "tcp")
 
     def advance(self) -> None:
-        """Asks the next upstream that is not down; any, when all are."""
+        """Asks the next upstream that is not down, or any when all are; ends when there is no time left."""
+        upstream = self._next_upstream() if self._place or self._order[0].fails else self._first_upstream()
+        if upstream is None:
+            self._end(None)
+        else:
+            self._upstream = upstream
+            upstream.ask(self, self._stream)
+
+    def _first_upstream(self) -> Upstream:
+        self._place = 1
+        return self._order[0]
+
+    def _next_upstream(self) -> Upstream | None:
         order, forward = self._order, self._forward
-        while monotonic() < self._deadline:
+        while perf_counter_ns() - self._request.received < forward.patience:
             if self._place == len(order):
                 self._place = self._down = 0
             upstream = order[self._place]
             self._place += 1
-            if forward.max_fails and upstream.fails > forward.max_fails:
-                self._down += 1
-                if self._down < len(order):
-                    continue
+            if not forward.max_fails or upstream.fails <= forward.max_fails:
+                return upstream
+            self._down += 1
+            if self._down == len(order):
                 measures.all_unhealthy.cell().value += 1
-                if forward.failfast_all_unhealthy_upstreams:
-                    break
-                upstream = choice(order)  # noqa: S311  health checks may be at fault, so any will do
-            self._upstream = upstream
-            upstream.ask(self, self._stream)
-            return
-        self._end(None)
+                # health checks may be at fault, so any will do
+                return None if forward.failfast_all_unhealthy_upstreams else choice(order)  # noqa: S311  spreads load
+        return None
 
     def ask_again(self) -> None:
         """The connection was closed before an answer came: the same upstream gets another chance."""
         self._upstream.ask(self, stream=True)
 
     def is_answered_by(self, reply: bytes) -> bool:
-        """Is a message that has its ID an answer to it?"""
-        return is_answer(reply, self._question)
+        """Is a message that has its ID an answer to it? Its question must be ours to the letter, or be left out of an error."""
+        if reply.startswith(self._question, 12):
+            return reply[2] >= 0x80 and reply[4:6] == ONE_QUESTION
+        return is_bare_error(reply)
 
     def received(self, reply: bytes, now: float, limit: int) -> None:
         """Takes an answer; ``limit`` is the longest in octets that could come that way."""
         try:
-            answer = read_answer(reply, self._asked, limit)
+            answer = read_answer(reply, self._request.asked, limit)
         except (BadMessageError, ServerFailure) as error:
             self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
             return

@@ -23,7 +23,7 @@ class Probe(Waiting):
     """One health check."""
 
     limit = 512
-    counted = False
+    counted = 0
 
     def __init__(self, upstream: Upstream) -> None:
         """It goes the way of the questions."""

@@ -37,12 +37,12 @@ class Measures:
 
     def answered(self, rcode: int, seconds: float) -> None:
         """Counts an answer and the time it took."""
-        cell = self._durations.get(rcode)
-        if cell is None:
+        try:
+            self._durations[rcode].observe(seconds)
+        except KeyError:
             # upstreams may send any of 4096 codes: the unknown ones share a cell
-            text = RCODES.get(rcode, "other")
-            cell = self._durations[rcode] = durations.cell(_OWNER, self._to, text)
-        cell.observe(seconds)
+            cell = self._durations[rcode] = durations.cell(_OWNER, self._to, RCODES.get(rcode, "other"))
+            cell.observe(seconds)
 
     def check_failed(self) -> None:
         """Counts a health check."""

@@ -94,7 +94,8 @@ class Forward(Plugin):
             raise BadValueError("a server name is given both for all upstreams and for one", "leave out tls_servername")
         self.waiting = 0
         """Questions that no answer has come to yet."""
-        self.patience = PATIENCE
+        self.patience = int(PATIENCE * 1e9)
+        """Nanoseconds after which no further upstream is asked."""
         self.choosy = bool(self.failover or self.prefer_udp)
         """Can there be a reason to go on although an answer has come?"""
         self.most_attempts = 0
@@ -119,7 +120,7 @@ class Forward(Plugin):
     def configure(self, settings: BlockSettings) -> None:
         """Upstreams may know of other classes than IN."""
         settings.chaos = True
-        self.patience = min(PATIENCE, settings.patience)
+        self.patience = int(min(PATIENCE, settings.patience) * 1e9)
 
     # --- a question's way
 
@@ -131,8 +132,7 @@ class Forward(Plugin):
             measures.rejected.cell().value += 1
             raise Refused(f"concurrent queries exceeded maximum {self._most_waiting}")
         self.waiting += 1
-        stream = self.force_tcp or (not self.prefer_udp and request.listener.protocol == "tcp")
-        exchange = Exchange(self, request, self._order(), stream)
+        exchange = Exchange(self, request, self._order())
         exchange.advance()
         if self._passes_on:
             return then(exchange, lambda response: self.next(request) if self._is_for_next(response) else response)

@@ -11,7 +11,7 @@ from pycoredns.output import logger
 from pycoredns.plugins.forward.datagrams import FULL, reason
 from pycoredns.plugins.forward.destinations import join
 from pycoredns.plugins.forward.measures import Measures
-from pycoredns.plugins.forward.messages import ids
+from pycoredns.plugins.forward.messages import new_id
 from pycoredns.plugins.forward.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
 
     def _new_id(self) -> bytes:
         """An ID that no question here has."""
-        return ids.take(self.pending)
+        return new_id(self.pending)
 
     def _frame(self, message: bytes) -> bytes:
         """A message as it is sent (RFC 1035 §4.2.2)."""
