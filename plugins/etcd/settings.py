@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC, imported later, would write to stderr what our errors say already
 
 CLIENT_PORT = 2379  # IANA: etcd-client
+DEFAULT_ENDPOINT = f"http://localhost:{CLIENT_PORT}"
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ def with_port(host: str) -> str:
 class Settings:
     """The endpoints of one cluster, in the order they are tried, and what it takes to be let in."""
 
-    endpoints: tuple[str, ...] = ("http://localhost:2379",)
+    endpoints: tuple[str, ...] = (DEFAULT_ENDPOINT,)
     username: str = ""
     password: str = field(default="", repr=False)
     tls: TLSFiles | None = None
 
     def parsed(self) -> tuple[Endpoint, ...]:
-        """The endpoints as gRPC wants them."""
-        return tuple(Endpoint.parse(text, tls=self.tls is not None) for text in self.endpoints)
+        """The endpoints as gRPC wants them; an empty one (`{$VARIABLE}` that is not set) stands for the default."""
+        return tuple(Endpoint.parse(text or DEFAULT_ENDPOINT, tls=self.tls is not None) for text in self.endpoints)
 
     @property
     def named(self) -> bool:
