@@ -30,7 +30,7 @@ class Service:
     """The blocks that are served on one address, e.g. ``dns://:53``."""
 
     def __init__(self, address: str, served: Iterable[tuple[bytes, Block]], chaos: bool = False) -> None:
-        """``served`` are zones (lower-case wire form) with their blocks; ``chaos`` lets questions of class CH to the plugins."""
+        """``served`` are zones (lower-case wire form) with their blocks; ``chaos`` lets other classes than IN to the plugins."""
         self.address = address
         self.zones: dict[bytes, list[Block]] = {}
         self.listeners: list[Listener] = []
@@ -81,7 +81,7 @@ class Service:
                 b"\0\1\0\0\0\0\0\0" if error.question else bytes(8),
                 error.question,
             )
-        if request.qclass != types.IN and not (self._chaos and request.qclass == types.CH):
+        if request.qclass != types.IN and not self._chaos:
             return self._drop(request, Response(types.REFUSED, flags=0))
         if request.tail.version:
             return self._bad_version(request)

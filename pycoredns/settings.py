@@ -34,7 +34,7 @@ class BlockSettings:
     root: str = ""
     """Folder that relative paths begin in; empty: the working directory."""
     chaos: bool = False
-    """Do questions of class CH reach the plugins?"""
+    """Do questions of other classes than IN reach the plugins?"""
     patience: float = inf
     """How long, in seconds, a plugin may go on trying to answer a question with the help of others."""
     view: str = ""

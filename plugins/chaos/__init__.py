@@ -47,7 +47,7 @@ class Chaos(Plugin):
         }
 
     def configure(self, settings: BlockSettings) -> None:
-        """Class CH must be let through."""
+        """Other classes than IN are refused unless it asks for them."""
         settings.chaos = True
 
     def handle(self, request: Request) -> Answer:
