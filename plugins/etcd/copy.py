@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
+from zlib import crc32
 
 from .errors import HistoryLost, Suspicious
 from .held import Held
@@ -57,20 +58,19 @@ class Copy:
     async def continues(self, client: "Client") -> bool:
         """Whether this etcd has the history that we have followed, so that a watch can resume where we are.
 
-        A cluster that was wiped keeps its id and may even be past our revision again: so look back at that revision
-        whether it has as many keys as we hold, and whether the newest of ours is the same there.
+        A cluster that was wiped keeps its id, may be past our revision again, and may even have been filled with the same keys
+        in the same order: so look back at that revision whether it has as many keys as we hold, and the same newest value.
         """
         newest = self.held.newest()
         if not self.revision or newest is None:
             return False
-        key, written = newest
         try:
             everything = await client.range(self.start, self.end, revision=self.revision, limit=1, keys_only=True)
-            answer = await client.range(key, revision=self.revision, keys_only=True)
+            answer = await client.range(newest.key, revision=self.revision)
         except HistoryLost:
             return False
-        same_key = bool(answer.kvs) and answer.kvs[0].mod_revision == written
-        return same_key and everything.count == len(self.held) and answer.header.cluster_id == self._cluster
+        same = any(pair.mod_revision == newest.revision and crc32(pair.value) == newest.checksum for pair in answer.kvs)
+        return same and everything.count == len(self.held) and answer.header.cluster_id == self._cluster
 
     async def sync(self, client: "Client") -> None:
         """List everything at one revision; take over what differs, then drop what is not there any more."""
@@ -137,7 +137,7 @@ class Copy:
 
     def _put(self, pair: KeyValue) -> None:
         key, value = pair.key, pair.value
-        if not self.held.put(key, pair.mod_revision, len(value)):
+        if not self.held.put(key, pair.mod_revision, value):
             return
         if pair.lease:
             self.leases.note(pair.lease)

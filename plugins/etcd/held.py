@@ -1,37 +1,59 @@
-"""The keys a mirror holds, each with the revision and size of its value, in 20 bytes a key besides the key itself.
+"""The keys a mirror holds, each with revision, size and checksum of its value, in 24 bytes a key besides the key itself.
 
-A dictionary would take 84. The order also tells which keys a page of a listing does not have any more.
+A dictionary of the revisions alone would take 84. The order also tells which keys a page of a listing does not have any more.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from typing import NamedTuple
+from zlib import crc32
 
 LONGEST = 1024  # keys in a block; moving that many for an insertion takes well under 1 µs
 
 
 class Block:
-    """Three columns, in the order of the keys."""
+    """Four columns, in the order of the keys."""
 
-    __slots__ = ("keys", "revisions", "sizes")
+    __slots__ = ("checksums", "keys", "revisions", "sizes")
 
-    def __init__(self, keys: list[bytes], revisions: "array[int]", sizes: "array[int]") -> None:
-        """Take over the three columns; they have one length."""
+    def __init__(self, keys: list[bytes], revisions: "array[int]", sizes: "array[int]", checksums: "array[int]") -> None:
+        """Take over the columns; they have one length."""
         self.keys = keys
         self.revisions = revisions
         self.sizes = sizes
+        self.checksums = checksums
 
     def find(self, key: bytes) -> tuple[int, bool]:
         """The place of `key`, and whether it is there already."""
         place = bisect_left(self.keys, key)
         return place, place < len(self.keys) and self.keys[place] == key
 
+    def insert(self, place: int, key: bytes, revision: int, value: bytes) -> None:
+        """Make room at `place`."""
+        self.keys.insert(place, key)
+        self.revisions.insert(place, revision)
+        self.sizes.insert(place, len(value))
+        self.checksums.insert(place, crc32(value))
+
     def upper_half(self) -> "Block":
         """Give the upper half away to a block of its own."""
-        middle = len(self.keys) // 2
-        upper = Block(self.keys[middle:], self.revisions[middle:], self.sizes[middle:])
-        del self.keys[middle:], self.revisions[middle:], self.sizes[middle:]
+        half = slice(len(self.keys) // 2, None)
+        upper = Block(self.keys[half], self.revisions[half], self.sizes[half], self.checksums[half])
+        self.delete(half)
         return upper
+
+    def delete(self, places: int | slice) -> None:
+        """Close the gap."""
+        del self.keys[places], self.revisions[places], self.sizes[places], self.checksums[places]
+
+
+class Newest(NamedTuple):
+    """The key that was written last, and what was written."""
+
+    key: bytes
+    revision: int
+    checksum: int
 
 
 class Held:
@@ -39,7 +61,7 @@ class Held:
 
     def __init__(self) -> None:
         """Begin with nothing held."""
-        self._blocks = [Block([], array("q"), array("I"))]
+        self._blocks = [Block([], array("q"), array("I"), array("I"))]
         self._lowest = [b""]  # of each block: no key in it is below this, and all keys in the block before are
         self._length = 0
         self.size = 0  # keys and values together
@@ -48,28 +70,26 @@ class Held:
         """How many keys there are."""
         return self._length
 
-    def put(self, key: bytes, revision: int, size: int) -> bool:
-        """Note that `revision` wrote `key`, a value of `size` bytes; False if that was known."""
+    def put(self, key: bytes, revision: int, value: bytes) -> bool:
+        """Note that `revision` wrote `value` to `key`; False if that was known."""
         index = bisect_right(self._lowest, key) - 1
         block = self._blocks[index]
         place, there = block.find(key)
         if there:
-            return self._overwrite(block, place, revision, size)
-        block.keys.insert(place, key)
-        block.revisions.insert(place, revision)
-        block.sizes.insert(place, size)
+            return self._overwrite(block, place, revision, value)
+        block.insert(place, key, revision, value)
         self._length += 1
-        self.size += len(key) + size
+        self.size += len(key) + len(value)
         if len(block.keys) > LONGEST:
             self._split(index)
         return True
 
-    def _overwrite(self, block: Block, place: int, revision: int, size: int) -> bool:
-        if block.revisions[place] == revision:
+    def _overwrite(self, block: Block, place: int, revision: int, value: bytes) -> bool:
+        checksum = crc32(value)
+        if block.revisions[place] == revision and block.checksums[place] == checksum:
             return False
-        self.size += size - block.sizes[place]
-        block.revisions[place] = revision
-        block.sizes[place] = size
+        self.size += len(value) - block.sizes[place]
+        block.revisions[place], block.sizes[place], block.checksums[place] = revision, len(value), checksum
         return True
 
     def _split(self, index: int) -> None:
@@ -86,7 +106,7 @@ class Held:
             return False
         self._length -= 1
         self.size -= len(key) + block.sizes[place]
-        del block.keys[place], block.revisions[place], block.sizes[place]
+        block.delete(place)
         if not block.keys and index:
             del self._blocks[index], self._lowest[index]
         return True
@@ -102,9 +122,10 @@ class Held:
             if end < len(keys):
                 return
 
-    def newest(self) -> tuple[bytes, int] | None:
-        """The key that was written last, and its revision."""
+    def newest(self) -> Newest | None:
+        """What was written last; it takes about 2 ms for 100,000 keys."""
         if not self._length:
             return None
-        newest, block = max(((max(block.revisions), block) for block in self._blocks if block.keys), key=lambda pair: pair[0])
-        return block.keys[block.revisions.index(newest)], newest
+        revision, block = max(((max(block.revisions), block) for block in self._blocks if block.keys), key=lambda pair: pair[0])
+        place = block.revisions.index(revision)
+        return Newest(block.keys[place], revision, block.checksums[place])

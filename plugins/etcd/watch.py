@@ -63,8 +63,7 @@ async def open_watch(call: Any, endpoint: Endpoint, key: bytes, end: bytes, revi
 
 def cancellation(message: WatchAnswer, endpoint: Endpoint) -> EtcdError:
     """Why etcd ended a watch; "permission denied" is also its word for a token that has run out."""
+    if message.compact_revision:
+        return HistoryLost(f"{endpoint.text}: all before revision {message.compact_revision} is compacted away")
     reason = message.cancel_reason or "the watch was cancelled"
-    words = f"{endpoint.text}: {reason.rpartition('etcdserver: ')[2]}"
-    if message.compact_revision or "compacted" in reason:
-        return HistoryLost(words)
-    return Unauthenticated(words)
+    return Unauthenticated(f"{endpoint.text}: {reason.rpartition('etcdserver: ')[2]}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
+from pycoredns.plugins.etcd import mirror as mirror_module
 from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import Unreachable
 from pycoredns.plugins.etcd.settings import Settings, TLSFiles
@@ -85,3 +86,15 @@ async def test_the_majority_fails(cluster: list[EtcdServer], files: TLSFiles, fa
         await client.put(PREFIX + b"a", b"two")
         await names.become(lambda values: values == {PREFIX + b"a": b"two"})
         assert mirror.copy.full_syncs == 1
+
+
+async def test_a_member_without_its_majority_says_so(
+    cluster: list[EtcdServer], files: TLSFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watch ends by itself; nobody has to ask."""
+    monkeypatch.setattr(mirror_module, "HEARTBEAT", 3600)
+    async with following(settings=Settings((cluster[0].endpoint,), tls=files)) as (mirror, _):
+        await live(mirror)
+        for member in cluster[1:]:
+            member.kill()
+        await stale(mirror, within=8)

@@ -60,6 +60,7 @@ async def test_killed_and_restarted(etcd: EtcdServer) -> None:
 async def test_stopped_in_its_tracks(etcd: EtcdServer, fast_heartbeat: None) -> None:
     async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await client.put(key(1), b"one")
+        await names.become(lambda values: len(values) == 1)
         await live(mirror)
         etcd.pause()
         await stale(mirror, within=2)
@@ -88,16 +89,17 @@ async def test_a_watch_that_falls_silent_is_made_anew(
     async def deaf(*_: object) -> None:
         await asyncio.Event().wait()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(mirror_module.Mirror, "_read", deaf)
-        async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
-            await client.put(key(1), b"one")
-            await live(mirror)
-            await client.put(key(2), b"two")
-            await eventually(lambda: mirror.lag == 1)
-            patched.undo()
-            await names.become(lambda values: len(values) == 2)
-            assert mirror.copy.full_syncs == 1
+    async with Client(Settings((etcd.endpoint,))) as client:
+        await client.put(key(1), b"one")
+        with monkeypatch.context() as patched:
+            patched.setattr(mirror_module.Mirror, "_read", deaf)
+            async with following(etcd.endpoint) as (mirror, names):
+                await live(mirror)
+                await client.put(key(2), b"two")
+                await eventually(lambda: mirror.lag == 1)
+                patched.undo()
+                await names.become(lambda values: len(values) == 2)
+                assert mirror.copy.full_syncs == 1
 
 
 @asynccontextmanager
@@ -140,9 +142,9 @@ async def test_the_loop_stands_still_while_etcd_changes_and_compacts(etcd: EtcdS
         writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, etcd.endpoint)
         time.sleep(8)  # noqa: ASYNC251 - the point of it
         assert await writer.wait() == 0
-        await names.become(lambda values: values.get(key(0)) == b"done", within=30)
-        assert names.values == await contents(client)
-        assert len(mirror.copy) == len(names.values)
+        expected = await contents(client)
+        await names.become(lambda values: values == expected, within=30)
+        assert len(mirror.copy) == len(expected)
 
 
 WRITER = """
@@ -195,6 +197,46 @@ async def test_an_etcd_rebuilt_past_our_revision_is_read_anew(etcd: EtcdServer, 
             await put_many(other, numbered(*range(4, 14)))
         await names.become(lambda values: values.get(key(3)) == b"other" and key(0) not in values)
         assert names.values == await contents(client)
+
+
+async def test_an_etcd_rebuilt_with_the_same_keys_in_the_same_order(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+        await put_many(client, [(key(1), b"old"), (key(2), b"old")])
+        await names.become(lambda values: len(values) == 2)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            await put_many(other, [(key(1), b"new"), (key(2), b"new")])
+            await other.put(key(3), b"new")
+        await names.become(lambda values: values == {key(1): b"new", key(2): b"new", key(3): b"new"})
+
+
+async def test_an_etcd_rebuilt_with_another_newest_key(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+        await client.put(key(1), b"same")
+        await client.put(key(2), b"same")
+        await names.become(lambda values: len(values) == 2)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            await other.put(key(2), b"same")
+            await other.put(key(3), b"same")
+            await other.put(key(4), b"same")
+        await names.become(lambda values: values == dict.fromkeys((key(2), key(3), key(4)), b"same"))
+
+
+async def test_another_cluster_is_read_anew_however_much_it_looks_the_same(etcd: EtcdServer) -> None:
+    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await client.put(key(1), b"one")
+        await live(mirror)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        etcd.arguments = ("--initial-cluster-token=another",)
+        await etcd.start()
+        await client.put(key(1), b"one")
+        await eventually(lambda: mirror.copy.full_syncs == 2)
+        await live(mirror)
+        assert names.values == {key(1): b"one"}
 
 
 async def test_a_partial_loss_is_taken_at_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
