@@ -119,10 +119,10 @@ class Memo:
         return False
 
     def remember(self, key: bytes, reply: bytes, outcome: Outcome, block: Block) -> None:
-        """Keeps a reply for a query that was asked before."""
-        response = outcome.response
-        if not self._capacity or not self.asked_before(key):
+        """Keeps a reply for a query; ``asked_before`` says whether it is worth it."""
+        if not self._capacity:
             return
+        response = outcome.response
         old = self.entries.get(key)
         if old is not None:
             self.count(old)

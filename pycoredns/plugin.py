@@ -29,6 +29,12 @@ class Outcome:
 
     __slots__ = ("block", "duration", "error", "id", "note", "peer", "request", "response", "times")
 
+    duration: int
+    id: int
+    peer: object
+    note: object
+    """What an observer keeps with an answer that is given again."""
+
     def __init__(self, request: Request, response: Response, block: Block | None, error: Exception | None = None) -> None:
         """``error`` is what the chain raised in place of an answer; then ``response`` is the server's own."""
         self.request = request
@@ -36,10 +42,18 @@ class Outcome:
         self.block = block
         self.error = error
         self.times = 1
-        self.id = request.id
-        self.peer = request.peer
-        self.duration = 0
-        self.note: object = None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """ID, peer and note are looked for only by those who need them: most answers are but counted."""
+            if name == "id":
+                return self.request.id
+            if name == "peer":
+                return self.request.peer
+            if name == "note":
+                return None
+            raise AttributeError(name)
 
     @property
     def client(self) -> tuple[str, int]:

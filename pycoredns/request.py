@@ -21,7 +21,7 @@ QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0
 """Bits of a header's second word (RFC 1035 §4.1.1, RFC 2535 §6.1)."""
 _OPCODE = 0x7800
 _KEPT_BITS = TC | RD | RA | AD | CD  # what CoreDNS leaves in an answer to what it could not read
-_KEPT_HEADERS, _KEPT_TAILS = 512, 2048
+_KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 256, 512, 15
 _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
@@ -82,7 +82,7 @@ class Listener(ABC):
 class Header:
     """What the ten octets behind a query's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
 
-    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip")
+    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip", "tails")
 
     def __init__(self, octets: bytes) -> None:
         """Raises Malformed for what no question is, or for what gets an error before it is read."""
@@ -96,6 +96,8 @@ class Header:
         self.skip = answers + authorities
         self.additionals = additionals
         self.plain = not self.skip and additionals < 2
+        self.tails: dict[bytes, Tail] = {}
+        """The usual tails of queries with this header, by their octets."""
         self.reply_bits = QR | bits & _OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
 
     @property
@@ -171,34 +173,32 @@ class Tail:
         return Tail(self.qtype if qtype is None else qtype, self.qclass, opt)
 
 
-_headers: dict[bytes, Header] = {}
-_tails: dict[bytes, Tail] = {}
+headers: dict[bytes, Header] = {}
+"""The headers seen so far, by their ten octets behind the ID."""
 
 
 def header_of(octets: bytes) -> Header:
     """The header of a query from the ten octets behind its ID; raises Malformed."""
-    header = _headers.get(octets)
+    header = headers.get(octets)
     if header is None:
         header = Header(octets)
-        if len(_headers) >= _KEPT_HEADERS:
-            _headers.clear()
-        _headers[octets] = header
+        if len(headers) >= _KEPT_HEADERS:
+            headers.clear()
+        headers[octets] = header
     return header
 
 
 def tail_of(wire: bytes, end: int, header: Header) -> Tail:
     """The tail of a query whose name ends before ``end``; raises BadMessageError."""
-    octets = wire[end:]
-    if header.plain and header.additionals == (len(octets) > 4):
-        tail = _tails.get(octets)
-        if tail is None:
-            tail = _read_tail(wire, end, header)
-            if not tail.options:
-                if len(_tails) >= _KEPT_TAILS:
-                    _tails.clear()
-                _tails[octets] = tail
-        return tail
-    return _read_tail(wire, end, header)
+    tails, octets = header.tails, wire[end:]
+    tail = tails.get(octets)
+    if tail is None:
+        tail = _read_tail(wire, end, header)
+        if header.plain and not tail.options and len(octets) <= _USUAL_TAIL:
+            if len(tails) >= _KEPT_TAILS:
+                tails.clear()
+            tails[octets] = tail
+    return tail
 
 
 def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
@@ -243,20 +243,10 @@ class Request:
     case. Who reads ``client`` makes the answer depend on it, so that it is not remembered for others.
     """
 
-    __slots__ = (
-        "asked",
-        "depth",
-        "header",
-        "listener",
-        "name",
-        "origin",
-        "peer",
-        "personal",
-        "received",
-        "tail",
-        "terms",
-        "wire",
-    )
+    __slots__ = ("asked", "header", "listener", "name", "peer", "personal", "received", "tail", "terms", "wire")
+
+    depth = 0
+    """How many questions of the server's own led to this one."""
 
     def __init__(
         self, wire: bytes, header: Header, asked: bytes, tail: Tail, peer: object, listener: Listener, received: int
@@ -273,8 +263,11 @@ class Request:
         self.listener = listener
         self.received = received
         self.personal = False
-        self.depth = 0
-        self.origin = self
+
+    @property
+    def origin(self) -> Request:
+        """The client's question that this one was made from, or is."""
+        return self
 
     @property
     def id(self) -> int:
@@ -335,20 +328,12 @@ class Request:
         opt = tail.record()
         counts = (self.header.bits, 1, 0, 0, bool(opt))
         wire = b"%b%b%b%b%b" % (self.wire[:2], _COUNTS.pack(*counts), asked, tail.question, opt)
-        other = Request(wire, header_of(wire[2:12]), asked, tail, self.peer, self.listener, self.received)
-        other.origin = self.origin
-        other.depth = self.depth + deeper
-        return other
+        return _Derived(self, wire, asked, tail, self.listener, self.depth + deeper)
 
     def with_authentic_data(self, listener: Listener | None = None) -> Request:
         """The same question with AD set, so that its answer may say so too (RFC 6840 §5.7); ``listener``: as if asked there."""
         wire = b"%b%b%b" % (self.wire[:3], bytes((self.wire[3] | AD,)), self.wire[4:])
-        to = listener or self.listener
-        other = Request(wire, header_of(wire[2:12]), self.asked, self.tail, self.peer, to, self.received)
-        if listener is None:
-            other.origin = self.origin
-        other.depth = self.depth
-        return other
+        return _Derived(self, wire, self.asked, self.tail, listener or self.listener, self.depth, alone=listener is not None)
 
     @classmethod
     def read(cls, wire: bytes, peer: object, listener: Listener, received: int) -> Self:
@@ -366,3 +351,22 @@ class Request:
         except (names.BadNameError, BadMessageError):
             raise Malformed(format_error, question) from None
         return cls(wire, header, asked, tail, peer, listener, received)
+
+
+class _Derived(Request):
+    """A question made from another: what it learns of the client is told to the first."""
+
+    __slots__ = ("_origin", "depth")
+
+    def __init__(
+        self, of: Request, wire: bytes, asked: bytes, tail: Tail, listener: Listener, depth: int, alone: bool = False
+    ) -> None:
+        """``alone``: nobody waits for the answer."""
+        super().__init__(wire, header_of(wire[2:12]), asked, tail, of.peer, listener, of.received)
+        self._origin = None if alone else of.origin
+        self.depth = depth
+
+    @property
+    def origin(self) -> Request:
+        """The client's question."""
+        return self._origin or self

@@ -8,7 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, AD, CD, RA, RD, STREAM_LIMIT, TC, Request
+from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, STREAM_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.message import BadMessageError, Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pycoredns.plugin import Outcome
 
 _HEAD = Struct("!HHHHH")
+_COUNTS = Struct("!HHH")
 _HEADER_SIZE = 12
+_ALWAYS_FITS = SMALLEST_LIMIT - 2
 Walked: TypeAlias = tuple[bytes, list[Found]]
 """A section's records: the octets they stand in, and where there."""
 
@@ -120,6 +122,10 @@ class Response:
             changes["additional"] = with_ttl(self.additional, walk(self.additional, 0, self.additionals), ttl)
         return self.alike(**changes)
 
+    def first_section(self) -> Self:
+        """The same without authority, additional and OPT records."""
+        return self.alike(authority=b"", authorities=0, additional=b"", additionals=0, opt=None)
+
     def replace(self, sections: Sections | None = None, **changes: object) -> Response:
         """A copy with other sections or other values of its attributes."""
         other = Response.of(*sections, self.rcode, self.flags) if sections else Response.__new__(Response)
@@ -167,7 +173,7 @@ class Response:
             self.additional,
             opt,
         )
-        if len(reply) + 2 > request.listener.comfortable or len(reply) + 2 > request.limit:
+        if len(reply) > _ALWAYS_FITS and len(reply) + 2 > min(request.listener.comfortable, request.limit):
             return self._compressed(request, opt)
         return reply
 
@@ -355,15 +361,16 @@ class Relayed(Response):
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
-        counts = (wire[6] << 8 | wire[7], wire[8] << 8 | wire[9], wire[10] << 8 | wire[11])
-        found = walk(wire, 16 + len(asked), sum(counts))
-        opts = [each for each in found[counts[0] + counts[1] :] if each.rtype == types.OPT] if counts[2] else None
+        counts = _COUNTS.unpack_from(wire, 6)
+        answers, authorities, additionals = counts
+        found = walk(wire, 16 + len(asked), answers + authorities + additionals)
+        opts = [each for each in found[answers + authorities :] if each.rtype == types.OPT] if additionals else None
         if not opts:
             return cls(wire[: found[-1].end] if found else wire[: 16 + len(asked)], asked, found, counts)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
             relayed = cls(wire, asked, found, counts).plain()
         else:
-            relayed = cls(wire[: opts[0].start], asked, found[:-1], (counts[0], counts[1], counts[2] - 1))
+            relayed = cls(wire[: opts[0].start], asked, found[:-1], (answers, authorities, additionals - 1))
         relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
         relayed.rcode |= relayed.opt[5] << 4
         return relayed
@@ -378,6 +385,12 @@ class Relayed(Response):
         """The same with one TTL (in seconds) on all records, and other changes."""
         found = [Found(each.start, each.fixed, each.end, each.rtype, ttl) for each in self.found]
         return self.alike(wire=with_ttl(self.wire, found, ttl), found=found, **changes)
+
+    def first_section(self) -> Self:
+        """The same without authority, additional and OPT records."""
+        found = self.found[: self.answers]
+        end = found[-1].end if found else self._place
+        return self.alike(wire=self.wire[:end], found=found, authorities=0, additionals=0, opt=None)
 
     def walk(self) -> tuple[Walked, Walked, Walked]:
         """Each section's records: all stand in the message."""

@@ -13,7 +13,7 @@ from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome
-from pycoredns.request import Listener, Malformed, Request, header_of, tail_of
+from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Answer, Pending, Response
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
@@ -56,14 +56,14 @@ class Service:
     def serve(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
         """The reply without its ID; None if there is none, or if it is sent later. Never raises."""
         try:
+            header = headers.get(wire[2:12]) or header_of(wire[2:12])
             end = wire.find(0, 12) + 1
-            asked = wire[12:end]
-            header = header_of(wire[2:12])
-            request = Request(wire, header, asked, tail_of(wire, end, header), peer, listener, received)
+            tail = header.tails.get(wire[end:]) or tail_of(wire, end, header)
+            request = Request(wire, header, wire[12:end], tail, peer, listener, received)
             name = request.name
-            # an apex differs from its parent; the parent's look-up also proves that the name ends where a NUL was found
-            block = self._placed.get(name[name[0] + 1 :]) if name[0] < 64 and name not in self.zones else None
-            if block is None or not request.tail.usual:
+            # the look-up of the parent also proves that the name ends where a NUL was found; an apex has a block of its own
+            block = self._placed.get(name[name[0] + 1 :])
+            if block is None or name[0] > names.LONGEST_LABEL or name in self.zones or not tail.usual:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
@@ -104,26 +104,22 @@ class Service:
         """Sends a question down its chain."""
         try:
             answer = block.handle(request)
-            if isinstance(answer, Response):
-                return self._conclude(request, answer, block)
+            if not isinstance(answer, Response):
+                return self._wait(request, answer, block)
+            reply = answer.reply(request)
         except Dropped:
             self.outcomes.append(Outcome(request, NO_ANSWER, block))
             return None
         except Exception as error:  # noqa: BLE001  a query ends here
-            return self._conclude(request, self.failure(request, error), block, error)
-        self._wait(request, answer, block)
-        return None
-
-    def _conclude(self, request: Request, response: Response, block: Block, error: Exception | None = None) -> bytes:
-        """The reply to send; its outcome is remembered, and observed later."""
-        reply = response.reply(request)
-        if error is None and response.memorable and not request.personal and response.error is None:
-            outcome = Outcome(request, response, block)
-            request.listener.memo.remember(request.wire[2:], reply, outcome, block)
-            if block.observed:
-                self.outcomes.append(outcome)
-        elif block.observed or block.failures:
-            self.outcomes.append(Outcome(request, response, block, error))
+            answer = self.failure(request, error)
+            self.outcomes.append(Outcome(request, answer, block, error))
+            return answer.reply(request)
+        if answer.memorable and not request.personal and answer.error is None:
+            memo, key = request.listener.memo, request.wire[2:]
+            if memo.asked_before(key):
+                memo.remember(key, reply, Outcome(request, answer, block), block)
+        if block.observed or answer.error is not None:
+            self.outcomes.append(Outcome(request, answer, block))
         return reply
 
     def failure(self, request: Request, error: Exception) -> Response:
@@ -142,6 +138,7 @@ class Service:
     # --- answers that come later
 
     def _wait(self, request: Request, answer: Answer, block: Block) -> None:
+        """Has an answer sent when it comes."""
         self.waiting += 1
         request.listener.expect(request.peer)
         self._pending(answer).when_done(lambda done: self._send(request, done, block))
