@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
+from typing import NamedTuple
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
@@ -16,6 +17,14 @@ SMALLEST_RECORD = 13
 MOST_RECORDS = 65535 // SMALLEST_RECORD + 1
 """More records of one owner than these fit no message."""
 _STAR = b"\1*"
+
+
+class Host(NamedTuple):
+    """An address, as it is held for all of its names."""
+
+    rtype: int
+    records: Records
+    reverse_name: bytes
 
 
 class Table:
@@ -39,28 +48,27 @@ class Table:
         if len(words) < 2:
             return True
         try:
-            address = _read_address(words[0])
+            host = _read_address(words[0], self._ttl)
         except ValueError:
             return False
         understood = True
         for word in words[1:]:
             try:
-                self._add_name(address, names.from_text(word.decode()).lower())
+                self._add_name(host, names.from_text(word.decode()).lower())
             except ValueError:
                 understood = False
         return understood
 
-    def _add_name(self, address: IPv4Address | IPv6Address, name: bytes) -> None:
+    def _add_name(self, host: Host, name: bytes) -> None:
         """Adds an address of a name, and the other way round unless the name is a wildcard."""
         if not (self._everywhere or self.serves(name)):
             return
-        rtype, records, owner = _records(address, self._ttl)
         if name.startswith(_STAR):
-            self._append(self.wild[rtype], names.parent(name), records)
+            self._append(self.wild[host.rtype], names.parent(name), host.records)
             return
-        self._append(self.exact[rtype], name, records)
+        self._append(self.exact[host.rtype], name, host.records)
         if self._reverse:
-            self._append(self.exact[types.PTR], owner, (record(b"", types.PTR, self._ttl, name),))
+            self._append(self.exact[types.PTR], host.reverse_name, (record(b"", types.PTR, self._ttl, name),))
 
     def _append(self, held: dict[bytes, Records], name: bytes, records: Records) -> None:
         self.entries += 1
@@ -101,14 +109,9 @@ class Table:
 
 
 @lru_cache(maxsize=1024)
-def _read_address(word: bytes) -> IPv4Address | IPv6Address:
+def _read_address(word: bytes, ttl: int) -> Host:
     """An address without its zone; a mapped IPv4 address is that. Raises ValueError."""
-    address = ip_address(word.decode().partition("%")[0])
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-@lru_cache(maxsize=1024)
-def _records(address: IPv4Address | IPv6Address, ttl: int) -> tuple[int, Records, bytes]:
-    """Type and record of an address, shared by all its names, and the owner of its PTR records."""
+    read = ip_address(word.decode().partition("%")[0])
+    address = getattr(read, "ipv4_mapped", None) or read
     rtype = types.A if address.version == 4 else types.AAAA
-    return rtype, (record(b"", rtype, ttl, address.packed),), names.from_text(address.reverse_pointer)
+    return Host(rtype, (record(b"", rtype, ttl, address.packed),), names.from_text(address.reverse_pointer))

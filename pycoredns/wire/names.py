@@ -19,12 +19,12 @@ def from_text(text: str) -> bytes:
     Understands ``\DDD`` and ``\X`` escapes; a final dot is optional. Raises BadNameError for an empty or over-long label or name.
     """
     if _PLAIN_TEXT.fullmatch(text):
-        labels = [label.encode() for label in text.removesuffix(".").split(".")]
+        labels = text.removesuffix(".").encode().split(b".")
     else:
         labels = _split_escaped(text)
-    if any(not 0 < len(label) <= LONGEST_LABEL for label in labels):
-        raise BadNameError(f"{text!r}: a label needs 1 to {LONGEST_LABEL} octets")
-    name = b"".join([bytes((len(label),)) + label for label in labels]) + ROOT
+        if any(not 0 < len(label) <= LONGEST_LABEL for label in labels):
+            raise BadNameError(f"{text!r}: a label needs 1 to {LONGEST_LABEL} octets")
+    name = b"".join([b"%c%b" % (len(label), label) for label in labels]) + ROOT
     if len(name) > LONGEST_NAME:
         raise BadNameError(f"{text!r}: longer than {LONGEST_NAME} octets")
     return name
