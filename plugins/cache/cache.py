@@ -247,7 +247,7 @@ class Cache(Plugin):
         tally = self._tallies.get(service)
         if tally is None:
             zones = ",".join(map(names.to_text, self.zones))
-            tally = self._tallies[service] = Tally(service.address, zones)
+            tally = self._tallies[service] = Tally(service.address, zones, self.block.settings.view)
         return tally
 
     def count(self) -> None:

@@ -15,7 +15,7 @@ class Tally:
 
     __slots__ = ("denials", "evictions", "labels", "misses", "prefetches", "stale", "successes")
 
-    def __init__(self, server: str, zones: str, view: str = "") -> None:
+    def __init__(self, server: str, zones: str, view: str) -> None:
         """Takes the labels' values."""
         self.labels = (server, zones, view)
         self._clear()
