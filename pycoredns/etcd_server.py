@@ -9,6 +9,8 @@ async with EtcdServer() as etcd:                # a fresh one on free ports; its
 import asyncio
 import fcntl
 import importlib.util
+import itertools
+import json
 import os
 import platform
 import random
@@ -26,6 +28,9 @@ LOOPBACK = "127.0.0.1"
 READY_WITHIN = 30.0  # seconds
 STOPPED_WITHIN = 10.0  # seconds
 LOG_TAIL = 5  # lines
+PORTS = range(20_000, 32_000)
+
+_turns = itertools.count(random.randrange(len(PORTS)))  # noqa: S311 - so that two of us do not begin with the same port
 
 # Run instead of etcd and turning into it: the kernel shall kill it as soon as its parent has ended, however that comes about.
 # Killing is safe (etcd writes ahead) and reaches a stopped process, too. Not a preexec_fn: gRPC's threads do not bear a fork.
@@ -192,7 +197,7 @@ class EtcdServer:
 
     def _last_words(self) -> str:
         text = self._log.read_text(errors="replace").partition("Usage:")[0]  # what follows is etcd's whole help
-        lines = [line for line in text.splitlines() if line]
+        lines = [plain(line) for line in text.splitlines() if line]
         return " / ".join(lines[-LOG_TAIL:]) or "it has left no message"
 
     def _own_arguments(self) -> list[str]:
@@ -243,17 +248,26 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("ETCD_") or name == "ETCD_UNSUPPORTED_ARCH"}
 
 
+def plain(line: str) -> str:
+    """The message and error in a line of etcd's log, which is JSON once etcd has read its arguments."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    return ": ".join(filter(None, (str(entry.get("msg", "")), str(entry.get("error", ""))))) if isinstance(entry, dict) else line
+
+
 def free_port() -> int:
-    """A port that nobody listens on.
+    """A port that nobody listens on, and another one each time.
 
     It is not one of those the kernel gives to outgoing connections: a client that keeps trying such a port while its server is
     away ends up connected to itself, and the server cannot have its port back.
     """
-    for _ in range(1000):
-        port = random.randrange(20_000, 32_000)  # noqa: S311 - no secret
+    for _ in range(len(PORTS)):
+        port = PORTS[next(_turns) % len(PORTS)]
         if is_free(port):
             return port
-    raise EtcdServerError(f"no free port between 20000 and 32000 on {LOOPBACK}")
+    raise EtcdServerError(f"no free port between {PORTS[0]} and {PORTS[-1]} on {LOOPBACK}")
 
 
 def is_free(port: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pycoredns import etcd_server
-from pycoredns.etcd_server import EtcdServer, EtcdServerError, answers_health, find_program
+from pycoredns.etcd_server import EtcdServer, EtcdServerError, answers_health, find_program, free_port, plain
 
 
 def exists(pid: int) -> bool:
@@ -71,6 +71,24 @@ async def test_an_etcd_that_ends_at_once_says_why() -> None:
     with pytest.raises(EtcdServerError, match=r"^etcd ended at once: flag provided but not defined: -nonsense$"):
         async with EtcdServer(arguments=["--nonsense"]):
             pass
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"level":"fatal","msg":"discovery failed","error":"listen tcp","stacktrace":"..."}', "discovery failed: listen tcp"),
+        ('{"level":"warn","msg":"slow"}', "slow"),
+        ("42", "42"),
+        ("flag provided but not defined", "flag provided but not defined"),
+    ],
+)
+def test_the_log_in_plain_words(line: str, words: str) -> None:
+    assert plain(line) == words
+
+
+def test_ports_differ() -> None:
+    ports = [free_port() for _ in range(100)]
+    assert len(set(ports)) == 100
 
 
 async def test_no_etcd_for_this_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
