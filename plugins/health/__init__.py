@@ -16,7 +16,7 @@ from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Counter, Histogram
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
-from pycoredns.plugins.health.measure import BUCKETS, measure
+from pycoredns.plugins.health.overload import BUCKETS, measure
 
 __all__ = ["Health"]
 

@@ -72,7 +72,7 @@ class Prometheus(Plugin):
         listener = outcome.request.listener
         unsent = outcome.error is not None or outcome.response is NO_ANSWER
         zone = self._only_zone or self.zone_of(outcome.request.name)
-        key = (listener, listener.family(outcome.peer), zone, unsent)
+        key = (listener, listener.family(outcome.request.peer), zone, unsent)
         try:
             lane = self._lanes[key]
         except KeyError:
