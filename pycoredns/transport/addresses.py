@@ -11,8 +11,7 @@ from struct import Struct
 INET_SIZE, INET6_SIZE = 16, 28
 _INET = Struct("!2xH4s")
 _INET6 = Struct("!2xH4x16s")
-_CMSG = Struct("QII")
-_INDEX = Struct("I")
+_NO_INTERFACE = bytes(4)
 
 
 @lru_cache(maxsize=4096)
@@ -50,17 +49,13 @@ def join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def answer_from(control: bytes, family: int) -> bytes:
-    """Control data that sends an answer from the address that was asked, made from what came with the question.
+def answer_from(controls: bytearray, start: int, family: int) -> bytearray:
+    """Changes control data that came with a question so that the answer leaves from the address that was asked.
 
     The interface is left to the routing table, save for link-local addresses (RFC 3542 §6.1, ip(7)).
     """
-    if len(control) < _CMSG.size:
-        return b""
-    size = _CMSG.unpack_from(control)[0]
-    changed = bytearray(control)
     if family == socket.AF_INET:
-        changed[16:20] = _INDEX.pack(0)
-    elif changed[16:18] != b"\xfe\x80" and size >= 36:
-        changed[32:36] = _INDEX.pack(0)
-    return bytes(changed)
+        controls[start + 16 : start + 20] = _NO_INTERFACE
+    elif controls[start + 16 : start + 18] != b"\xfe\x80":
+        controls[start + 32 : start + 36] = _NO_INTERFACE
+    return controls

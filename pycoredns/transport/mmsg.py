@@ -83,6 +83,38 @@ class Receiver(_Vector):
         return bytes(self.view[start : start + self.lengths[slot * 16 + 14]])
 
 
+class Responder(Receiver):
+    """Receives datagrams, and sends replies from the slots they came in: neither address nor ID is copied.
+
+    A reply is written to ``octets`` behind the ID, its whole size to ``sizes[2 * slot + 1]``.
+    """
+
+    def __init__(self, name_size: int, control_size: int = 0, slots: int = SLOTS, slot_size: int = SLOT_SIZE) -> None:
+        """``name_size`` and ``control_size`` are the octets of an address and of control data as they are sent back."""
+        super().__init__(slots, slot_size, names=True, controls=bool(control_size))
+        self._reply_headers = bytearray(self._headers)
+        self._reply_iovs = bytearray(self._iovs)
+        self._replying = [(ctypes.c_char * len(each)).from_buffer(each) for each in (self._reply_headers, self._reply_iovs)]
+        self._reply_address, iovs = map(ctypes.addressof, self._replying)
+        for slot in range(slots):
+            values = list(_HEADER.unpack_from(self._headers, slot * _HEADER_SIZE))
+            values[1], values[2], values[5] = name_size, iovs + slot * _IOV.size, control_size
+            _HEADER.pack_into(self._reply_headers, slot * _HEADER_SIZE, *values)
+        self.sizes = memoryview(self._reply_iovs).cast("Q")
+
+    def move(self, source: int, target: int) -> None:
+        """Puts a reply into another slot."""
+        size, slot_size = self.sizes[2 * source + 1], self.slot_size
+        self.octets[target * slot_size : target * slot_size + size] = self.octets[source * slot_size : source * slot_size + size]
+        self.sizes[2 * target + 1] = size
+        for buffer, width in ((self.names, NAME_SIZE), (self.controls, CONTROL_SIZE)):
+            buffer[target * width : (target + 1) * width] = buffer[source * width : (source + 1) * width]
+
+    def send(self, descriptor: int, count: int) -> int:
+        """Sends the replies in the first ``count`` slots; returns how many the kernel took."""
+        return _send(descriptor, self._reply_address, count)
+
+
 class Sender(_Vector):
     """Collects datagrams and sends them at once. ``count`` are waiting."""
 
@@ -96,7 +128,7 @@ class Sender(_Vector):
         for slot in range(slots):
             _set_sizes(self._headers, slot, name_size, control_size)
 
-    def add(self, octets: bytes, peer: bytes = b"") -> None:
+    def add(self, octets: bytes | bytearray, peer: bytes = b"") -> None:
         """Puts a datagram of at most ``slot_size`` octets into the next slot; ``peer`` is address and then control data."""
         slot = self.count
         start = slot * self.slot_size
@@ -112,19 +144,22 @@ class Sender(_Vector):
     def send(self, descriptor: int) -> int:
         """Sends what is waiting; returns how many datagrams the kernel took. One that it refuses is passed over."""
         count, self.count = self.count, 0
-        begun = taken = 0
-        while begun < count:
-            sent = _sendmmsg(descriptor, self._address + begun * _HEADER_SIZE, count - begun, _DONTWAIT)
-            if sent > 0:
-                begun += sent
-                taken += sent
-            elif ctypes.get_errno() == errno.EINTR:
-                continue
-            elif ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS):
-                break
-            else:
-                begun += 1
-        return taken
+        return _send(descriptor, self._address, count)
+
+
+def _send(descriptor: int, headers: int, count: int) -> int:
+    """Sends ``count`` datagrams, passing over one that the kernel refuses; the rest is dropped where its buffer is full."""
+    begun = taken = 0
+    while begun < count:
+        sent = _sendmmsg(descriptor, headers + begun * _HEADER_SIZE, count - begun, _DONTWAIT)
+        if sent > 0:
+            begun += sent
+            taken += sent
+        elif ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS):
+            break
+        elif ctypes.get_errno() != errno.EINTR:
+            begun += 1
+    return taken
 
 
 def _set_sizes(headers: bytearray, slot: int, name_size: int, control_size: int) -> None:

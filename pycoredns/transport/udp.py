@@ -10,7 +10,7 @@ from pycoredns.memo import Entry, Memo
 from pycoredns.request import Listener
 from pycoredns.service import Service
 from pycoredns.transport import addresses
-from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, Receiver, Sender
+from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, Responder, Sender
 from pycoredns.transport.settling import settle
 
 RECEIVE_BUFFER = 4 << 20
@@ -64,6 +64,7 @@ class UDPListener(Listener):
         self._wildcard = self._host in ("0.0.0.0", "::")  # noqa: S104  a comparison
         self._descriptor = sock.fileno()
         self._name_size = addresses.INET_SIZE if sock.family == socket.AF_INET else addresses.INET6_SIZE
+        self._control_size = _PKTINFO_SIZE[sock.family] if self._wildcard else 0
         self._late: list[tuple[object, bytes]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         service.listeners.append(self)
@@ -72,9 +73,8 @@ class UDPListener(Listener):
         """Begins to answer."""
         self._loop = asyncio.get_running_loop()
         if AVAILABLE:
-            controls = self._wildcard
-            self._receiver = Receiver(names=True, controls=controls)
-            self._sender = Sender(name_size=self._name_size, control_size=_PKTINFO_SIZE[self.sock.family] if controls else 0)
+            self._slots = Responder(self._name_size, self._control_size)
+            self._sender = Sender(name_size=self._name_size, control_size=self._control_size)
             self._loop.add_reader(self._descriptor, self._read_batch)
         else:
             self._loop.add_reader(self._descriptor, self._read_plain)
@@ -112,49 +112,70 @@ class UDPListener(Listener):
     # --- the hot path
 
     def _read_batch(self) -> None:
-        """Answers what has come; what is remembered, without a look into it. Local names and slices save 15 % here."""
-        receiver, sender, memo, serve = self._receiver, self._sender, self.memo, self.service.serve
-        count = receiver.receive(self._descriptor)
+        """Answers what has come; what is remembered, without a look into it. Local names save 10 % here."""
+        slots, memo, serve, service = self._slots, self.memo, self.service.serve, self.service
+        count = slots.receive(self._descriptor)
         if not count:
             return
         received = perf_counter_ns()
         tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
-        lengths, view, names, add = receiver.lengths, receiver.view, receiver.names_view, sender.add
-        name_size, wildcard, watched = self._name_size, self._wildcard, self.service.watched
+        lengths, sizes, octets, view = slots.lengths, slots.sizes, slots.octets, slots.view
+        wildcard, watched = self._wildcard, service.watched
         hits: list[Entry] = []
         seen: list[tuple[Entry, object, int]] = []
-        start = name = 0
-        length = 14
+        empty: list[int] = []
+        start = 2
         for slot in range(count):
-            end = start + lengths[length]
-            entry = remembered(bytes(view[start + 2 : end]))
-            peer = bytes(names[name : name + name_size])
+            key = bytes(view[start : start - 2 + lengths[16 * slot + 14]])
+            entry = remembered(key)
             if wildcard:
-                peer += self._asked_address(slot)
+                self._answer_from_asked(slot)
             if entry is not None and (entry.tick == tick or renew(entry)):
                 reply: bytes | None = entry.reply
                 entry.hits += 1
                 hits.append(entry)
                 if watched:
-                    seen.append((entry, peer, view[start] << 8 | view[start + 1]))
+                    seen.append((entry, self._peer(slot), octets[start - 2] << 8 | octets[start - 1]))
             else:
-                reply = serve(bytes(view[start:end]), peer, self, received)
-            if reply is not None:
-                if len(reply) <= SLOT_SIZE - 2:
-                    add(b"%b%b" % (view[start : start + 2], reply), peer)
-                else:
-                    self._send_one(peer, bytes(view[start : start + 2]) + reply)
+                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received)
+            if reply is None:
+                empty.append(slot)
+            elif len(reply) < SLOT_SIZE - 1:
+                octets[start : start + len(reply)] = reply
+                sizes[2 * slot + 1] = len(reply) + 2
+            else:
+                self._send_one(self._peer(slot), octets[start - 2 : start] + reply)
+                empty.append(slot)
             start += SLOT_SIZE
-            name += NAME_SIZE
-            length += 16
-        sender.send(self._descriptor)
+        if empty:
+            count = self._close_gaps(empty, count)
+        slots.send(self._descriptor, count)
         settle(self, hits, seen, perf_counter_ns() - received)
 
-    def _asked_address(self, slot: int) -> bytes:
-        """Control data for the answer to a slot's question."""
+    def _peer(self, slot: int) -> bytes:
+        """Who sent a slot's datagram."""
+        peer = bytes(self._slots.names_view[slot * NAME_SIZE : slot * NAME_SIZE + self._name_size])
+        if self._wildcard:
+            start = slot * CONTROL_SIZE
+            peer += self._slots.controls_view[start : start + self._control_size]
+        return peer
+
+    def _answer_from_asked(self, slot: int) -> None:
+        """Makes a slot's control data fit for the answer."""
         start = slot * CONTROL_SIZE
-        size = _PKTINFO_SIZE[self.sock.family]
-        return addresses.answer_from(bytes(self._receiver.controls_view[start : start + size]), self.sock.family)
+        addresses.answer_from(self._slots.controls, start, self.sock.family)
+
+    def _close_gaps(self, empty: list[int], count: int) -> int:
+        """Fills slots without a reply from the end; how many replies there are."""
+        gaps = set(empty)
+        for gap in empty:
+            while count and count - 1 in gaps:
+                count -= 1
+            if gap >= count:
+                break
+            self._slots.move(count - 1, gap)
+            count -= 1
+        return count
 
     # --- answers that come later, and systems without recvmmsg
 
@@ -176,7 +197,7 @@ class UDPListener(Listener):
         if AVAILABLE and late:
             self._sender.send(self._descriptor)
 
-    def _send_one(self, peer: object, message: bytes) -> None:
+    def _send_one(self, peer: object, message: bytes | bytearray) -> None:
         """A datagram that fits no slot."""
         octets = bytes(peer)  # type: ignore[call-overload]  # a peer of this listener is bytes
         name = addresses.from_sockaddr(octets[: self._name_size])
@@ -199,7 +220,7 @@ class UDPListener(Listener):
             received = perf_counter_ns()
             peer = addresses.to_sockaddr(name[0], name[1], self.sock.family)
             for _, _, control in ancillary:
-                peer += addresses.answer_from(bytes(16) + control, self.sock.family)
+                peer += bytes(addresses.answer_from(bytearray(16) + control, 0, self.sock.family))
             reply = self.service.serve(datagram, peer, self, received)
             if reply is not None:
                 self._send_one(peer, datagram[:2] + reply)
