@@ -1,0 +1,163 @@
+"""The plugin in a server: options, a real etcd that comes and goes, reloads, names elsewhere."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from dnslib import RR, DNSRecord
+
+from pycoredns.assemble import assemble
+from pycoredns.corefile.expand import parse
+from pycoredns.errors import ConfigErrors
+from pycoredns.etcd_server import EtcdServer
+from pycoredns.metrics import families
+from pycoredns.plugins.etcd.client import Client
+from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.server import Server
+from pycoredns.testing import Upstream, eventually, running
+
+COREFILE = """
+lab.internal:{port} {
+    etcd {
+        endpoint {endpoint}
+    }
+}
+"""
+
+
+def plugin_of(*options):
+    """The plugin that a block of options makes."""
+    return assemble(parse(".:1053 {\netcd {\n" + "\n".join(options) + "\n}\n}", "Corefile")).blocks[0].plugins[0]
+
+
+async def put(etcd, key, value):
+    """Write a record below lab.internal."""
+    async with Client(Settings((etcd.endpoint,))) as client:
+        await client.put(b"/skydns/internal/lab/" + key.encode(), json.dumps(value).encode())
+
+
+def test_defaults():
+    plugin = plugin_of()
+    assert (plugin.path, plugin.endpoint, plugin.min_lease_ttl, plugin.max_lease_ttl) == (
+        "/skydns", ("http://localhost:2379",), 30, 86400,
+    )  # fmt: skip
+
+
+def test_all_options(tmp_path: Path):
+    files = [tmp_path / name for name in ("cert", "key", "ca")]
+    for file in files:
+        file.write_text("PEM")
+    cert, key, authorities = files
+    plugin = plugin_of(
+        "path /dns", "endpoint http://a:1 https://b", "credentials u p", f"tls {cert} {key} {authorities}", "fallthrough",
+        "min-lease-ttl 1m", "max-lease-ttl 7200", "stubzones", "upstream 192.0.2.1 x", "debug", "skydns local.test",
+    )  # fmt: skip
+    settings = plugin._identity.settings
+    assert (settings.endpoints, settings.username, settings.password) == (("http://a:1", "https://b"), "u", "p")
+    assert (settings.tls.certificate, settings.tls.key, settings.tls.authorities) == tuple(files)
+    assert (plugin.min_lease_ttl, plugin.max_lease_ttl, plugin.through.zones) == (60, 7200, (b"\0",))
+    assert plugin_of(f"tls {authorities}").tls.authorities == authorities
+    assert (plugin_of("tls").tls.authorities, plugin_of("").tls) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("option", "cause"),
+    [
+        ("credentials dns", "credentials requires 2 arguments"),
+        ("credentials", "credentials requires 2 arguments"),
+        ("tls /nowhere/ca.pem", "cannot read /nowhere/ca.pem"),
+        ("tls a b c d", "at most three files"),
+        ("path", "PATH is missing"),
+        ("path a b", 'unexpected "b"'),
+        ("endpoint", "ENDPOINT is missing"),
+        ("min-lease-ttl shortly", '"shortly" is not a TTL'),
+        ("max-lease-ttl -5s", "out of range"),
+        ("stubzones a", 'unexpected "a"'),
+        ("skydns a b", 'unexpected "b"'),
+        ("skydns a..b", "a label needs"),
+        ("timeout 5s", 'unknown option "timeout"'),
+    ],
+)
+def test_mistakes(option, cause):
+    with pytest.raises(ConfigErrors) as errors:
+        plugin_of(option)
+    assert str(errors.value).startswith("Corefile:3: ")
+    assert cause in str(errors.value)
+
+
+async def test_answers_go_on_while_etcd_is_away(etcd: EtcdServer):
+    await put(etcd, "web", {"host": "10.0.0.1"})
+    async with running(COREFILE, endpoint=etcd.endpoint) as server:
+        assert await server.answers("web.lab.internal") == ["A 10.0.0.1"]
+        await put(etcd, "new", {"host": "10.0.0.2"})
+        await eventually(lambda: has(server, "new.lab.internal"))
+        await etcd.stop()
+        assert await server.answers("web.lab.internal", timeout=0.5) == ["A 10.0.0.1"]
+        assert await server.rcode("no.lab.internal", timeout=0.5) == "NXDOMAIN"
+
+
+async def has(server, name):
+    """Is there an address?"""
+    return bool(await server.answers(name))
+
+
+async def test_etcd_may_come_later(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pycoredns.plugins.etcd.plugin.FIRST_SYNC_WITHIN", 0.0)
+    await put(etcd, "web", {"host": "10.0.0.1"})
+    await etcd.stop()
+    async with running(COREFILE, endpoint=etcd.endpoint) as server:
+        assert await server.rcode("web.lab.internal") == "SERVFAIL"
+        await etcd.start()
+        await eventually(lambda: has(server, "web.lab.internal"))
+
+
+async def test_a_reload_and_other_blocks_share_what_has_been_read(etcd: EtcdServer):
+    await put(etcd, "web", {"host": "10.0.0.1"})
+    text = (COREFILE + COREFILE.replace("lab.internal", "internal")).replace("{port}", "0").replace("{endpoint}", etcd.endpoint)
+    servers = [Server(assemble(parse(text, "Corefile"))) for _ in range(2)]
+    await servers[0].start()
+    plugins = [block.plugins[0] for server in servers for block in server.blocks]
+    await plugins[0]._source.mirror.synced_event.wait()
+    await servers[1].start(servers[0])
+    await servers[0].stop(final=False)
+    assert len({id(plugin._source) for plugin in plugins}) == 1
+    assert all(plugin.ready() for plugin in plugins)
+    assert [metric.name for metric in families() if metric.name.startswith("coredns_etcd_")] != []
+    await servers[1].stop()
+    assert [metric.name for metric in families() if metric.name.startswith("coredns_etcd_")] == []
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "etcd mirror"]
+
+
+async def test_names_elsewhere_are_looked_up_through_the_server(etcd: EtcdServer):
+    def reply(query: DNSRecord) -> DNSRecord:
+        answer = query.reply(aa=0)
+        records = {"A": "198.51.100.1", "AAAA": "2001:db8::1", "TXT": '"far"'}
+        answer.add_answer(*RR.fromZone(f"{query.q.qname} 60 {(qtype := _type(query))} {records[qtype]}"))
+        return answer
+
+    await put(etcd, "alias", {"host": "www.ext.test"})
+    await put(etcd, "many/a", {"host": "a.ext.test", "port": 1})
+    await put(etcd, "many/b", {"host": "b.ext.test", "port": 1})
+    await put(etcd, "many/c", {"host": "10.0.0.1", "port": 1})
+    forward = ".:{port} {\nforward . {upstream}\n}\n"
+    async with (
+        Upstream(reply) as upstream,
+        running(COREFILE + forward, endpoint=etcd.endpoint, upstream=upstream.address) as server,
+    ):
+        assert await server.answers("alias.lab.internal") == ["CNAME www.ext.test.", "A 198.51.100.1"]
+        assert await server.answers("alias.lab.internal", "TXT") == ["CNAME www.ext.test.", 'TXT "far"']
+        services = await server.query("many.lab.internal", "SRV")
+        assert [str(rr.rname) for rr in services.ar] == [
+            "a.ext.test.",
+            "a.ext.test.",
+            "b.ext.test.",
+            "b.ext.test.",
+            "c.many.lab.internal.",
+        ]
+        await upstream.__aexit__()
+        assert await server.answers("many.lab.internal", "CNAME") == []
+
+
+def _type(query: DNSRecord) -> str:
+    return {1: "A", 28: "AAAA", 16: "TXT"}[query.q.qtype]
