@@ -162,7 +162,8 @@ def read_options(plugin: type, directive: Directive, context: Context) -> dict[s
     head = Line(directive, directive.name.text, schema.usage(directive.name.text))
     try:
         values |= read_words(schema.words, head, context)
-        if directive.block is not None and not schema.options and not schema.others:
+        # an empty block says nothing: as in CoreDNS it is a mistake only where nothing at all may follow
+        if not schema.options and not schema.others and (directive.block or (directive.block is not None and not schema.words)):
             raise head.mistake("takes no block")
     except ConfigError as error:
         errors.append(error)
@@ -192,7 +193,7 @@ def _read_line(schema: Schema, line: Directive, values: dict[str, Any], context:
     option = schema.options.get(line.name.text)
     if option:
         told = Line(line, option.name, option.usage)
-        if line.block is not None and not hasattr(option.form, "reader"):
+        if line.block is not None and not getattr(getattr(option.form, "reader", None), "takes_block", False):
             raise told.mistake("takes no block")
         option.add(values, option.form.read(told, context))
     elif schema.others:

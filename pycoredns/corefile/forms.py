@@ -70,10 +70,12 @@ class Flag(NamedTuple):
     """A word of its own that stands for true."""
 
     usage: str = ""
+    surplus: bool = False
 
     def read(self, line: Line, context: Context) -> bool:
-        """True, where nothing stands behind it."""
-        line.end(line.directive.arguments)
+        """True, where nothing stands behind it, or nothing that matters."""
+        if not self.surplus:
+            line.end(line.directive.arguments)
         return True
 
 
@@ -192,7 +194,7 @@ def form_of(declared: Any, mark: Mark, surplus: bool = False) -> Form:
     if hasattr(declared, "from_line"):
         return WholeLine(declared, mark.placeholder or getattr(declared, "placeholder", ""))
     if mark.kind is None and declared is bool:
-        return Flag()
+        return Flag(surplus=surplus)
     if mark.kind is None and dataclasses.is_dataclass(declared) and not hasattr(declared, "parse"):
         return Group(declared, words_of(declared), surplus)  # type: ignore[arg-type]  # a dataclass, not an instance of one
     kind = kind_for(declared, mark)

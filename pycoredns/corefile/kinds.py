@@ -59,11 +59,11 @@ def is_duration(text: str) -> bool:
 
 
 class Whole(int):
-    """A whole number; subclasses set its bounds."""
+    """A whole number of 64 bits; subclasses set narrower bounds."""
 
     placeholder = "NUMBER"
-    lowest: ClassVar[int | None] = None
-    highest: ClassVar[int | None] = None
+    lowest: ClassVar[int] = -(1 << 63)
+    highest: ClassVar[int] = (1 << 63) - 1
 
     @classmethod
     def parse(cls, token: Token, context: Context) -> Self:
@@ -76,9 +76,9 @@ class Whole(int):
         if len(digits) > 20 or not is_whole(digits):
             raise BadValueError(f'"{text}" is not a whole number')
         value = int(digits)
-        if cls.lowest is not None and value < cls.lowest:
+        if value < cls.lowest:
             raise BadValueError(f'"{text}" is too small', f"it must be at least {cls.lowest}")
-        if cls.highest is not None and value > cls.highest:
+        if value > cls.highest:
             raise BadValueError(f'"{text}" is too large', f"it can be {cls.highest} at most")
         return cls(value)
 

@@ -24,9 +24,10 @@
 
 The type of a field says how its words are read (see kinds.py): a kind, `str`, `int`, `Path`, `re.Pattern[str]`, Address, Network,
 a `Literal` or an enum of words, a dataclass of such fields (its fields are the words of the line, in order; the last may be
-`tuple[X, ...]`), or a class with `from_line(line, context)` that reads a whole line by itself. `X | None` reads as X. A field
-without a default must be given; use `kw_only=True` where such a field stands behind one with a default. Fields without one of
-these marks are no options. A `__post_init__` may raise BadValueError (or ValueError) with what does not fit together.
+`tuple[X, ...]`), or a class with `from_line(line, context)` that reads a whole line by itself (its block too, if the class has
+`takes_block = True`). `X | None` reads as X. A field without a default must be given; use `kw_only=True` where such a field
+stands behind one with a default. Fields without one of these marks are no options. A `__post_init__` may raise BadValueError (or
+ValueError) with what does not fit together.
 
 What no declaration can say, a plugin reads by itself, in one of these (both may raise ConfigError, or report to the context):
 

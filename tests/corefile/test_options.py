@@ -160,6 +160,11 @@ class Plain:
     """Take nothing."""
 
 
+@dataclass
+class Short:
+    word: Annotated[str, Argument("some")] = ""
+
+
 @dataclass(kw_only=True)
 class Needing:
     endpoint: Annotated[str, Option("where")]
@@ -172,6 +177,7 @@ class Needing:
     [
         (Plain, "plain x", 'Corefile:2: plain: unexpected "x"; usage: plain'),
         (Plain, "plain {\n}", "Corefile:2: plain: takes no block; usage: plain"),
+        (Short, "short {\n x\n}", "Corefile:2: short: takes no block; usage: short [WORD]"),
         (
             Plain,
             "plain\nplain",
@@ -183,6 +189,10 @@ class Needing:
 )
 def test_mistakes_in_directives(plugin: type, text: str, expected: str) -> None:
     assert mistakes(plugin, text) == [expected]
+
+
+def test_an_empty_block_says_nothing() -> None:
+    assert made(Short, "short a {\n}") == Short("a")
 
 
 def test_other_lines_are_left_to_the_plugin() -> None:
