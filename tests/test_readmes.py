@@ -1,0 +1,89 @@
+"""Every Corefile in every README is free of mistakes, and a server starts from it."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pycoredns.cli import main
+from pycoredns.testing import free_port
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]
+FENCED = re.compile(r"^```corefile\n(.*?)^```", re.MULTILINE | re.DOTALL)
+KEYS = re.compile(r"^(?![#\s(}])[^{#\n]*", re.MULTILINE)  # the zones before a block's brace
+PORT = re.compile(r":(\d+)$")
+SERVED = re.compile(r"^([ \t]+)(health|ready|prometheus)\b(?:[ \t]+([^\s{#]+))?", re.MULTILINE)
+PATIENCE = 20.0  # seconds for start and end, which may wait for a lame duck
+LAST_START_LINE = "linux/"
+
+
+def corefiles() -> list[object]:
+    found = [pytest.param((ROOT / "Corefile.example").read_text(), id="Corefile.example")]
+    for page in sorted(PAGES):
+        text = page.read_text()
+        for block in FENCED.finditer(text):
+            line = text.count("\n", 0, block.start()) + 2
+            found.append(pytest.param(block[1], id=f"{page.relative_to(ROOT)}:{line}"))
+    return found
+
+
+def with_free_ports(text: str) -> str:
+    """The same Corefile on the loopback interface and free ports; ports that were equal stay so."""
+    ports: dict[str, int] = {}
+
+    def free(port: str) -> int:
+        return ports.setdefault(port, free_port())
+
+    text = KEYS.sub(lambda keys: " ".join(_key(key, free) for key in re.split(r"[\s,]+", keys[0]) if key) + " ", text)
+    text = SERVED.sub(lambda line: f"{line[1]}{line[2]} 127.0.0.1:{free(line[3] or line[2])}", text)
+    return (
+        text
+        if re.search(r"^\s+bind ", text, re.MULTILINE)
+        else re.sub(r"^([^(\s][^{\n]*\{)", r"\1\n    bind 127.0.0.1", text, flags=re.M)
+    )
+
+
+def _key(key: str, free: Callable[[str], int]) -> str:
+    port = PORT.search(key)
+    return f"{PORT.sub('', key)}:{free(port[1] if port else '53')}"
+
+
+@pytest.mark.parametrize("text", corefiles())
+def test_starts(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Corefile").write_text(text)
+    assert main(["check", str(tmp_path / "Corefile")]) == 0, capsys.readouterr().out
+    (tmp_path / "Corefile").write_text(with_free_ports(text))
+    status, output = started_and_stopped(tmp_path)
+    assert status == 0, output
+    assert "Traceback" not in output
+
+
+def started_and_stopped(folder: Path) -> tuple[int, str]:
+    """Exit status and output of a server that is told to stop once it has started."""
+    command, output = [sys.executable, "-m", "pycoredns"], ""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        assert server.stdout
+        watchdog = threading.Timer(PATIENCE, server.kill)
+        watchdog.start()
+        for line in server.stdout:
+            output += line
+            if line.startswith(LAST_START_LINE):
+                server.send_signal(signal.SIGTERM)
+        watchdog.cancel()
+    return server.returncode, output
+
+
+def test_ports_are_replaced() -> None:
+    text = (
+        "a.org:1053 b.org {\n    health\n    prometheus 0.0.0.0:9153 {\n    }\n    forward . 192.0.2.1:53\n}\nc.org:1053 {\n}\n"
+    )
+    keys = re.findall(r"\S+:\d+", with_free_ports(text))
+    assert [key.rpartition(":")[0] for key in keys] == ["a.org", "b.org", "127.0.0.1", "127.0.0.1", "192.0.2.1", "c.org"]
+    assert keys[0].rpartition(":")[2] == keys[5].rpartition(":")[2] != "1053"
+    assert keys[4] == "192.0.2.1:53"
