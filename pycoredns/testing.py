@@ -219,6 +219,7 @@ class Upstream:
         self._answer = answer
         self.questions: list[DNSQuestion] = []
         self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     @property
     def address(self) -> str:
@@ -241,11 +242,15 @@ class Upstream:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        """Closes them."""
+        """Closes them, and all connections."""
         self._datagrams.close()
         self._streams.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.sleep(0)
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         try:
             while True:
                 size = int.from_bytes(await reader.readexactly(2), "big")

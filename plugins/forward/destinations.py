@@ -70,6 +70,8 @@ class Destination:
             raise BadValueError(f'"{scheme}" is not supported as a destination protocol', f"use one of {', '.join(PORTS)}")
         if scheme == "https" and "/" in rest:
             raise BadValueError(f'"{token.text}" has a path', "leave it out: /dns-query is asked")
+        if not rest:
+            raise BadValueError(f'"{token.text}" has no address')
         host, server_name, port = _split(rest, PORTS[scheme])
         if _is_address(host):
             return cls((Endpoint(scheme, host, port, server_name),))
@@ -129,4 +131,7 @@ def _host_name(found: HostName, text: str) -> HostName:
 
 def without_repetitions(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     """Each address and port once: the first counts."""
-    return tuple({endpoint.text: endpoint for endpoint in reversed(tuple(endpoints))}.values())[::-1]
+    found: dict[str, Endpoint] = {}
+    for endpoint in endpoints:
+        found.setdefault(endpoint.text, endpoint)
+    return tuple(found.values())
