@@ -62,7 +62,7 @@ class Hosts(Plugin):
     zones: Annotated[tuple[Zone, ...], Arguments("zones whose names are answered", otherwise=zones_of_block)] = ()
     entries: Annotated[tuple[Directive, ...], OtherLines("ADDRESS NAME...", "hosts beside those of the file")] = ()
     ttl: Annotated[HostTTL, Option("TTL of all records", surplus=True)] = DEFAULT_TTL
-    no_reverse: Annotated[bool, Option("make no PTR records")] = False
+    no_reverse: Annotated[bool, Option("make no PTR records", surplus=True)] = False
     reload: Annotated[Duration, Option("how often the file is looked at; 0: only at the start")] = Duration(5)
     through: Annotated[Fallthrough, Option("pass questions for unknown names on", name="fallthrough")] = Fallthrough()
     fallthrough_unsupported: Annotated[bool, Option("pass other types than A and AAAA on, even for known names")] = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from pycoredns.corefile.options import Repetition
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
@@ -15,6 +17,8 @@ __all__ = ["Minimal"]
 @dataclass
 class Minimal(Plugin):
     """Leave out of answers what was not asked for: positive ones keep their first section only."""
+
+    repeated: ClassVar[Repetition] = "first"
 
     def handle(self, request: Request) -> Answer:
         """Shortens the answer of the plugins behind."""

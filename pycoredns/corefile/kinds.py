@@ -193,8 +193,8 @@ class TimeToLive(int):
 
     @classmethod
     def parse(cls, token: Token, context: Context) -> Self:
-        """Fractions of seconds are dropped; 32 bits are the limit."""
-        text = token.text.strip()
+        """Fractions of seconds are dropped; 32 bits are the limit. An empty word, as from an unset variable, means 0."""
+        text = token.text.strip() or "0"
         if not is_duration(f"{text}s" if text.isdecimal() else text):
             raise BadValueError(f'"{text}" is not a TTL', "write it as 30, 30s, 5m or 2h30m")
         value = Duration.read(f"{text}s" if text.isdecimal() else text)

@@ -74,6 +74,7 @@ def value_of(kind: Any, text: str) -> Any:
         (Duration, "5µs", 5e-6),
         (SignedDuration, "-2s", -2.0),
         (TimeToLive, "30", 30),
+        (TimeToLive, "", 0),
         (TimeToLive, "1h1.9s", 3601),
         (Zone, "Example.ORG", from_text("example.org")),
         (Zone, "dns://example.org.:53", from_text("example.org")),
