@@ -172,3 +172,11 @@ def complain(text: str) -> None:
 def logger(name: str) -> logging.Logger:
     """The logger of a plugin (``plugin/NAME``) or of the server itself (``pycoredns``)."""
     return logging.getLogger(name)
+
+
+def fatal(text: str) -> None:
+    """Ends the process at once with a line that says why; for a plugin that must not let it run on."""
+    writer.flush()
+    sys.stderr.write(f"[FATAL] {text}\n")
+    sys.stderr.flush()
+    os._exit(1)

@@ -7,7 +7,6 @@ import gc
 import os
 import platform
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -134,11 +133,3 @@ async def _until_signal(reloader: Reloader, signals: _Signals) -> int:
             "SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down"
         )
         return 0
-
-
-def fatal(text: str) -> None:
-    """Ends the process at once with a line that says why; for a plugin that must not let it run on."""
-    output.writer.flush()
-    sys.stderr.write(f"[FATAL] {text}\n")
-    sys.stderr.flush()
-    os._exit(1)

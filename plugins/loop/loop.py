@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
+from pycoredns.output import fatal
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Answer
-from pycoredns.serve import fatal
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 
