@@ -46,7 +46,7 @@ class Number32(Count):
     """A whole number of 32 bits."""
 
     placeholder = "INTEGER"
-    highest: ClassVar[int | None] = 0xFFFFFFFF
+    highest = 0xFFFFFFFF
 
 
 class ResponseCode(Whole):
