@@ -15,7 +15,7 @@ from pycoredns.errors import ServerFailure
 from pycoredns.request import AA, TC, Request
 from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
-from pycoredns.wire.message import record
+from pycoredns.wire.message import BadMessageError, record
 from pycoredns.wire.walk import walk, with_ttl
 
 from . import packed as packing
@@ -197,7 +197,8 @@ class Inquiry:
             else:
                 response = yield from self._look_up(target, qtype)
                 more = records_of(response, manners.foreign_ttl) if response else []
-            found += (each for each in more if each not in found)
+            known = set(found)
+            found += (each for each in more if each not in known)
         return found
 
     def _own_target(self, owner: bytes, name: bytes, qtype: int) -> list[bytes]:
@@ -269,7 +270,11 @@ class Inquiry:
             waited_for = self.request.listener.service.resolve(self.request, name, qtype)
         except ServerFailure:
             return None
-        return (yield waited_for)
+        response = yield waited_for
+        try:
+            return response.plain()
+        except BadMessageError:
+            return None
 
 
 def leads_back(target: bytes, name: bytes, targets: tuple[bytes, ...]) -> bool:
@@ -302,7 +307,6 @@ def is_new(seen: set[tuple[bytes, object]], name: bytes, other: object = None) -
 
 def records_of(response: Response, ttl: int | None = None) -> list[bytes]:
     """The records of an answer, if wanted with another TTL."""
-    response = response.plain()
     found = walk(response.answer, 0, response.answers)
     octets = response.answer if ttl is None else with_ttl(response.answer, found, ttl)
     return [octets[each.start : each.end] for each in found]
