@@ -8,6 +8,8 @@ when it is asked for the second time, and the oldest entry that was not used sin
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import cycle
 from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -71,6 +73,33 @@ class Entry:
         return [(each.fixed + 4, each.ttl + self.age) for each in found if each.rtype != types.OPT]
 
 
+class Turns(Entry):
+    """Replies that differ by the order of their records only: they are given in turn."""
+
+    __slots__ = ("_entries", "_turns")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        """Takes at least one entry for the same query."""
+        first = entries[0]
+        super().__init__(first.reply, first.outcome, first.block, first.tick, first.age)
+        self._entries = entries
+        self._turns = cycle(entries)
+
+    @property
+    def reply(self) -> bytes:
+        """The next one; a property, so that the hot path asks nothing more of the usual entries."""
+        return next(self._turns).reply
+
+    @reply.setter
+    def reply(self, reply: bytes) -> None:
+        """Each of the entries has its own."""
+
+    def count_down(self, now: float) -> None:
+        """Lowers the TTLs of them all."""
+        for entry in self._entries:
+            entry.count_down(now)
+
+
 class Memo:
     """The replies remembered for one listener. ``entries`` and ``tick`` are read by its transport for each datagram."""
 
@@ -129,9 +158,16 @@ class Memo:
         elif len(self.entries) >= self._capacity:
             self._make_room()
         age = int(monotonic() - response.born) if response.counts_down else 0
-        self.entries[key] = Entry(reply, outcome, block, self.tick, age)
+        self.entries[key] = self._entry(reply, outcome, block, age)
         if old is None:
             self._order.append(key)
+
+    def _entry(self, reply: bytes, outcome: Outcome, block: Block, age: int) -> Entry:
+        """One entry, whether its reply is always the same or not."""
+        orders, request = outcome.response.orders, outcome.request
+        if orders is None:
+            return Entry(reply, outcome, block, self.tick, age)
+        return Turns([Entry(order.reply(request), outcome, block, self.tick, age) for order in orders()])
 
     def _make_room(self) -> None:
         for _ in range(_TRIES):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -45,6 +45,8 @@ class Response:
     """Does it hold even when its plugin's data changes? A cached answer does."""
     repeated: Callable[[Outcome], None] | None = None
     """Told how many more times (``outcome.times``) it was given from memory."""
+    orders: Callable[[], Sequence[Response]] | None = None
+    """Makes the answers that are given in turn from memory, where they differ by the order of their records only."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
     withheld: int = 0
@@ -108,6 +110,8 @@ class Response:
 
     def alike(self, **changes: object) -> Self:
         """The same records with other values of its attributes."""
+        if self.orders is not None:  # they know nothing of the changes
+            changes = {"orders": None, "memorable": False, **changes}
         other = object.__new__(self.__class__)
         other.__dict__ = {**self.__dict__, **changes}
         return other
@@ -128,12 +132,8 @@ class Response:
 
     def replace(self, sections: Sections | None = None, **changes: object) -> Response:
         """A copy with other sections or other values of its attributes."""
-        other = Response.of(*sections, self.rcode, self.flags) if sections else Response.__new__(Response)
-        made = dict(other.__dict__)
-        other.__dict__.update(self.plain().__dict__)
-        other.__dict__.update(made)
-        other.__dict__.update(changes)
-        return other
+        made = Response.of(*sections, self.rcode, self.flags).__dict__ if sections else {}
+        return self.plain().alike(**{**made, **changes})
 
     def plain(self) -> Response:
         """The same with its sections uncompressed, which they are."""
@@ -377,9 +377,7 @@ class Relayed(Response):
 
     def alike(self, **changes: object) -> Self:
         """The same records with other values of its attributes."""
-        other = object.__new__(self.__class__)
-        other.__dict__ = {**self.__dict__, **changes, "_plain": None}
-        return other
+        return super().alike(**changes, _plain=None)
 
     def with_ttl(self, ttl: int, **changes: object) -> Self:
         """The same with one TTL (in seconds) on all records, and other changes."""
@@ -451,5 +449,7 @@ class Relayed(Response):
         return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
 
 
-_CARRIED = frozenset({"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "error", "withheld"})
+_CARRIED = frozenset(
+    {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
+)
 _NAMELESS = frozenset({types.A, types.AAAA, types.TXT})

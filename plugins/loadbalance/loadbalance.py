@@ -1,0 +1,167 @@
+"""Answers whose addresses stand in another order each time, so that clients spread over them (RFC 1794)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import randrange, shuffle
+from typing import Annotated, ClassVar, Literal
+
+from pycoredns.corefile.kinds import Duration, Network
+from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
+from pycoredns.errors import StartError
+from pycoredns.output import logger
+from pycoredns.plugin import Plugin
+from pycoredns.plugins.loadbalance.deck import Card, Deck, Run, as_they_are, run_of
+from pycoredns.plugins.loadbalance.weights import BadWeights, Weights, parse, with_first
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response, then
+from pycoredns.wire import types
+
+log = logger("plugin/loadbalance")
+
+USUAL_RELOAD = Duration(30)
+MOST_ORDERS = 16
+"""Orders that are prepared for an answer which is given from memory."""
+
+
+@dataclass
+class Loadbalance(Plugin):
+    """Put the addresses of an answer into another order each time."""
+
+    repeated: ClassVar[Repetition] = "last"
+
+    policy: Annotated[
+        Literal["round_robin", "weighted"], Argument("all come first equally often, or by the weights of a file")
+    ] = "round_robin"
+    weightfile: Annotated[Path | None, Argument("names, their addresses and the weights of these")] = None
+    reload: Annotated[Duration | None, Option("how often the file is looked at; 0s: never again (default 30s)")] = None
+    prefer: Annotated[tuple[Network, ...], Repeated("networks whose addresses come first", placeholder="CIDR")] = ()
+
+    def __post_init__(self) -> None:
+        """Prepares the networks; weights are read by ``running``."""
+        weighted = self.policy == "weighted"
+        if weighted and self.weightfile is None:
+            raise BadValueError("missing weight file argument", "usage: loadbalance weighted WEIGHTFILE")
+        if not weighted and self.weightfile is not None:
+            raise BadValueError(f'unexpected "{self.weightfile.name}"', "only weighted takes a file")
+        if not weighted and self.reload is not None:
+            raise BadValueError('unknown property "reload"', "only the file of weighted is reloaded")
+        self._weighted = weighted
+        self._weights: Weights = {}
+        self._text: str | None = None
+        self._networks = [
+            (len(net.network_address.packed), int(net.network_address), net.max_prefixlen - net.prefixlen) for net in self.prefer
+        ]
+        self._rank = self._rank_of if self.prefer else None
+
+    def _rank_of(self, card: Card) -> int:
+        """The number of the first preferred network that holds an address."""
+        value = int.from_bytes(card.rdata, "big")
+        for number, (size, network, host_bits) in enumerate(self._networks):
+            if len(card.rdata) == size and value >> host_bits == network >> host_bits:
+                return number
+        return len(self._networks)
+
+    # --- answers
+
+    def handle(self, request: Request) -> Answer:
+        """Has the answer of the plugins behind balanced."""
+        answer = self.next(request)
+        if isinstance(answer, Response):
+            return self._balanced(request, answer)
+        return then(answer, partial(self._balanced, request))
+
+    def _balanced(self, request: Request, response: Response) -> Response:
+        """The answer in another order; most have nothing to choose between."""
+        if response.answers < 2 and response.authorities < 2 and response.additionals < 2:
+            return response
+        if response.rcode or request.qtype in (types.AXFR, types.IXFR):
+            return response
+        return self._weigh(request, response) if self._weighted else self._shuffle(response)
+
+    def _shuffle(self, response: Response) -> Response:
+        """Any order; from memory such orders in turn that each record comes first equally often."""
+        deck = (None if self._rank else run_of(response)) or Deck(response, self._rank)
+        if deck.choices < 2:
+            return deck.deal(as_they_are)
+        return deck.deal(shuffled, orders=partial(_orders, deck))
+
+    def _weigh(self, request: Request, response: Response) -> Response:
+        """The first address by the weights; each time anew, so that their ratio is kept."""
+        if request.qtype not in (types.A, types.AAAA, types.SRV):
+            return Deck(response, self._rank).deal_addresses(as_they_are) if self._rank else response
+        request.make_personal()
+        return Deck(response, self._rank).deal_addresses(partial(with_first, self._weights))
+
+    # --- weights
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Reads the weights, and looks for new ones from time to time; raises StartError."""
+        if self.weightfile is None:
+            yield
+            return
+        interval = USUAL_RELOAD if self.reload is None else self.reload
+        try:
+            self._load(self.weightfile)
+        except OSError as error:
+            if not interval:
+                raise StartError(f"plugin/loadbalance: weight file open error: {error}") from None
+            log.warning("Failed to open weight file: %s. Will try again in %s", error, interval.written)
+        except BadWeights as error:
+            raise StartError(f"plugin/loadbalance: {self.weightfile}: {error}") from None
+        if not interval:
+            yield
+            return
+        task = asyncio.create_task(self._keep_loading(self.weightfile, interval))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_loading(self, file: Path, interval: float) -> None:
+        """Reads the file again and again; what cannot be read changes nothing."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                self._load(file)
+            except (OSError, BadWeights) as error:
+                log.error("%s: %s", file, error)
+
+    def _load(self, file: Path) -> None:
+        """Reads the weights if the file is another than before."""
+        text = file.read_text(errors="replace")
+        if text != self._text:
+            self._text = text
+            self._weights = parse(text.splitlines())
+            log.info("Successfully reloaded weight file %s", file)
+
+
+def shuffled(cards: list[Card]) -> list[Card]:
+    """The cards in any order."""
+    if len(cards) < 2:
+        return cards
+    dealt = list(cards)
+    shuffle(dealt)
+    return dealt
+
+
+def _orders(deck: Deck | Run) -> list[Response]:
+    """So many orders that each record comes first once, but not too many."""
+    start = randrange(deck.choices)  # noqa: S311  no secret
+    return [deck.deal(partial(_turned, start + number)) for number in range(min(deck.choices, MOST_ORDERS))]
+
+
+def _turned(number: int, cards: list[Card]) -> list[Card]:
+    """One card in the first place, the others in any order."""
+    if len(cards) < 2:
+        return cards
+    first = number % len(cards)
+    return [cards[first], *shuffled(cards[:first] + cards[first + 1 :])]
