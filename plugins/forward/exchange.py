@@ -46,16 +46,16 @@ class Exchange(Pending, Waiting):
 
     def advance(self) -> None:
         """Asks the next upstream that is not down, or any when all are; ends when there is no time left."""
-        upstream = self._next_upstream() if self._place or self._order[0].fails else self._first_upstream()
+        upstream: Upstream | None = self._order[0]
+        if self._place or self._order[0].fails:
+            upstream = self._next_upstream()
+        else:
+            self._place = 1
         if upstream is None:
             self._end(None)
-        else:
-            self._upstream = upstream
-            upstream.ask(self, self._stream)
-
-    def _first_upstream(self) -> Upstream:
-        self._place = 1
-        return self._order[0]
+            return
+        self._upstream = upstream
+        upstream.ask(self, self._stream)
 
     def _next_upstream(self) -> Upstream | None:
         order, forward = self._order, self._forward

@@ -1,0 +1,83 @@
+import random
+from contextlib import suppress
+
+import dns.message
+import pytest
+
+from pycoredns.errors import ServerFailure
+from pycoredns.plugins.forward.messages import behind_id, is_bare_error, new_id, read_answer
+from pycoredns.request import Request
+from pycoredns.testing import SilentListener, query_wire, request_for
+from pycoredns.wire.message import BadMessageError
+
+ASKED = b"\3www\7example\3org\0"
+
+
+def an_answer() -> bytes:
+    """One with aliases, compressed names of all kinds, and an OPT record."""
+    reply = dns.message.make_response(dns.message.make_query("www.example.org", "A", use_edns=True, payload=4096))
+    reply.answer = dns.message.from_text(
+        "id 1\n;QUESTION\nwww.example.org. IN A\n;ANSWER\nwww.example.org. 60 IN CNAME a.example.org.\n"
+        "a.example.org. 60 IN A 192.0.2.1\na.example.org. 60 IN A 192.0.2.2\n"
+    ).answer
+    reply.authority = dns.message.from_text(
+        "id 1\n;AUTHORITY\nexample.org. 60 IN NS ns.example.org.\nexample.org. 60 IN SOA ns.example.org. a.test. 1 2 3 4 5\n"
+        "example.org. 60 IN MX 10 ns.example.org.\n_x.example.org. 60 IN SRV 1 2 3 a.example.org.\n"
+    ).authority
+    return reply.to_wire()
+
+
+def test_whatever_is_accepted_can_be_passed_on() -> None:
+    chance, whole = random.Random(20261121), an_answer()
+    request, accepted = request_for("www.example.org", size=4096), 0
+    small = request_for("www.example.org")
+    for _ in range(5000):
+        wire = bytearray(whole)
+        for _ in range(chance.randrange(1, 5)):
+            wire[chance.randrange(6, len(wire))] = chance.choice((0, 1, 0xC0, 0xC1, 0xFF, chance.randrange(256)))
+        del wire[chance.choice((len(wire), chance.randrange(34, len(wire)))) :]
+        with suppress(BadMessageError, ServerFailure):
+            answer = read_answer(bytes(wire), ASKED, 4096)
+            for each in (request, small):
+                assert len(answer.reply(each)) <= each.limit
+                assert answer.size(each) >= 12
+            accepted += 1
+    assert 100 < accepted < 4900
+
+
+def test_an_unharmed_answer_is_accepted() -> None:
+    answer = read_answer(an_answer(), ASKED, 4096)
+    reply = dns.message.from_wire(bytes(2) + answer.reply(request_for("www.example.org", size=4096)))
+    assert [len(section) for section in (reply.answer, reply.authority, reply.additional)] == [2, 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "junk", "kept"),
+    [(0, b"", True), (0, b"junk", False), (1232, b"", True), (1232, b"junk", False)],
+)
+def test_a_question_is_sent_without_what_follows_it(size: int, junk: bytes, kept: bool) -> None:
+    wire = query_wire("www.example.org", size=size)
+    listener = SilentListener(request_for("a.test").listener.service)
+    request = Request.read(wire + junk, b"", listener, 0)
+    assert behind_id(request) == wire[2:]
+    assert (request.wire == wire) == kept
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_error"),
+    [
+        (b"\0\0\x81\x81" + bytes(8), True),
+        (b"\0\0\x81\x80" + bytes(8), False),
+        (b"\0\0\x01\x81" + bytes(8), False),
+        (b"\0\0\x81\x81\0\1" + bytes(6), False),
+        (b"\0\0\x81\x81" + bytes(7), False),
+    ],
+)
+def test_errors_without_a_question(reply: bytes, is_error: bool) -> None:
+    assert is_bare_error(reply) == is_error
+
+
+def test_ids_differ_from_those_in_use() -> None:
+    taken = {number.to_bytes(2, "big") for number in range(65535)}
+    assert new_id(taken) == b"\xff\xff"
+    assert len({new_id(()) for _ in range(10_000)}) > 8000
