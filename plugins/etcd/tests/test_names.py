@@ -276,6 +276,15 @@ def test_changes_show_at_once():
     assert (tree.records, tree.below, tree._counts, tree.spoiled) == ({}, {}, {}, 0)
 
 
+def test_the_last_key_below_a_name_is_found_at_once_again():
+    plugin = etcd({"a/x": HOST, "a/y": HOST, "a/z/z": HOST})
+    place = f"{LAB}a".encode()
+    assert plugin._below[place] == b""
+    delete(plugin._source, LAB + "a/y")
+    delete(plugin._source, LAB + "a/x")
+    assert plugin._below[place] == place + b"/z/z"
+
+
 def test_fallthrough_passes_on_missing_names_only():
     plugin = etcd({"a": HOST, "b/c": HOST}, through=Fallthrough((names.from_text("b.lab.internal"),)))
     behind = Last(Response(answer=Record(names.from_text("x"), 1, 1, 5, bytes(4)).wire(), answers=1))
