@@ -61,3 +61,6 @@ def test_like_a_dictionary_that_is_sorted(monkeypatch: pytest.MonkeyPatch) -> No
         assert held.size == sum(len(name) + 1 for name in expected)
         newest = held.newest()
         assert (newest and newest[:2]) == max(expected.items(), key=lambda item: item[1], default=None)
+    for key in expected:
+        held.delete(key)
+    assert len(held._blocks) == 1, "empty blocks are given up"

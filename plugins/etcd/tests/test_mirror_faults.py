@@ -103,10 +103,13 @@ async def test_a_watch_that_falls_silent_is_made_anew(
 
 
 @asynccontextmanager
-async def elsewhere(etcd: EtcdServer) -> AsyncIterator[Client]:
-    """The same data on other ports, where no mirror looks."""
+async def elsewhere(etcd: EtcdServer, *arguments: str) -> AsyncIterator[Client]:
+    """The same data at another port, where no mirror looks; the cluster's id comes from the peer port, which is the same."""
     await etcd.stop()
-    async with EtcdServer(etcd.folder) as server, Client(Settings((server.endpoint,))) as client:
+    async with (
+        EtcdServer(etcd.folder, peer_port=etcd.peer_port, arguments=arguments) as server,
+        Client(Settings((server.endpoint,))) as client,
+    ):
         yield client
     await etcd.start()
 
@@ -228,12 +231,12 @@ async def test_an_etcd_rebuilt_with_another_newest_key(etcd: EtcdServer) -> None
 async def test_another_cluster_is_read_anew_however_much_it_looks_the_same(etcd: EtcdServer) -> None:
     async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await client.put(key(1), b"one")
+        await names.become(lambda values: len(values) == 1)
         await live(mirror)
         await etcd.stop()
         shutil.rmtree(etcd.data)
-        etcd.arguments = ("--initial-cluster-token=another",)
-        await etcd.start()
-        await client.put(key(1), b"one")
+        async with elsewhere(etcd, "--initial-cluster-token=another") as other:
+            await other.put(key(1), b"one")
         await eventually(lambda: mirror.copy.full_syncs == 2)
         await live(mirror)
         assert names.values == {key(1): b"one"}
