@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 
+from pycoredns.commands.arguments import port
+
 COMMANDS = {
     "check": "find all mistakes of a Corefile without starting",
     "plugins": "list the plugins there are, in the order of the chain",
@@ -33,7 +35,7 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("-conf", "--conf", metavar="FILE", help="Corefile to load, or stdin (default: ./Corefile)")
-    made.add_argument("-dns.port", "--dns.port", "-p", dest="port", metavar="PORT", type=_port, default=53, help="default port")
+    made.add_argument("-dns.port", "--dns.port", "-p", dest="port", metavar="PORT", type=port, default=53, help="default port")
     made.add_argument("-pidfile", "--pidfile", metavar="FILE", default="", help="file to write the process ID to")
     made.add_argument("-plugins", "--plugins", action="store_true", help="list installed plugins")
     made.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
@@ -42,15 +44,6 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
     for name in commands:
         import_module(f"pycoredns.commands.{name}").add_parser(subparsers)
     return made
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ValueError(text)
-    return int(text)
-
-
-_port.__name__ = "port"  # argparse says: invalid port value: 'x'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

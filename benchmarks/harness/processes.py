@@ -52,15 +52,16 @@ class Process:
         return sum(_resident(pid) for pid in family(self._child.pid))
 
     def stop(self, patience: float = 3.0) -> None:
-        """SIGTERM, and SIGKILL to those of the family that are still there after `patience` seconds."""
-        pids = family(self._child.pid)
+        """SIGTERM, after `patience` seconds SIGKILL; then SIGKILL to those it had started and left behind."""
+        descendants = family(self._child.pid)[1:]
         self._child.terminate()
         try:
             self._child.wait(patience)
         except subprocess.TimeoutExpired:
-            for pid in pids:
-                _kill(pid)
+            self._child.kill()
             self._child.wait()
+        for pid in descendants:
+            _kill(pid)
 
     def last_words(self) -> str:
         """The end of its output, for an error message."""

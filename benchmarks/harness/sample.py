@@ -42,9 +42,10 @@ def differences(lines: Sequence[str], ports: Sequence[int], protocol: str, ttl_t
 
 
 def _ask(line: str, port: int, protocol: str, datagrams: socket.socket) -> dns.message.Message:
+    query, host = question(line), "127.0.0.1"
     if protocol == "tcp":
-        return dns.query.tcp(question(line), "127.0.0.1", TIMEOUT, port)
-    return dns.query.udp(question(line), "127.0.0.1", TIMEOUT, port, sock=datagrams, ignore_unexpected=True)
+        return dns.query.tcp(query, host, TIMEOUT, port, one_rr_per_rrset=True)
+    return dns.query.udp(query, host, TIMEOUT, port, one_rr_per_rrset=True, sock=datagrams, ignore_unexpected=True)
 
 
 def compare(one: dns.message.Message, two: dns.message.Message, ttl_tolerance: float) -> list[str]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
+import http.client
+import json
 import os
 import shutil
 import socket
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pycoredns
 from pycoredns import output, serve
+from pycoredns.commands.arguments import port
 from pycoredns.etcd_server import EtcdServer, EtcdServerError, find_program, is_free
 from pycoredns.plugins.prometheus import Prometheus
 from pycoredns.server import Server
@@ -21,6 +26,7 @@ from pycoredns.sources import Source
 
 LOOPBACK = "127.0.0.1"
 PORT = 1053
+ETCD_TIMEOUT = 3.0  # seconds for one sample record
 ETCD_PORT = 2379  # IANA: etcd-client; another one is taken where it is in use
 EXAMPLE = "Corefile.example"
 ENDPOINT_VARIABLE = "ETCD_ENDPOINT"
@@ -31,7 +37,6 @@ SAMPLES = {
     "/skydns/local/skydns/hello": '{"text": "kept in etcd, answered from memory"}',
 }
 NEW_KEY, NEW_VALUE = "/skydns/local/skydns/web/3", '{"host": "10.1.0.3", "port": 8080, "ttl": 60}'
-_background: set[asyncio.Task[None]] = set()
 
 
 class CannotStart(Exception):
@@ -43,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("dev", help="run a server with an etcd and sample records of its own, to try things")
     parser.add_argument("file", metavar="FILE", nargs="?", help=f"Corefile (default: {EXAMPLE})")
     parser.add_argument("--etcd", metavar="URL", help="use this etcd, which runs already, instead of one of its own")
-    parser.add_argument("--port", type=int, default=PORT, help="port of blocks without one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=PORT, help="port of blocks without one (default: %(default)s)")
     parser.add_argument(
         "--data", type=Path, default=Path(".pycoredns"), metavar="DIR", help="folder of etcd's data (default: %(default)s)"
     )
@@ -57,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         source = Source(str(find_corefile(arguments.file)), arguments.port)
         with running_etcd(arguments.etcd, arguments.data) as endpoint:
             os.environ[ENDPOINT_VARIABLE] = endpoint
+            offer_samples(endpoint)
             return serve.run(source, started=lambda server: introduce(server, endpoint))
     except (CannotStart, EtcdServerError) as error:
         print(f"pycoredns dev: {error}", file=sys.stderr)
@@ -65,17 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
 
 
-def require_free(port: int) -> None:
+def require_free(number: int) -> None:
     """Says what to do where the port is taken, before anything is started."""
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(socket.AF_INET, kind) as probe:
             if kind == socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((LOOPBACK, port))
+                probe.bind((LOOPBACK, number))
             except OSError as error:
                 raise CannotStart(
-                    f"port {port} of {LOOPBACK} cannot be had ({error.strerror}), perhaps because this command runs already: "
+                    f"port {number} of {LOOPBACK} cannot be had ({error.strerror}), perhaps because this command runs already: "
                     "stop what holds it, or choose another port with --port"
                 ) from error
 
@@ -94,7 +100,7 @@ def running_etcd(url: str | None, data: Path) -> Iterator[str]:
     """The endpoint of the etcd that is used, started here unless its URL was given."""
     if url:
         print(f"using the etcd at {url}", flush=True)
-        yield url
+        yield etcd_at(url)
         return
     server = EtcdServer(data / "etcd", client_port=ETCD_PORT if is_free(ETCD_PORT) else 0)
     print(f"starting etcd, with its data in {server.folder}", flush=True)
@@ -106,33 +112,43 @@ def running_etcd(url: str | None, data: Path) -> Iterator[str]:
         asyncio.run(server.stop())
 
 
-def introduce(server: Server, endpoint: str) -> None:
-    """Called once the server answers: puts the sample records and tells what to try."""
-    task = asyncio.get_running_loop().create_task(_introduce(server, endpoint))
-    _background.add(task)
-    task.add_done_callback(_background.discard)
+def etcd_at(url: str) -> str:
+    """The URL of an etcd as given, http:// if nothing else is said."""
+    url = url.rstrip("/") if "://" in url else f"http://{url.rstrip('/')}"
+    if not url.startswith(("http://", "https://")):
+        raise CannotStart(f"{url} is no address of an etcd; write --etcd http://HOST:PORT")
+    return url
 
 
-async def _introduce(server: Server, endpoint: str) -> None:
-    from pycoredns.plugins.etcd.errors import EtcdError
-
+def offer_samples(endpoint: str) -> None:
+    """Puts the sample records if etcd takes them; the server follows it even so."""
     try:
-        await put_samples(endpoint)
-    except EtcdError as error:
-        output.complain(f"the etcd at {endpoint} does not take the sample records: {error}")
+        put_samples(endpoint)
+    except (OSError, http.client.HTTPException) as error:
+        print(f"the etcd at {endpoint} does not take the sample records: {error}", file=sys.stderr)
+
+
+def put_samples(endpoint: str) -> None:
+    """Writes the sample records that are not there, through etcd's JSON gateway; what has been changed since stays."""
+    for key, value in SAMPLES.items():
+        name = encoded(key)
+        absent = {"key": name, "target": "CREATE", "createRevision": "0"}
+        put = {"requestPut": {"key": name, "value": encoded(value)}}
+        body = json.dumps({"compare": [absent], "success": [put]}).encode()
+        request = urllib.request.Request(f"{endpoint}/v3/kv/txn", body)  # noqa: S310  http or https, see etcd_at
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ETCD_TIMEOUT):
+            pass
+
+
+def encoded(text: str) -> str:
+    """Text as the gateway wants octets."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def introduce(server: Server, endpoint: str) -> None:
+    """Tells what to try, once the server answers."""
     for line in lines_to_try(server, endpoint):
         output.say(line)
-
-
-async def put_samples(endpoint: str) -> None:
-    """Writes the sample records that are not there; what has been changed since stays. Raises EtcdError."""
-    from pycoredns.plugins.etcd.client import Client  # imports gRPC
-    from pycoredns.plugins.etcd.settings import Settings
-
-    async with Client(Settings((endpoint,))) as client:
-        for key, value in SAMPLES.items():
-            if not (await client.range(key.encode())).kvs:
-                await client.put(key.encode(), value.encode())
 
 
 def lines_to_try(server: Server, endpoint: str) -> Iterator[str]:

@@ -10,6 +10,9 @@ import time
 
 from dnslib import EDNS0, QTYPE, DNSError, DNSQuestion, DNSRecord
 
+from pycoredns.commands.arguments import port
+
+USAGE = "pycoredns query NAME [TYPE] [@ADDRESS] [-p PORT] [--tcp]"
 PORT = 53
 TIMEOUT = 3.0  # seconds for one try
 TRIES = 2
@@ -30,9 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def own_parser() -> argparse.ArgumentParser:
     """The words of the command."""
-    parser = argparse.ArgumentParser("pycoredns query", description="Ask a name server one question and show its answer.")
-    parser.add_argument("words", nargs="+", metavar="NAME [TYPE] [@ADDRESS]", help="type A and @127.0.0.1 if not said")
-    parser.add_argument("-p", "--port", type=int, default=PORT, help="port of the server (default: %(default)s)")
+    parser = argparse.ArgumentParser(usage=USAGE, description="Ask a name server one question and show its answer.")
+    parser.add_argument("words", nargs="+", metavar="WORD", help="NAME, TYPE (A if not said), @ADDRESS (127.0.0.1 if not said)")
+    parser.add_argument("-p", "--port", type=port, default=PORT, help="port of the server (default: %(default)s)")
     parser.add_argument("--tcp", action="store_true", help="ask over TCP at once, not only where the answer is truncated")
     return parser
 
@@ -68,7 +71,7 @@ def understood(words: list[str]) -> tuple[str, str, str]:
     addresses = [word[1:] for word in words if word.startswith("@")]
     names = [word for word in words if not word.startswith("@")]
     if not 1 <= len(names) <= 2 or len(addresses) > 1:
-        raise BadQuery("usage: pycoredns query NAME [TYPE] [@ADDRESS] [-p PORT] [--tcp]")
+        raise BadQuery(f"usage: {USAGE}")
     return names[0], names[1].upper() if len(names) == 2 else "A", addresses[0] if addresses else "127.0.0.1"
 
 
