@@ -107,3 +107,10 @@ def test_another_python_can_be_named(tmp_path: Path) -> None:
     command = ["/bin/sh", str(tmp_path / "requirements/set-up"), "run"]
     environment = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
     assert subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30).stdout == "['run']\n"
+
+
+def test_what_is_pinned_is_pinned_once() -> None:
+    lines = [line for file in REQUIREMENTS.glob("*.txt") for line in file.read_text().splitlines() if line[0] not in "#-"]
+    names = [line.partition("==")[0] for line in lines]
+    assert len(names) == len(set(names))
+    assert all("==" in line for line in lines)
