@@ -203,8 +203,9 @@ class UDPListener(Listener):
         name = addresses.from_sockaddr(octets[: self._name_size])
         ancillary = []
         if self._wildcard and len(octets) > self._name_size:
-            level, kind = _PKTINFO[self.sock.family]
-            ancillary = [(level, kind, octets[self._name_size + 16 :])]
+            level, kind, size = _PKTINFO[self.sock.family]
+            start = self._name_size + _CMSG_HEADER_SIZE
+            ancillary = [(level, kind, octets[start : start + size])]
         try:
             self.sock.sendmsg([message], ancillary, 0, name)
         except OSError:
@@ -227,7 +228,9 @@ class UDPListener(Listener):
             self.service.settle(perf_counter_ns() - received)
 
 
+_CMSG_HEADER_SIZE = 16
 _PKTINFO = {
-    socket.AF_INET: (socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", 8)),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO),
+    socket.AF_INET: (socket.IPPROTO_IP, getattr(socket, "IP_PKTINFO", 8), 12),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, 20),
 }
+"""Level, type and size of the control data that says which address to answer from; padding must not be sent along."""
