@@ -197,11 +197,11 @@ class Datagrams:
             waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
             return
         waiting.sent = self._now
-        if self._tally is None:
-            self._tally = self._measures.reused("udp")
-        self._tally.value += waiting.counted
-        if self._tally is self._opened:
-            self._tally = None
+        if waiting.counted:
+            self._tally = self._tally or self._measures.reused("udp")
+            self._tally.value += 1
+            if self._tally is self._opened:
+                self._tally = None
         if len(channel.pending) >= FULL:
             waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
             return

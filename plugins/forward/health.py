@@ -23,7 +23,7 @@ class Probe(Waiting):
     """One health check."""
 
     limit = 512
-    counted = 0
+    counted = False
 
     def __init__(self, upstream: Upstream) -> None:
         """It goes the way of the questions."""

@@ -15,8 +15,8 @@ class Waiting(ABC):
     """The longest datagram that may come back."""
     sent: float = 0.0
     """When it was sent, in seconds of ``time.monotonic``."""
-    counted: int = 1
-    """For how many questions it stands in the counters of connections."""
+    counted: bool = True
+    """Do the counters of connections count it?"""
 
     @abstractmethod
     def is_answered_by(self, reply: bytes) -> bool:

@@ -138,14 +138,15 @@ async def test_datagrams_longer_than_the_client_takes_become_empty(size: int, an
         assert (response.answers, response.truncated) == (answers, not answers)
 
 
-async def test_answers_of_many_octets_arrive_whole() -> None:
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+async def test_answers_of_many_octets_arrive_whole(address: str) -> None:
     async with (
         Scripted(lambda query, _: [reply_to(query, ONE_ADDRESS * 1000, (1000, 0, 0))]) as other,
-        forwarding(f"forward . {other.address}") as forward,
+        running(f".:{{port}} {{\n bind {address}\n forward . {other.address}\n}}") as server,
     ):
-        for protocol in ("udp", "tcp"):
-            response = await wait(forward.handle(request_for("a.test", size=65535, protocol=protocol)))
-            assert response.answers == 1000
+        for tcp in (False, True):
+            reply = await server.query("a.test", size=65535, tcp=tcp)
+            assert len(reply.rr) == 1000
 
 
 # --- upstreams that lie
@@ -516,6 +517,15 @@ async def test_a_connection_that_was_closed_meanwhile_does_no_harm() -> None:
             for _ in range(5):
                 await wait(forward.handle(request_for("a.test", protocol="tcp")))
         assert len(other.queries) == 5
+
+
+async def test_a_connection_that_closes_on_its_second_question_gives_way_to_a_new_one() -> None:
+    async with Scripted(lambda query, _: [] if len(other.queries) == 2 else [reply_to(query)]) as other:
+        other.hang_up_after = 2
+        async with forwarding(f"forward . {other.address} {{\n max_connect_attempts 1\n}}") as forward:
+            for _ in range(2):
+                assert (await wait(forward.handle(request_for("a.test", protocol="tcp")))).answers == 1
+        assert (len(other.queries), other.connections) == (3, 2)
 
 
 async def test_an_upstream_that_closes_instead_of_answering() -> None:
