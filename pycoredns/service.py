@@ -105,7 +105,8 @@ class Service:
         try:
             answer = block.handle(request)
             if not isinstance(answer, Response):
-                return self._wait(request, answer, block)
+                self._wait(request, answer, block)
+                return None
             reply = answer.reply(request)
         except Dropped:
             self.outcomes.append(Outcome(request, NO_ANSWER, block))
@@ -278,9 +279,7 @@ class Service:
     def _show(self, outcome: Outcome) -> None:
         block = outcome.block
         if block is None:
-            listener = outcome.request.listener
-            family = listener.family(outcome.peer)
-            traffic.lane(self.address, traffic.DROPPED, "", listener.protocol, family, "").count(outcome)
+            traffic.dropped.count(outcome, traffic.DROPPED)
             return
         for observe in block.counters:
             observe(outcome)

@@ -99,7 +99,7 @@ class Log(Plugin):
     def _prepare(self, outcome: Outcome) -> Prepared:
         """The fixed parts of an answer's line and what stands between them; nothing where it is not logged."""
         for rule in self.rules:
-            if names.within(outcome.request.name, rule.zone):
+            if rule.zone == names.ROOT or names.within(outcome.request.name, rule.zone):
                 return rule.format.prepare(outcome) if rule.wants(outcome) else _NOTHING
         return _NOTHING
 

@@ -12,16 +12,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pycoredns import __version__, traffic
+from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Gauge
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.prometheus.tls import read_tls
-from pycoredns.request import Listener
 from pycoredns.response import NO_ANSWER
 from pycoredns.service import Service
+from pycoredns.traffic import Tally
 from pycoredns.wire import names
 
 __all__ = ["Prometheus"]
@@ -51,33 +51,27 @@ class Prometheus(Plugin):
 
     def __post_init__(self) -> None:
         """Nothing has been counted yet."""
-        self._lanes: dict[tuple[Listener, str, str, bool], traffic.Lane] = {}
         self._only_zone: str | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves /metrics."""
         self.build_info.cell(__version__, "", f"python{platform.python_version()}").value = 1
+        self._tally = Tally(self.block.settings.view, self._behind())
         tls = read_tls(self.tls) if self.tls else None
         route = await open_route(self.address, PATH, self.scrape, tls)
         try:
             yield
         finally:
             await route.close()
+            self._tally.close()
 
     # --- counting
 
     def observe(self, outcome: Outcome) -> None:
-        """Counts an answer; one that the server gave after an error has no size and no plugin, as in CoreDNS."""
-        listener = outcome.request.listener
+        """Counts an answer."""
         unsent = outcome.error is not None or outcome.response is NO_ANSWER
-        zone = self._only_zone or self.zone_of(outcome.request.name)
-        key = (listener, listener.family(outcome.request.peer), zone, unsent)
-        try:
-            lane = self._lanes[key]
-        except KeyError:
-            lane = self._lanes[key] = self._find_lane(*key)
-        lane.count(outcome, unsent)
+        self._tally.count(outcome, self._only_zone or self.zone_of(outcome.request.name), unsent)
 
     def zone_of(self, name: bytes) -> str:
         """The longest zone of the server block that holds a name (lower-case wire form)."""
@@ -85,10 +79,6 @@ class Prometheus(Plugin):
         if len(zones) == 1:
             self._only_zone = names.to_text(zones[0])
         return names.to_text(max((zone for zone in zones if names.within(name, zone)), key=len, default=names.ROOT))
-
-    def _find_lane(self, listener: Listener, family: str, zone: str, unsent: bool) -> traffic.Lane:
-        plugin = "" if unsent else self._behind()
-        return traffic.lane(listener.service.address, zone, self.block.settings.view, listener.protocol, family, plugin)
 
     def _behind(self) -> str:
         """The plugin right behind this one: CoreDNS calls it the one that wrote."""

@@ -6,6 +6,7 @@ ROOT = b"\0"
 LONGEST_NAME = 255
 LONGEST_LABEL = 63
 _SPECIAL = frozenset(b". '@;()\"\\")
+_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/."
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_*/-]{1,63}(\.[A-Za-z0-9_*/-]{1,63})*\.?")
 
 
@@ -67,17 +68,15 @@ def to_text(name: bytes) -> str:
     """A wire name as text with its final dot; special octets are escaped."""
     if name == ROOT:
         return "."
-    parts, place = [], 0
-    while length := name[place]:
-        parts.append(_label_text(name[place + 1 : place + 1 + length]))
-        place += length + 1
-    return ".".join(parts) + "."
+    parts = labels(name)
+    joined = b".".join(parts)
+    if not joined.translate(None, _PLAIN) and joined.count(b".") == len(parts) - 1:
+        return joined.decode("ascii") + "."
+    return ".".join(map(_label_text, parts)) + "."
 
 
 def _label_text(label: bytes) -> str:
     """One label as text (RFC 1035 §5.1, RFC 4343 §2.1)."""
-    if label.isalnum():
-        return label.decode("ascii")
     return "".join(
         f"\\{chr(octet)}" if octet in _SPECIAL else chr(octet) if 0x20 < octet < 0x7F else f"\\{octet:03d}" for octet in label
     )

@@ -1,0 +1,182 @@
+"""Lines as CoreDNS writes them, and which answers get one."""
+
+import re
+
+import pytest
+
+from pycoredns.errors import ConfigErrors, ServerFailure
+from pycoredns.plugin import Outcome
+from pycoredns.plugins.log import Log
+from pycoredns.request import RA
+from pycoredns.response import NO_ANSWER, Response
+from pycoredns.testing import request_for, running
+from pycoredns.wire import types
+from pycoredns.wire.message import record
+from pycoredns.wire.names import from_text
+
+SOA = record(from_text("test"), types.SOA, 30, bytes(22))
+A = record(from_text("a.test"), types.A, 30, bytes(4))
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    written = []
+    monkeypatch.setattr("pycoredns.output.writer.write", written.append)
+    return written
+
+
+def outcome_of(response, name="a.test", qtype="A", duration=2_999_881, **options):
+    outcome = Outcome(request_for(name, qtype, **options), response, None)
+    outcome.duration, outcome.id = duration, 10884
+    return outcome
+
+
+def logged(lines, outcome, *words, classes=("all",)):
+    Log(words, classes).observe(outcome)
+    return lines[-1] if lines else None
+
+
+ANSWER = Response(answer=A, answers=1)
+
+
+@pytest.mark.parametrize(
+    ("response", "options", "line"),
+    [
+        (ANSWER, {}, '"A IN a.test. udp 24 false 512" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"name": "A.TEST", "do": True, "size": 4096}, '"A IN a.test. udp 35 true 4096" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"size": 100}, '"A IN a.test. udp 35 false 512" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"protocol": "tcp", "size": 100}, '"A IN a.test. tcp 35 false 65535" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"flags": 0x0110}, '"A IN a.test. udp 24 false 512" NOERROR qr,aa,rd,cd 46'),
+        (ANSWER, {"flags": 0x2000, "qtype": "SOA"}, '"SOA IN a.test. udp 24 false 512" NOERROR qr,aa 46'),
+        (Response(rcode=3, flags=RA), {"qtype": "TYPE65280"}, '"TYPE65280 IN a.test. udp 24 false 512" NXDOMAIN qr,rd,ra 24'),
+        (Response(rcode=24, flags=0), {"qclass": "CH"}, '"A CH a.test. udp 24 false 512" 24 qr,rd 24'),
+        (Response(answer=A * 40, answers=40), {}, '"A IN a.test. udp 24 false 512" NOERROR qr,aa,tc,rd 904'),
+        (NO_ANSWER, {}, '"A IN a.test. udp 24 false 512" - - 0'),
+    ],
+)
+def test_common_format(lines, response, options, line):
+    expected = f"[INFO] 192.0.2.77:40000 - 10884 {line} 0.002999881s"
+    outcome = outcome_of(response, **options)
+    assert logged(lines, outcome) == expected
+    assert logged(lines, outcome, ".", "{common}") == expected
+    outcome.note = None
+    assert logged(lines, outcome, ".", "{combined}") == f'{expected} "{outcome.request.header.opcode}"'
+
+
+def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
+    log, outcome = Log(), outcome_of(ANSWER)
+    for number, duration in ((1, 1000), (2, 1000), (3, 1_000_000_000)):
+        outcome.id, outcome.duration, outcome.peer = number, duration, bytes([number])
+        log.observe(outcome)
+    ends = [(line.split()[3], line.split()[-1]) for line in lines]
+    assert ends == [("1", "0.000001s"), ("2", "0.000001s"), ("3", "1s")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{remote}|{port}|{local}", "[2001:db8::1]|53|192.0.2.1"),
+        ("{remote}:{port}!", "[2001:db8::1]:53!"),
+        ("{>id} {duration} {remote}:{port}", "10884 0.002999881s [2001:db8::1]:53"),
+        ("{name}{name}", "a.test.a.test."),
+        ("{ {type} } } {", "{ A } } {"),
+        ("}{nothing}{type", "}{nothing}{type"),
+        ("{/metadata/x}-{>rflags}", "--qr,aa,rd"),
+        ("% {rcode} %s {{rsize}}", "% NOERROR %s {46}"),
+    ],
+)
+def test_own_formats(lines, text, expected):
+    outcome = outcome_of(ANSWER, client=("2001:db8::1", 53))
+    assert logged(lines, outcome, ".", text) == f"[INFO] {expected}"
+
+
+@pytest.mark.parametrize(
+    ("response", "options", "name"),
+    [
+        (ANSWER, {}, "success"),
+        (Response(authority=record(b"\0", types.NS, 30, b"\0"), authorities=1), {}, "success"),
+        (Response(), {}, "success"),
+        (Response(authority=SOA, authorities=1), {}, "denial"),
+        (Response(rcode=3), {}, "denial"),
+        (Response(rcode=3, answer=A, answers=1), {}, "error"),
+        (Response(rcode=2), {}, "error"),
+        (Response(rcode=5), {}, "error"),
+        (ANSWER, {"qtype": "AXFR"}, "error"),
+        (ANSWER, {"flags": 0x2000}, "error"),
+        (NO_ANSWER, {}, "error"),
+    ],
+)
+def test_classes(lines, response, options, name):
+    for classes in (("success",), ("denial",), ("error",), ("success", "denial", "error"), ("all", "error")):
+        lines.clear()
+        wanted = name in classes or "all" in classes
+        assert bool(logged(lines, outcome_of(response, **options), classes=classes)) is wanted
+
+
+async def test_the_first_rule_that_covers_a_name_counts(lines):
+    corefile = """.:{port} {
+        log lab.test "lab {name}"
+        log obs.test other.test "obs {name}" {
+            class denial
+            class error
+        }
+        log . "all {name}"
+        hosts {
+            192.0.2.1 x.lab.test x.obs.test x.other.test x.nowhere notlab.test
+        }
+    }"""
+    async with running(corefile) as server:
+        for name in ("x.lab.test", "lab.test", "x.obs.test", "missing.other.test", "X.Nowhere", "notlab.test"):
+            await server.query(name)
+    assert lines == [
+        "[INFO] lab x.lab.test.",
+        "[INFO] lab lab.test.",
+        "[INFO] obs missing.other.test.",
+        "[INFO] all x.nowhere.",
+        "[INFO] all notlab.test.",
+    ]
+
+
+async def test_each_question_has_a_line_also_when_its_answer_is_remembered(lines):
+    corefile = """.:{port} {
+        log
+        hosts {
+            192.0.2.1 a.test
+        }
+    }"""
+    async with running(corefile) as server:
+        for tcp in (False, True):
+            for _ in range(4):
+                await server.query("a.test", tcp=tcp)
+        await server.query("b.test")
+    pattern = r'\[INFO\] 127\.0\.0\.1:\d+ - \d+ "A IN [ab]\.test\. (udp 24 false 512|tcp 24 false 65535)" \w+ \S+ \d+ 0\.\d+s'
+    assert len(lines) == 9
+    assert all(re.fullmatch(pattern, line) for line in lines)
+    assert "SERVFAIL qr,rd 24 " in lines[-1]
+    assert len({line.split()[3] for line in lines}) == 9
+
+
+def test_an_error_has_the_answer_of_the_server(lines):
+    outcome = outcome_of(Response(2, flags=0))
+    outcome.error = ServerFailure("no next plugin found")
+    assert logged(lines, outcome, ".", "{rcode} {>rflags} {rsize}") == "[INFO] SERVFAIL qr,rd 24"
+
+
+@pytest.mark.parametrize(
+    ("block", "complaint"),
+    [
+        ("log {\n class\n}", "class"),
+        ("log {\n class some\n}", "some"),
+        ("log {\n klass all\n}", "klass"),
+        (f"log {'a' * 64}.test", "label"),
+    ],
+)
+async def test_mistakes(block, complaint):
+    with pytest.raises(ConfigErrors, match=rf"Corefile:[123]: .*{complaint}"):
+        async with running(f".:0 {{\n{block}\n whoami\n}}"):
+            pass
+
+
+@pytest.mark.parametrize("words", [("{common}",), ("a.test",)])
+def test_a_single_word_is_a_name(lines, words):
+    assert bool(logged(lines, outcome_of(ANSWER), *words)) is (words == ("a.test",))

@@ -1,0 +1,291 @@
+"""What is counted, under which labels, and how it is shown."""
+
+import asyncio
+import gzip
+import socket
+import ssl
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pycoredns import traffic
+from pycoredns.errors import ConfigErrors, StartError
+from pycoredns.plugin import Outcome
+from pycoredns.plugins.prometheus import _takes_gzip
+from pycoredns.plugins.prometheus.tls import read_tls
+from pycoredns.response import Response
+from pycoredns.testing import request_for, running
+
+
+@pytest.fixture(autouse=True)
+def counts_from_nothing():
+    """Counts live as long as the process: those of other tests are forgotten."""
+    traffic.fold_all()
+    for metric in (traffic.requests, traffic.responses, traffic.do_requests):
+        metric.cells.clear()
+    for histogram in (traffic.durations, traffic.request_sizes, traffic.response_sizes):
+        histogram.cells.clear()
+
+
+async def scrape(port, **headers):
+    """Headers and body of /metrics."""
+
+    def ask():
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+        with urllib.request.urlopen(request) as reply:
+            return reply.headers, reply.read()
+
+    return await asyncio.to_thread(ask)
+
+
+async def samples(server, name):
+    """The values of a metric by its labels other than server and view, which are checked."""
+    _, body = await scrape(server.ports["http"])
+    found = {}
+    for family in text_string_to_metric_families(body.decode()):
+        for sample in family.samples:
+            if sample.name == name:
+                labels = dict(sample.labels)
+                assert labels.pop("server") == f"dns://:{server.port}"
+                assert labels.pop("view") == ""
+                found[" ".join(labels[label] for label in sorted(labels))] = sample.value
+    return found
+
+
+COREFILE = """a.test:{port} b.a.test:{port} {
+    prometheus 127.0.0.1:{http}
+    errors
+    log
+    hosts {
+        192.0.2.1 x.a.test x.b.a.test
+        2001:db8::1 x.a.test
+    }
+}
+c.test:{port} {
+    prometheus 127.0.0.1:{http}
+}
+"""
+
+
+async def test_requests_and_responses():
+    async with running(COREFILE) as server:
+        for _ in range(5):
+            await server.query("X.a.test")
+        await server.query("x.a.test", "CAA")
+        await server.query("x.b.a.test", "A", do=True, size=1232)
+        await server.query("x.a.test", "AAAA", tcp=True)
+        await server.query("missing.a.test", "PTR")
+        await server.query("c.test")
+        await server.query("elsewhere")
+        await server.query("x.a.test", "A", host="127.0.0.1")
+        assert await samples(server, "coredns_dns_requests_total") == {
+            "1 udp A a.test.": 6,
+            "1 udp other a.test.": 1,
+            "1 udp A b.a.test.": 1,
+            "1 tcp AAAA a.test.": 1,
+            "1 udp PTR a.test.": 1,
+            "1 udp A c.test.": 1,
+            "1 udp A dropped": 1,
+        }
+        assert await samples(server, "coredns_dns_responses_total") == {
+            "errors NOERROR a.test.": 8,
+            "errors NOERROR b.a.test.": 1,
+            " SERVFAIL a.test.": 1,
+            " SERVFAIL c.test.": 1,
+            " REFUSED dropped": 1,
+        }
+        assert await samples(server, "coredns_dns_do_requests_total") == {"b.a.test.": 1}
+        assert await samples(server, "coredns_dns_request_size_bytes_sum") == {
+            "udp a.test.": 6 * 26 + 26 + 32,
+            "udp b.a.test.": 39,
+            "tcp a.test.": 26,
+            "udp c.test.": 24,
+            "udp dropped": 27,
+        }
+        assert await samples(server, "coredns_dns_response_size_bytes_sum") == {
+            "udp a.test.": 6 * 50 + 26,
+            "udp b.a.test.": 54,
+            "tcp a.test.": 62,
+            "udp c.test.": 0,
+            "udp dropped": 27,
+        }
+        durations = await samples(server, "coredns_dns_request_duration_seconds_count")
+        assert durations == {"a.test.": 9, "b.a.test.": 1, "c.test.": 1, "dropped": 1}
+
+
+@pytest.fixture
+def tally():
+    made = traffic.Tally(plugin="errors")
+    yield made
+    made.close()
+
+
+def test_durations_fall_into_buckets(tally):
+    outcome = Outcome(request_for("x.a.test"), Response(), None)
+    for duration, times in ((10, 3), (250_000, 1), (250_001, 1), (9_000_000_000, 2)):
+        outcome.duration, outcome.times = duration, times
+        tally.count(outcome, "durations.test.")
+    traffic.fold_all()
+    cell = traffic.durations.cell("dns://:53", "durations.test.", "")
+    assert (cell.counts[0], cell.counts[1], cell.counts[-1], sum(cell.counts)) == (4, 1, 2, 7)
+    assert cell.sum == pytest.approx(18.000500031)
+
+
+def test_kinds_are_folded_before_they_are_too_many(monkeypatch, tally):
+    monkeypatch.setattr(traffic, "_MOST_KINDS", 10)
+    for number in range(100):
+        outcome = Outcome(request_for("a" * (number % 60 + 1), f"TYPE{number + 1}"), Response(), None)
+        outcome.duration = 1
+        tally.count(outcome, "kinds.test.")
+        assert len(tally._counted) <= 10
+    traffic.fold_all()
+    assert traffic.request_sizes.cell("dns://:53", "kinds.test.", "", "udp").sum == sum(19 + n % 60 for n in range(100))
+
+
+async def test_buckets_and_help():
+    async with running(COREFILE) as server:
+        await server.query("x.a.test")
+        headers, body = await scrape(server.ports["http"])
+        assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+        text = body.decode()
+        sizes = [sample.labels["le"] for sample in find(text, "coredns_dns_request_size_bytes_bucket")]
+        assert " ".join(sizes) == "0 100 200 300 400 511 1023 2047 4095 8291 16000 32000 48000 64000 +Inf"
+        times = [sample.labels["le"] for sample in find(text, "coredns_dns_request_duration_seconds_bucket")]
+        assert times[:4] == ["0.00025", "0.0005", "0.001", "0.002"]
+        assert times[-2:] == ["8.192", "+Inf"]
+        for line in ("# TYPE coredns_dns_requests_total counter", "coredns_panics_total 0", "# TYPE coredns_build_info gauge"):
+            assert line in text
+        for name in ("cpu_seconds_total", "open_fds", "max_fds", "resident_memory_bytes", "start_time_seconds"):
+            assert find(text, f"process_{name}")
+        assert find(text, "process_virtual_memory_max_bytes")
+        assert not find(text, "python_threads")
+
+
+def find(text, name):
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples if sample.name == name]
+
+
+async def test_plugins_that_are_enabled():
+    corefile = """a.test:{port} b.test:{port} {
+        prometheus 127.0.0.1:{http}
+        errors
+        whoami
+        health 127.0.0.1:{http2}
+    }
+    c.test:{port} {
+        whoami
+    }"""
+    async with running(corefile) as server:
+        for _ in range(2):
+            found = await samples(server, "coredns_plugin_enabled")
+            assert found == dict.fromkeys(("prometheus a.test.", "errors a.test.", "whoami a.test."), 1)
+
+
+async def test_runtime_metrics():
+    async with running(".:{port} {\n prometheus 127.0.0.1:{http} {\n runtime_metrics\n }\n}") as server:
+        _, body = await scrape(server.ports["http"])
+        for name in ("python_gc_collections_total", "python_threads", "python_asyncio_tasks"):
+            assert find(body.decode(), name)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "taken"),
+    [("", False), ("gzip", True), ("deflate, GZIP;q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.000", False), ("br", False)],
+)
+async def test_gzip(accepted, taken):
+    assert _takes_gzip(accepted) is taken
+    async with running(".:{port} {\n prometheus 127.0.0.1:{http}\n}") as server:
+        headers, body = await scrape(server.ports["http"], **{"Accept-Encoding": accepted})
+        assert (headers["Content-Encoding"] == "gzip") is taken
+        assert b"coredns_build_info{" in (gzip.decompress(body) if taken else body)
+
+
+async def test_an_address_in_use_ends_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartError, match=rf"listen tcp 127\.0\.0\.1:{port}: bind: address already in use"):
+            async with running(f".:{{port}} {{\n prometheus 127.0.0.1:{port}\n}}"):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("block", "complaint"),
+    [
+        ("prometheus 9153", "not an address with a port"),
+        ("prometheus :1 :2", "unexpected"),
+        ("prometheus {\n other\n}", "other"),
+        ("prometheus {\n runtime_metrics yes\n}", "yes"),
+        ("prometheus {\n tls\n}", "missing"),
+        ("prometheus\n prometheus", "once"),
+    ],
+)
+async def test_mistakes(block, complaint):
+    with pytest.raises(ConfigErrors, match=rf"Corefile:[123]: .*{complaint}"):
+        async with running(f".:0 {{\n{block}\n}}"):
+            pass
+
+
+# --- TLS
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate for localhost, as cert.pem and key.pem."""
+    pytest.importorskip("yaml")
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    (tmp_path / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(*pem))
+    return tmp_path
+
+
+async def test_metrics_over_tls(certificate):
+    file = certificate / "web.yml"
+    file.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n  min_version: TLS13\n")
+    async with running(".:{port} {\n prometheus 127.0.0.1:{http} {\n tls {web}\n }\n}", web=file) as server:
+        context = ssl.create_default_context(cafile=certificate / "cert.pem")
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.ports["http"], ssl=context, server_hostname="localhost"
+        )
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"coredns_build_info" in await reader.read()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("tls_server_config: {}", "needs cert_file"),
+        ("tls_server_config: {cert_file: none.pem, key_file: key.pem}", "No such file"),
+        (
+            "tls_server_config: {cert_file: cert.pem, key_file: key.pem, curve_preferences: [X]}",
+            "curve_preferences is not offered",
+        ),
+        ("tls_server_config: {cert_file: cert.pem, key_file: key.pem, min_version: TLS9}", "TLS9"),
+        ("basic_auth_users: {a: b}", "basic_auth_users is not offered"),
+        ("- a list", "no web configuration"),
+        ("{", "web.yml"),
+    ],
+)
+def test_tls_settings_that_cannot_be_used(certificate, text, complaint):
+    (certificate / "web.yml").write_text(text)
+    with pytest.raises(StartError, match=complaint):
+        read_tls(certificate / "web.yml")
+
+
+def test_tls_settings_without_tls(certificate):
+    (certificate / "web.yml").write_text("")
+    assert read_tls(certificate / "web.yml") is None
+    with pytest.raises(StartError, match=r"none\.yml"):
+        read_tls(certificate / "none.yml")
