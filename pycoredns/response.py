@@ -238,20 +238,19 @@ class Pending:
 
     def resolve(self, response: Response) -> None:
         """The answer is there: all who wait are called. Later calls do nothing."""
-        if not self.done:
+        if self._response is None and self._error is None:
             self._response = response
-            self._call()
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback(self)
 
     def fail(self, error: BaseException) -> None:
         """No answer will come, for this reason. Later calls do nothing."""
         if not self.done:
             self._error = error
-            self._call()
-
-    def _call(self) -> None:
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(self)
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback(self)
 
     def when_done(self, callback: Callable[[Pending], None]) -> None:
         """Calls back with this object, at once if it is done."""

@@ -50,7 +50,10 @@ def reason(number: int) -> str:
 
 
 class Channel:
-    """A connected socket, and the questions that wait for an answer on it by their ID."""
+    """A connected socket, and the questions that wait for an answer on it by their ID.
+
+    ``outgoing`` are those that leave with ``flush``, which is called when a batch is full, and at the end of the turn.
+    """
 
     def __init__(self, owner: Datagrams, sock: socket.socket, batches: bool) -> None:
         """``batches``: datagrams are sent and received many at a time, none longer than LARGEST."""
@@ -60,22 +63,14 @@ class Channel:
         self._owner = owner
         self._sock = sock
         self._descriptor = sock.fileno()
-        self._outgoing: list[bytes] = []
+        self.outgoing: list[bytes] = []
         self._batches = batches
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._descriptor, self._read_batch if batches else self._read_one)
 
-    def send(self, waiting: Waiting) -> None:
-        """Queues a question; it leaves with ``flush``, at the latest when a batch is full."""
-        number = new_id(self.pending)
-        self.pending[number] = waiting
-        self._outgoing.append(number + waiting.message)
-        if len(self._outgoing) == SLOTS:
-            self.flush()
-
     def flush(self) -> None:
         """Sends what is queued. A datagram for which the kernel has no room is lost like any other on its way."""
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, self.outgoing = self.outgoing, []
         if not self._batches or len(outgoing) == 1:
             for datagram in outgoing:
                 self._send_one(datagram)
@@ -202,11 +197,14 @@ class Datagrams:
             self._tally.value += 1
             if self._tally is self._opened:
                 self._tally = None
-        if len(channel.pending) >= FULL:
+        pending, outgoing = channel.pending, channel.outgoing
+        if len(pending) >= FULL:
             waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
             return
-        channel.send(waiting)
-        if channel is self._wide:
+        number = new_id(pending)
+        pending[number] = waiting
+        outgoing.append(number + waiting.message)
+        if len(outgoing) == SLOTS or channel is self._wide:
             channel.flush()
 
     def _begin_turn(self) -> Channel:

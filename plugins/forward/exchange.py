@@ -34,7 +34,7 @@ class Exchange(Pending, Waiting):
 
     def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
         """``order`` is that of the upstreams."""
-        super().__init__()
+        Pending.__init__(self)
         tail = request.tail
         self.message = behind_id(request)
         self.limit = tail.limit
@@ -52,7 +52,7 @@ class Exchange(Pending, Waiting):
         else:
             self._place = 1
         if upstream is None:
-            self._end(None)
+            self._end()
             return
         self._upstream = upstream
         upstream.ask(self, self._stream)
@@ -92,7 +92,8 @@ class Exchange(Pending, Waiting):
             return
         self._upstream.measures.answered(answer.rcode, now - self.sent)
         if not self._forward.choosy or not self._goes_on(answer, limit):
-            self._end(answer)
+            self._forward.waiting -= 1
+            self.resolve(answer)
 
     def _goes_on(self, answer: Response, limit: int) -> bool:
         """Is another upstream, or this one over TCP, to be asked in spite of an answer?"""
@@ -117,15 +118,13 @@ class Exchange(Pending, Waiting):
         if forward.max_fails:
             self._upstream.check()
         if self._attempts == most or self._down == len(self._order):
-            self._end(None)
+            self._end()
         elif not most and self._attempts >= 2 * len(self._order):
             asyncio.get_running_loop().call_later(PAUSE, self.advance)
         else:
             self.advance()
 
-    def _end(self, answer: Response | None) -> None:
+    def _end(self) -> None:
+        """No upstream has answered."""
         self._forward.waiting -= 1
-        if answer is None:
-            self.fail(ServerFailure(self._why))
-        else:
-            self.resolve(answer)
+        self.fail(ServerFailure(self._why))

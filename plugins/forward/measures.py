@@ -37,12 +37,11 @@ class Measures:
 
     def answered(self, rcode: int, seconds: float) -> None:
         """Counts an answer and the time it took."""
-        try:
-            self._durations[rcode].observe(seconds)
-        except KeyError:
+        cell = self._durations.get(rcode)
+        if cell is None:
             # upstreams may send any of 4096 codes: the unknown ones share a cell
             cell = self._durations[rcode] = durations.cell(_OWNER, self._to, RCODES.get(rcode, "other"))
-            cell.observe(seconds)
+        cell.observe(seconds)
 
     def check_failed(self) -> None:
         """Counts a health check."""
