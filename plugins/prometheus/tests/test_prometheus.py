@@ -232,7 +232,6 @@ async def test_mistakes(block, complaint):
 @pytest.fixture
 def certificate(tmp_path):
     """A self-signed certificate for localhost, as cert.pem and key.pem."""
-    pytest.importorskip("yaml")
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509
