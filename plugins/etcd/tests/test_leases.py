@@ -43,13 +43,13 @@ async def test_a_lease_that_was_there_before_us(etcd: EtcdServer) -> None:
 
 async def test_a_kept_alive_lease_is_read_again(etcd: EtcdServer) -> None:
     async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
-        lease = await client.grant(4)
+        lease = await client.grant(6)
         await client.put(KEY, b"one", lease)
-        await eventually(lambda: between(mirror, lease, 1, 2))
+        await eventually(lambda: between(mirror, lease, 1, 3))
         call = rpc.LeaseStub(client.channel).LeaseKeepAlive()
         await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
         await call.read()
-        await eventually(lambda: between(mirror, lease, 3, 4))
+        await eventually(lambda: between(mirror, lease, 4, 6))
         call.cancel()
         assert names.deletions == 0
 
