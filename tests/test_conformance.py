@@ -1,11 +1,12 @@
 """Each case starts a server, which must answer as the real CoreDNS did when it was recorded (conformance/FORMAT.md)."""
 
+import multiprocessing
 import re
 import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 FOLDER = Path(__file__).parent / "conformance"
 sys.path.insert(0, str(FOLDER))
 
-from runner.case import Case, Outcome, clean_up, run_case  # noqa: E402
+from runner.case import Case, Outcome, run_case  # noqa: E402
 
 CASES = [Case(steps.parent) for steps in sorted(FOLDER.glob("cases/*/*/steps.json"))]
 COMMAND = f"{shlex.quote(sys.executable)} -m pycoredns -conf {{corefile}}"
@@ -45,10 +46,10 @@ def obstacle(case: Case) -> str:
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
     """What will come of the cases whose tests are to be run: some at a time, in the tests' order, ahead of them."""
     names = {item.callspec.id for item in request.session.items if getattr(item, "originalname", "") == test_case.__name__}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    # Processes rather than threads: pytest changes os.environ between tests, which every started server is given a copy of.
+    with ProcessPoolExecutor(AT_ONCE, multiprocessing.get_context("spawn")) as pool:
         yield {case.name: pool.submit(run_case, case, COMMAND) for case in CASES if case.name in names and not obstacle(case)}
-        pool.shutdown(wait=False, cancel_futures=True)
-        clean_up()
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
