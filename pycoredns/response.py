@@ -398,11 +398,10 @@ class Relayed(Response):
             (self.wire, self.found[additional:]),
         )
 
-    def __getattr__(self, name: str) -> bytes:
-        """The sections are made when they are asked for."""
-        if name in ("answer", "authority", "additional"):
-            return getattr(self.plain(), name)  # type: ignore[no-any-return]  # they are bytes
-        raise AttributeError(name)
+    # sections are made when they are asked for; properties, because a class with __getattr__ reads all its attributes slowly (0.1 µs)
+    answer = property(lambda self: self.plain().answer)
+    authority = property(lambda self: self.plain().authority)
+    additional = property(lambda self: self.plain().additional)
 
     def sections(self) -> Sections:
         """Its records, with whole names, without OPT; raises ServerFailure where they cannot be read."""
