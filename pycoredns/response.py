@@ -398,7 +398,7 @@ class Relayed(Response):
             (self.wire, self.found[additional:]),
         )
 
-    # sections are made when they are asked for; properties, because a class with __getattr__ reads all its attributes slowly (0.1 µs)
+    # made when they are asked for; by properties, as a class with __getattr__ reads all of its attributes slowly (0.1 µs each)
     answer = property(lambda self: self.plain().answer)
     authority = property(lambda self: self.plain().authority)
     additional = property(lambda self: self.plain().additional)
