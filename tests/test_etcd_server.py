@@ -137,6 +137,6 @@ async def test_it_ends_with_us_however_we_end(tmp_path: Path) -> None:
     parent.kill()
     await parent.wait()
     async with asyncio.timeout(5):
-        while exists(pid):  # noqa: ASYNC110 - nothing tells
+        while exists(pid):
             await asyncio.sleep(0.01)
     assert not await answers_health(port)
