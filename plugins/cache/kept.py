@@ -98,9 +98,12 @@ class Store(OrderedDict[bytes, Kept]):
 
     def put(self, key: bytes, kept: Kept) -> bool:
         """Keeps an answer; true where another one had to go."""
-        full = len(self) >= self.capacity and key not in self
-        if full:
+        full = False
+        if key in self:
+            self.move_to_end(key)
+        elif len(self) >= self.capacity:
             self.popitem(last=False)
+            full = True
         self[key] = kept
         return full
 
