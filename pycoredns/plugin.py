@@ -27,13 +27,13 @@ class Outcome:
     one at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
     """
 
-    __slots__ = ("block", "duration", "error", "id", "note", "peer", "request", "response", "times")
+    __slots__ = ("block", "duration", "error", "note", "number", "peer", "request", "response", "times")
 
     duration: int
-    id: int
-    peer: object
     note: object
     """What an observer keeps with an answer that is given again."""
+    number: int | None
+    """The ID, where it is not that of ``request``."""
 
     def __init__(self, request: Request, response: Response, block: Block | None, error: Exception | None = None) -> None:
         """``error`` is what the chain raised in place of an answer; then ``response`` is the server's own."""
@@ -42,18 +42,14 @@ class Outcome:
         self.block = block
         self.error = error
         self.times = 1
+        self.peer = request.peer
+        self.number = None
+        self.note = None
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            """ID, peer and note are looked for only by those who need them: most answers are but counted."""
-            if name == "id":
-                return self.request.id
-            if name == "peer":
-                return self.request.peer
-            if name == "note":
-                return None
-            raise AttributeError(name)
+    @property
+    def id(self) -> int:
+        """The query's ID."""
+        return self.request.id if self.number is None else self.number
 
     @property
     def client(self) -> tuple[str, int]:

@@ -24,7 +24,7 @@ def settle(listener: Listener, hits: list[Entry], seen: list[tuple[Entry, object
                 memo.count_slow(entry, duration)
     for entry, peer, number in seen:
         outcome = entry.outcome
-        outcome.peer, outcome.id, outcome.duration, outcome.times = peer, number, duration, 1
+        outcome.peer, outcome.number, outcome.duration, outcome.times = peer, number, duration, 1
         for observe in entry.block.each:
             observe(outcome)
     if listener.service.outcomes:
