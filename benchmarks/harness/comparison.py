@@ -157,7 +157,7 @@ class Bench:
         """`places` are the values of the Corefile's placeholders that all contenders share."""
         self.laboratory, self.workload, self.folder, self.places = laboratory, workload, folder, places
         self.outcome = Comparison(workload, [Measured(each.name) for each in laboratory.contenders])
-        self.sample = list(islice(workload.questions.lines(NEVER_ASKED), SAMPLE))
+        self.first, *self.sample = islice(workload.questions.lines(NEVER_ASKED), 1 + SAMPLE)
 
     def _start(self, contender: Contender, stack: ExitStack) -> Server:
         server = Server(contender, self.workload.corefile, self.places, self.folder)
@@ -169,7 +169,7 @@ class Bench:
         with ExitStack() as stack:
             servers = [self._start(each, stack) for each in self.laboratory.contenders]
             for server in servers:
-                server.wait_until_answering(self.sample[0])
+                server.wait_until_answering(self.first)
             self._rounds(servers)
             for server, measured in zip(servers, self.outcome.contenders, strict=True):
                 measured.resident_mb = server.process.resident_bytes() / MEGABYTE
@@ -219,6 +219,6 @@ class Bench:
             for contender, measured in zip(self.laboratory.contenders, self.outcome.contenders, strict=True):
                 with ExitStack() as stack:
                     server = self._start(contender, stack)
-                    measured.first_answers_ms.append(server.wait_until_answering(self.sample[0]) * 1000)
+                    measured.first_answers_ms.append(server.wait_until_answering(self.first) * 1000)
                     measured.resident_mb = max(measured.resident_mb, server.process.resident_bytes() / MEGABYTE)
         return self.outcome
