@@ -27,7 +27,7 @@ def lines(monkeypatch):
 
 def outcome_of(response, name="a.test", qtype="A", duration=2_999_881, **options):
     outcome = Outcome(request_for(name, qtype, **options), response, None)
-    outcome.duration, outcome.id = duration, 10884
+    outcome.duration, outcome.number = duration, 10884
     return outcome
 
 
@@ -66,7 +66,7 @@ def test_common_format(lines, response, options, line):
 def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
     log, outcome = Log(), outcome_of(ANSWER)
     for number, duration in ((1, 1000), (2, 1000), (3, 1_000_000_000)):
-        outcome.id, outcome.duration, outcome.peer = number, duration, bytes([number])
+        outcome.number, outcome.duration, outcome.peer = number, duration, bytes([number])
         log.observe(outcome)
     ends = [(line.split()[3], line.split()[-1]) for line in lines]
     assert ends == [("1", "0.000001s"), ("2", "0.000001s"), ("3", "1s")]
