@@ -6,7 +6,7 @@ from enum import Enum, auto
 from time import time
 
 from pycoredns.request import Request
-from pycoredns.response import Response, Walked
+from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.edns import DO
 
@@ -38,20 +38,19 @@ def meaning_of(request: Request, response: Response) -> Meaning:
         return Meaning.ZONE_MATTER
     if response.opt and _has_outdated_signature(response):
         return Meaning.OTHER
-    if response.answers and response.rcode in (types.NOERROR, types.NXDOMAIN):
-        return Meaning.OTHER if response.rcode else Meaning.ANSWER
-    return meaning_without_answer(response.rcode, response.walk()[1])
-
-
-def meaning_without_answer(rcode: int, authority: Walked) -> Meaning:
-    """The sort of an answer whose first section is empty or does not count."""
-    if rcode == types.NXDOMAIN:
-        return Meaning.NO_NAME
+    rcode = response.rcode
     if rcode in (types.SERVFAIL, types.NOTIMP):
         return Meaning.FAILURE
+    if rcode == types.NXDOMAIN:
+        return Meaning.OTHER if response.answers else Meaning.NO_NAME
     if rcode != types.NOERROR:
         return Meaning.OTHER
-    present = {each.rtype for each in authority[1]}
+    return Meaning.ANSWER if response.answers else _without_answer(response)
+
+
+def _without_answer(response: Response) -> Meaning:
+    """What the authority section says where the first one says nothing."""
+    present = [each.rtype for each in response.walk()[1][1]]
     if types.SOA in present:
         return Meaning.NO_DATA
     return Meaning.DELEGATION if types.NS in present else Meaning.ANSWER

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from math import inf
 from struct import Struct
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure
 from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, STREAM_LIMIT, TC, Request
@@ -49,6 +49,8 @@ class Response:
     """Makes the answers that are given in turn from memory, where they differ by the order of their records only."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
+    _begun_anew: ClassVar[Mapping[str, None]] = {}
+    """Attributes that a copy does not inherit."""
     withheld: int = 0
     """Bits of the question's header (RD, CD) that the answer does not repeat: an upstream did not."""
 
@@ -113,7 +115,7 @@ class Response:
         if self.orders is not None:  # they know nothing of the changes
             changes = {"orders": None, "memorable": False, **changes}
         other = object.__new__(self.__class__)
-        other.__dict__ = {**self.__dict__, **changes}
+        other.__dict__ = {**self.__dict__, **changes, **self._begun_anew}
         return other
 
     def with_ttl(self, ttl: int, **changes: object) -> Self:
@@ -343,6 +345,8 @@ class Relayed(Response):
     The sections stay compressed: their pointers hold as long as the question's name is the same, to the letter.
     """
 
+    _begun_anew = {"_plain": None}  # noqa: RUF012  declared above
+
     def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
         """``wire`` is the message without its OPT record, ``found`` its records, ``counts`` those of each section."""
         bits = wire[2] << 8 | wire[3]
@@ -373,10 +377,6 @@ class Relayed(Response):
         relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
         relayed.rcode |= relayed.opt[5] << 4
         return relayed
-
-    def alike(self, **changes: object) -> Self:
-        """The same records with other values of its attributes."""
-        return super().alike(**changes, _plain=None)
 
     def with_ttl(self, ttl: int, **changes: object) -> Self:
         """The same with one TTL (in seconds) on all records, and other changes."""

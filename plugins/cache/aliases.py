@@ -7,13 +7,14 @@ from pycoredns.response import Walked
 from pycoredns.wire import names, types
 from pycoredns.wire.walk import Found
 
-POINTER_TO_QUESTION = b"\xc0\x0c"
+_POINTER = 0xC000
+_POINTER_TO_QUESTION = b"\xc0\x0c"
 
 
 def answers_question(request: Request, section: Walked) -> bool:
     """Is there a record of the type at the end of the aliases; for ANY at the name itself, for CNAME an alias there?"""
     octets, found = section
-    if found and _answers_directly(request, octets, found):
+    if answers_directly(request, octets, found):
         return True
     try:
         return _answers_in_the_end(request, octets, found)
@@ -21,13 +22,20 @@ def answers_question(request: Request, section: Walked) -> bool:
         return False
 
 
-def _answers_directly(request: Request, octets: bytes, found: list[Found]) -> bool:
-    """The usual case, without reading a name: all records are of the type, the first one at the name."""
-    first = found[0]
-    qtype = request.tail.qtype
-    if octets[first.start : first.fixed] not in (request.asked, POINTER_TO_QUESTION):
-        return False
-    return qtype != types.CNAME and all(each.rtype == qtype and _same_class(request, octets, each) for each in found)
+def answers_directly(request: Request, octets: bytes, found: list[Found]) -> bool:
+    """The usual case, without reading a name: aliases each of the one before, then only records of the type."""
+    tail = request.tail
+    qtype, qclass = tail.qtype, tail.question[2:]
+    names_of_owner = (request.asked, _POINTER_TO_QUESTION)
+    rtype = 0
+    for start, fixed, end, rtype, _ in found:
+        if octets[start:fixed] not in names_of_owner or octets[fixed + 2 : fixed + 4] != qclass:
+            return False
+        if rtype == types.CNAME:
+            names_of_owner = (octets[fixed + 10 : end], (_POINTER | fixed + 10).to_bytes(2, "big"))
+        elif rtype != qtype:
+            return False
+    return rtype == qtype != types.CNAME
 
 
 def _same_class(request: Request, octets: bytes, each: Found) -> bool:

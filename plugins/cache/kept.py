@@ -98,14 +98,14 @@ class Store(OrderedDict[bytes, Kept]):
 
     def put(self, key: bytes, kept: Kept) -> bool:
         """Keeps an answer; true where another one had to go."""
-        full = False
-        if key in self:
-            self.move_to_end(key)
-        elif len(self) >= self.capacity:
-            self.popitem(last=False)
-            full = True
+        before = len(self)
         self[key] = kept
-        return full
+        if len(self) == before:
+            self.move_to_end(key)
+        elif before >= self.capacity:
+            self.popitem(last=False)
+            return True
+        return False
 
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
         """Copies what an older store holds for these zones."""

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import TypeAlias
 
 from pycoredns.meaning import Meaning, meaning_of
-from pycoredns.plugins.cache.aliases import POINTER_TO_QUESTION, answers_question
+from pycoredns.plugins.cache.aliases import answers_directly, answers_question
 from pycoredns.request import TC, Request
 from pycoredns.response import Relayed, Response
 from pycoredns.wire import types
@@ -14,7 +14,9 @@ from pycoredns.wire.edns import DO
 
 SHORT = 5
 """TTL in seconds of what says nothing about its own."""
-ANSWER = Meaning.ANSWER  # an attribute of an enum costs as much as five of a module
+ANSWER, NO_DATA, NO_NAME = Meaning.ANSWER, Meaning.NO_DATA, Meaning.NO_NAME
+_SPEAKING = (ANSWER, NO_DATA, NO_NAME)
+_NEVER_KEPT = (Meaning.ZONE_MATTER, Meaning.OTHER)
 _MOST_DENIALS = 1024
 _FIXED = Struct("!HHIH")
 _DO = DO >> 8
@@ -26,36 +28,35 @@ _denials: dict[tuple[int, bytes], Verdict] = {}
 
 
 def judge(request: Request, response: Response) -> Verdict:
-    """Judges an answer; the usual ones in a fifth of the time that it takes to look at all."""
+    """Judges an answer; the usual ones in a tenth of the time that it takes to look at all."""
+    if response.flags & TC or response.additionals or request.header.opcode:
+        return _judge_any(request, response)
     verdict = None
-    if not (response.flags & TC or response.additionals or request.header.opcode):
-        if response.answers:
-            if not (response.rcode or response.authorities):
-                verdict = _judge_plain(request, response) if response.__class__ is Response else _judge_relayed(request, response)
-        elif response.__class__ is Response:
+    if not response.answers:
+        if response.__class__ is Response:
             verdict = _judge_denial(request, response)
+    elif response.rcode or response.authorities:
+        pass
+    elif response.__class__ is Relayed:
+        verdict = _judge_relayed(request, response)
+    elif response.answers == 1 and response.answer.startswith(request.asked) and not response.opt:
+        rtype, _, ttl, _ = _FIXED.unpack_from(response.answer, len(request.asked))
+        if rtype == request.tail.qtype:
+            return ANSWER, True, ttl, True
     return verdict or _judge_any(request, response)
 
 
-def _judge_plain(request: Request, response: Response) -> Verdict | None:
-    """One record of the type that was asked for, at the very name."""
-    if response.answers > 1 or response.opt or not response.answer.startswith(request.asked):
+def _judge_relayed(request: Request, response: Relayed) -> Verdict | None:
+    """An answer section only, of what was asked for, perhaps behind aliases."""
+    if (response.opt and response.opt[7] & _DO) or not answers_directly(request, response.wire, response.found):
         return None
-    rtype, _, ttl, _ = _FIXED.unpack_from(response.answer, len(request.asked))
-    return (ANSWER, True, ttl, True) if rtype == request.tail.qtype else None
-
-
-def _judge_relayed(request: Request, response: Response) -> Verdict | None:
-    """Records of the type that was asked for only, all at the very name."""
-    if not isinstance(response, Relayed) or (response.opt and response.opt[7] & _DO):
-        return None
-    wire, qtype, ttl, even = response.wire, request.tail.qtype, response.found[0].ttl, True
-    for start, fixed, _, rtype, each in response.found:
-        if rtype != qtype or wire[start:fixed] != POINTER_TO_QUESTION:
-            return None
-        if each != ttl:
-            ttl, even = min(each, ttl), False
-    return ANSWER, True, ttl, even
+    ttl = least = response.found[0].ttl
+    even = True
+    for each in response.found:
+        if each.ttl != ttl:
+            even = False
+            least = min(least, each.ttl)
+    return ANSWER, True, least, even
 
 
 def _judge_denial(request: Request, response: Response) -> Verdict | None:
@@ -76,15 +77,15 @@ def _judge_any(request: Request, response: Response) -> Verdict:
     sections = response.walk()
     has_soa = types.SOA in [each.rtype for each in sections[1][1]]
     meaning = meaning_of(request, response)
-    kept = not response.flags & TC and meaning not in (Meaning.ZONE_MATTER, Meaning.OTHER)
-    if meaning is Meaning.NO_NAME:
+    kept = not response.flags & TC and meaning not in _NEVER_KEPT
+    if meaning is NO_NAME:
         kept = kept and has_soa
     elif meaning is ANSWER and response.answers and not answers_question(request, sections[0]):
         # an alias that leads nowhere is a denial if a SOA says for how long, else nothing to be kept (RFC 2308 §2.2, §5)
         kept = kept and has_soa
-        meaning = Meaning.NO_DATA if has_soa else meaning
+        meaning = NO_DATA if has_soa else meaning
     ttls = [each.ttl for _, found in sections for each in found if each.rtype != types.OPT]
     ttl = SHORT
-    if ttls and meaning in (ANSWER, Meaning.NO_DATA, Meaning.NO_NAME):
+    if ttls and meaning in _SPEAKING:
         ttl = min(ttls)
     return meaning, kept, ttl, ttls.count(ttl) == len(ttls)
