@@ -14,6 +14,7 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
 from pycoredns.wire.walk import walk
 
@@ -33,7 +34,7 @@ _COUNTS = Struct("!HHH")
 class Entry:
     """A reply without its ID, and how often it was given since that was last counted."""
 
-    __slots__ = ("age", "block", "hits", "outcome", "reply", "tick", "ttls", "version")
+    __slots__ = ("age", "block", "hits", "outcome", "reply", "slow", "tick", "ttls", "version")
 
     def __init__(self, reply: bytes, outcome: Outcome, block: Block, tick: int, age: int) -> None:
         """``age`` is in seconds since the response's ``born``."""
@@ -44,6 +45,8 @@ class Entry:
         self.tick = tick
         self.age = age
         self.hits = 0
+        self.slow: dict[int, int] = {}
+        """Of the hits, those in slow batches, by the bucket of their duration."""
         self.ttls: list[tuple[int, int]] | None = None
 
     def fresh(self, now: float) -> bool:
@@ -107,9 +110,9 @@ class Memo:
         """``capacity`` is a number of entries; 0 remembers nothing."""
         self.entries: dict[bytes, Entry] = {}
         self.tick = 0
-        self.spent = 0
-        """Nanoseconds that passed for ``given`` hits."""
-        self.given = 0
+        self._spent = 0
+        """Nanoseconds that passed for ``_given`` hits."""
+        self._given = 0
         self._capacity = capacity
         self._quarter = 0
         self._order: deque[bytes] = deque()
@@ -184,25 +187,24 @@ class Memo:
         """Tells those who count how often an entry was given since it was last told; returns that number."""
         hits = entry.hits
         if hits:
-            entry.hits = 0
             outcome = entry.outcome
-            outcome.times = hits
-            outcome.duration = self.spent // self.given if self.given else 0
+            outcome.times, outcome.slow = hits, entry.slow
+            outcome.duration = self._spent // self._given if self._given else 0
+            entry.hits, entry.slow = 0, {}
             for observe in entry.block.counters:
                 observe(outcome)
             if outcome.response.repeated is not None:
                 outcome.response.repeated(outcome)
         return hits
 
-    def count_slow(self, entry: Entry, duration: int) -> None:
-        """Counts one hit by itself: its batch took longer than the first bucket of the durations holds."""
-        entry.hits -= 1
-        outcome = entry.outcome
-        outcome.times, outcome.duration = 1, duration
-        for observe in entry.block.counters:
-            observe(outcome)
-        if outcome.response.repeated is not None:
-            outcome.response.repeated(outcome)
+    def took(self, hits: list[Entry], duration: int) -> None:
+        """Learns that a batch with these hits took so many nanoseconds."""
+        self._spent += duration * len(hits)
+        self._given += len(hits)
+        if duration > FIRST_BUCKET:
+            bucket = bucket_of(duration)
+            for entry in hits:
+                entry.slow[bucket] = entry.slow.get(bucket, 0) + 1
 
     def count_all(self) -> None:
         """Counts all that was given; called before metrics are read."""

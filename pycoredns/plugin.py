@@ -27,7 +27,7 @@ class Outcome:
     one at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
     """
 
-    __slots__ = ("block", "duration", "error", "note", "number", "peer", "request", "response", "times")
+    __slots__ = ("block", "duration", "error", "note", "number", "peer", "request", "response", "slow", "times")
 
     duration: int
     note: object
@@ -45,6 +45,8 @@ class Outcome:
         self.peer = request.peer
         self.number = None
         self.note = None
+        self.slow: dict[int, int] | None = None
+        """Of ``times``, those that took longer than CoreDNS's first bucket, by bucket; None where ``duration`` says it all."""
 
     @property
     def id(self) -> int:

@@ -42,6 +42,8 @@ class Listener(ABC):
 
     protocol: str = "udp"
     """``udp`` or ``tcp``, as CoreDNS names it in logs and metrics."""
+    family: str = "1"
+    """``1`` where clients have IPv4 addresses, ``2`` for IPv6."""
     limit: int = 0
     """Largest answer in octets; 0: what the client's EDNS says (RFC 6891 §6.2.3)."""
     service: Service
@@ -63,10 +65,6 @@ class Listener(ABC):
     @abstractmethod
     def local(self, peer: object) -> tuple[str, int]:
         """Address and port the question was sent to, as CoreDNS shows it."""
-
-    @abstractmethod
-    def family(self, peer: object) -> str:
-        """``1`` for a client with an IPv4 address, ``2`` for IPv6."""
 
     @abstractmethod
     def send(self, peer: object, message: bytes) -> None:

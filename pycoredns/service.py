@@ -279,7 +279,7 @@ class Service:
     def _show(self, outcome: Outcome) -> None:
         block = outcome.block
         if block is None:
-            traffic.dropped.count(outcome, traffic.DROPPED)
+            traffic.dropped.lane(outcome.request.listener, traffic.DROPPED, unsent=False).count(outcome)
             return
         for observe in block.counters:
             observe(outcome)

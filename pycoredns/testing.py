@@ -42,6 +42,7 @@ class SilentListener(Listener):
         self.limit = 65535 if protocol == "tcp" else 0
         self.sent: list[bytes] = []
         self._client = client
+        self.family = "2" if ":" in client[0] else "1"
         service.listeners.append(self)
 
     def client(self, peer: object) -> tuple[str, int]:
@@ -51,10 +52,6 @@ class SilentListener(Listener):
     def local(self, peer: object) -> tuple[str, int]:
         """A documentation address."""
         return ("192.0.2.1", 53)
-
-    def family(self, peer: object) -> str:
-        """By the client's address."""
-        return "2" if ":" in self._client[0] else "1"
 
     def send(self, peer: object, message: bytes) -> None:
         """Keeps it."""

@@ -41,13 +41,84 @@ response_sizes = Histogram(
     prefix=PREFIX,
 )
 
-_FIRST_BUCKET = int(DURATIONS[0] * 1e9)
+FIRST_BUCKET = int(DURATIONS[0] * 1e9)
+"""Nanoseconds; a batch of replies given from memory takes less on most machines."""
 _BOUNDS = [int(bound * 1e9) for bound in DURATIONS]
-_MOST_KINDS = 16384
+_MOST_KINDS = 4096
 
-Kind: TypeAlias = tuple["Listener", str, str, bool, bytes, int, int, int]
-"""What is told apart: listener, family, zone, whether the answer is the server's own after an error, type with class and DO
-(``Tail.key``), response code, octets of the request, octets of the response."""
+Kind: TypeAlias = tuple[bytes, int, int, int]
+"""Type with class and DO (``Tail.key``), response code, octets of the request, octets of the response."""
+
+
+def bucket_of(duration: int) -> int:
+    """The bucket of a duration in nanoseconds."""
+    return bisect_left(_BOUNDS, duration)
+
+
+class Lane:
+    """What one listener took for one zone; the server's own answers after an error have a lane of their own."""
+
+    def __init__(self, listener: Listener, zone: str, view: str, plugin: str, sized: bool = True) -> None:
+        """``plugin`` is the label of responses_total; ``sized``: CoreDNS counts no size of an answer after an error."""
+        self._where = (listener.service.address, zone, view)
+        self._protocol = listener.protocol
+        self._family = listener.family
+        self._plugin = plugin
+        self._sized = sized
+        self._counted: dict[Kind, list[int]] = {}
+        """How many, and the nanoseconds they took."""
+        self._slow: dict[int, int] = {}
+        """Those that took longer than the first bucket holds, by bucket."""
+
+    def count(self, outcome: Outcome) -> None:
+        """Counts an answer, or as many as it stands for."""
+        request, response, duration, times = outcome.request, outcome.response, outcome.duration, outcome.times
+        # one look-up for all that is counted: 0.3 µs less than one for each
+        kind = (request.tail.key, response.rcode, len(request.wire), response.size(request))
+        cell = self._counted.get(kind) or self._new_cell(kind)
+        cell[0] += times
+        cell[1] += duration * times
+        if duration > FIRST_BUCKET or outcome.slow:
+            self._count_slow(outcome)
+
+    def _new_cell(self, kind: Kind) -> list[int]:
+        """Keeps their number within bounds, whatever clients ask."""
+        if len(self._counted) >= _MOST_KINDS:
+            self.fold()
+        cell = self._counted[kind] = [0, 0]
+        return cell
+
+    def _count_slow(self, outcome: Outcome) -> None:
+        slow = {bucket_of(outcome.duration): outcome.times} if outcome.slow is None else outcome.slow
+        for bucket, times in slow.items():
+            self._slow[bucket] = self._slow.get(bucket, 0) + times
+
+    def fold(self) -> None:
+        """Adds what was counted to the metrics, and begins anew."""
+        counted, self._counted = self._counted, {}
+        slow, self._slow = self._slow, {}
+        for kind, (times, nanoseconds) in counted.items():
+            self._fold_kind(kind, times, nanoseconds)
+        if slow:
+            counts = durations.cell(*self._where).counts
+            counts[0] -= sum(slow.values())
+            for bucket, times in slow.items():
+                counts[bucket] += times
+
+    def _fold_kind(self, kind: Kind, times: int, nanoseconds: int) -> None:
+        asked, rcode, request_size, response_size = kind
+        where = self._where
+        qtype, do = asked[0] << 8 | asked[1], asked[-1]
+        text = type_text(qtype) if qtype in COUNTED_TYPES else "other"
+        requests.cell(*where, self._protocol, self._family, text).value += times
+        responses.cell(*where, rcode_text(rcode), self._plugin).value += times
+        if do:
+            do_requests.cell(*where).value += times
+        request_sizes.cell(*where, self._protocol).observe(request_size, times)
+        response_sizes.cell(*where, self._protocol).observe(response_size if self._sized else 0, times)
+        duration = durations.cell(*where)
+        duration.counts[0] += times
+        duration.sum += nanoseconds / 1e9
 
 
 class Tally:
@@ -57,76 +128,22 @@ class Tally:
         """``plugin`` is the label of responses_total: that which wrote the answers."""
         self._view = view
         self._plugin = plugin
-        self._counted: dict[Kind, list[int]] = {}
-        """How many, and the nanoseconds they took."""
-        self._slow: dict[tuple[str, str], list[int]] = {}
-        """By server and zone, those that took longer than the first bucket holds, by bucket."""
+        self._lanes: dict[tuple[Listener, str, bool], Lane] = {}
         _tallies.append(self)
 
-    def count(self, outcome: Outcome, zone: str, unsent: bool = False) -> None:
-        """Counts an answer, or as many as it stands for.
-
-        ``unsent``: the answer is the server's own, after an error; CoreDNS counts it without its size and without a plugin.
-        """
-        request, response, duration, times = outcome.request, outcome.response, outcome.duration, outcome.times
-        tail, listener = request.tail, request.listener
-        # one look-up for all that is counted: 0.3 µs less than one for each
-        kind = (
-            listener,
-            listener.family(request.peer),
-            zone,
-            unsent,
-            tail.key,
-            response.rcode,
-            len(request.wire),
-            0 if unsent else response.size(request),
-        )
-        try:
-            cell = self._counted[kind]
-        except KeyError:
-            cell = self._new_cell(kind)
-        cell[0] += times
-        cell[1] += duration * times
-        if duration > _FIRST_BUCKET:
-            self._count_slow(listener.service.address, zone, duration, times)
-
-    def _new_cell(self, kind: Kind) -> list[int]:
-        """Keeps their number within bounds, whatever clients ask."""
-        if len(self._counted) >= _MOST_KINDS:
-            self.fold()
-        cell = self._counted[kind] = [0, 0]
-        return cell
-
-    def _count_slow(self, server: str, zone: str, duration: int, times: int) -> None:
-        slow = self._slow.setdefault((server, zone), [0] * (len(DURATIONS) + 1))
-        slow[bisect_left(_BOUNDS, duration)] += times
+    def lane(self, listener: Listener, zone: str, unsent: bool = False) -> Lane:
+        """The lane of a listener and zone; ``unsent``: of answers that are the server's own, after an error."""
+        key = (listener, zone, unsent)
+        found = self._lanes.get(key)
+        if found is None:
+            plugin = "" if unsent else self._plugin
+            found = self._lanes[key] = Lane(listener, zone, self._view, plugin, sized=not unsent)
+        return found
 
     def fold(self) -> None:
-        """Adds what was counted to the metrics, and begins anew."""
-        counted, self._counted = self._counted, {}
-        slow, self._slow = self._slow, {}
-        for kind, (times, nanoseconds) in counted.items():
-            self._fold_kind(kind, times, nanoseconds)
-        for (server, zone), buckets in slow.items():
-            counts = durations.cell(server, zone, self._view).counts
-            counts[0] -= sum(buckets)
-            for bucket, times in enumerate(buckets):
-                counts[bucket] += times
-
-    def _fold_kind(self, kind: Kind, times: int, nanoseconds: int) -> None:
-        listener, family, zone, unsent, asked, rcode, request_size, response_size = kind
-        where = (listener.service.address, zone, self._view)
-        qtype, do = asked[0] << 8 | asked[1], asked[-1]
-        text = type_text(qtype) if qtype in COUNTED_TYPES else "other"
-        requests.cell(*where, listener.protocol, family, text).value += times
-        responses.cell(*where, rcode_text(rcode), "" if unsent else self._plugin).value += times
-        if do:
-            do_requests.cell(*where).value += times
-        request_sizes.cell(*where, listener.protocol).observe(request_size, times)
-        response_sizes.cell(*where, listener.protocol).observe(response_size, times)
-        duration = durations.cell(*where)
-        duration.counts[0] += times
-        duration.sum += nanoseconds / 1e9
+        """Brings the metrics up to date."""
+        for lane in self._lanes.values():
+            lane.fold()
 
     def close(self) -> None:
         """Folds for the last time."""

@@ -29,6 +29,8 @@ class Background(Listener):
 
     protocol = "tcp"
     limit = STREAM_LIMIT
+    family = "2"
+    """As CoreDNS counts what has no address."""
 
     def __init__(self, service: Service) -> None:
         """``service`` is the one whose client was the reason to ask."""
@@ -42,10 +44,6 @@ class Background(Listener):
     def local(self, peer: object) -> tuple[str, int]:
         """There is none."""
         return "::", 0
-
-    def family(self, peer: object) -> str:
-        """As CoreDNS counts what has no address."""
-        return "2"
 
     def send(self, peer: object, message: bytes) -> None:
         """Nobody waits for it."""

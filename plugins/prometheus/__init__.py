@@ -19,9 +19,10 @@ from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Gauge
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.prometheus.tls import read_tls
+from pycoredns.request import Listener
 from pycoredns.response import NO_ANSWER
 from pycoredns.service import Service
-from pycoredns.traffic import Tally
+from pycoredns.traffic import Lane, Tally
 from pycoredns.wire import names
 
 __all__ = ["Prometheus"]
@@ -52,6 +53,8 @@ class Prometheus(Plugin):
     def __post_init__(self) -> None:
         """Nothing has been counted yet."""
         self._only_zone: str | None = None
+        self._lanes: dict[Listener, Lane] = {}
+        """Where there is but one zone."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -70,8 +73,15 @@ class Prometheus(Plugin):
 
     def observe(self, outcome: Outcome) -> None:
         """Counts an answer."""
+        listener = outcome.request.listener
         unsent = outcome.error is not None or outcome.response is NO_ANSWER
-        self._tally.count(outcome, self._only_zone or self.zone_of(outcome.request.name), unsent)
+        lane = None if unsent else self._lanes.get(listener)
+        if lane is None:
+            zone = self._only_zone or self.zone_of(outcome.request.name)
+            lane = self._tally.lane(listener, zone, unsent)
+            if self._only_zone and not unsent:
+                self._lanes[listener] = lane
+        lane.count(outcome)
 
     def zone_of(self, name: bytes) -> str:
         """The longest zone of the server block that holds a name (lower-case wire form)."""

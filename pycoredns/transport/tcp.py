@@ -192,7 +192,7 @@ class TCPListener(Listener):
         self.sock = sock
         self.connections: dict[Connection, None] = {}
         self._host, self._port = sock.getsockname()[:2]
-        self._family = "1" if sock.family == socket.AF_INET else "2"
+        self.family = "1" if sock.family == socket.AF_INET else "2"
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         service.listeners.append(self)
@@ -246,10 +246,6 @@ class TCPListener(Listener):
         """The address the connection was made to."""
         name = peer.transport.get_extra_info("sockname") if isinstance(peer, Connection) else None
         return (name[0], name[1]) if name else (self._host, self._port)
-
-    def family(self, peer: object) -> str:
-        """That of the socket."""
-        return self._family
 
     def send(self, peer: object, message: bytes) -> None:
         """Sends an answer that has come later."""

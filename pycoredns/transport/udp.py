@@ -59,7 +59,7 @@ class UDPListener(Listener):
         self.memo = Memo()
         self.sock = sock
         self.comfortable = COMFORTABLE[sock.family]
-        self._family = "1" if sock.family == socket.AF_INET else "2"
+        self.family = "1" if sock.family == socket.AF_INET else "2"
         self._host, self._port = sock.getsockname()[:2]
         self._wildcard = self._host in ("0.0.0.0", "::")  # noqa: S104  a comparison
         self._descriptor = sock.fileno()
@@ -99,15 +99,11 @@ class UDPListener(Listener):
     def endpoint(self, peer: object) -> tuple[bytes, bytes]:
         """Address and port from the ``sockaddr``."""
         octets: bytes = peer  # type: ignore[assignment]  # a peer of this listener is bytes
-        return octets[4:8] if self._family == "1" else octets[8:24], octets[2:4]
+        return octets[4:8] if self.family == "1" else octets[8:24], octets[2:4]
 
     def local(self, peer: object) -> tuple[str, int]:
         """CoreDNS shows the bound address, not the one that was asked."""
         return ("::" if self._wildcard else self._host), self._port
-
-    def family(self, peer: object) -> str:
-        """That of the socket."""
-        return self._family
 
     # --- the hot path
 

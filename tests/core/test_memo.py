@@ -117,10 +117,13 @@ def test_hits_are_counted_once(clock, counting):
     assert told == [7, 1]
 
 
-def test_a_slow_hit_is_counted_by_itself(clock, counting):
-    memo = Memo()
-    key, _ = remembered(memo, counting)
+def test_slow_batches_are_counted_by_their_buckets(clock, counting):
+    memo, seen = Memo(), []
+    key, block = remembered(memo, counting)
+    block.counters.append(lambda outcome: seen.append((outcome.times, outcome.duration, outcome.slow)))
     entry = memo.entries[key]
     entry.hits = 3
-    memo.count_slow(entry, 1_000_000)
-    assert (counting.times, entry.hits) == (1, 2)
+    memo.took([entry, entry], 1_000_000)
+    memo.took([entry], 100_000)
+    memo.count(entry)
+    assert seen == [(3, 700_000, {2: 2})]
