@@ -94,7 +94,11 @@ class Reloader:
             return True
 
     def _assemble(self, corefile: Corefile | None) -> Assembly:
-        return assemble(corefile or self._source.read(), self._source.port)
+        """The new assembly; a file without blocks is one that is being written just now, or emptied by mistake."""
+        assembly = assemble(corefile or self._source.read(), self._source.port)
+        if not assembly.addresses:
+            raise StartError(f"{self._source.file}: there is no server block in it; is it being written just now?")
+        return assembly
 
     async def stopped(self) -> None:
         """Waits until the servers that were replaced have ended."""

@@ -360,6 +360,8 @@ class Relayed(Response):
         self.found = found
         self._place = 16 + len(asked)
         self._plain: Response | None = None
+        self.simple = all([kind in _NAMELESS and wire[start : start + 2] == _ASKED for start, _, _, kind, _ in found])
+        """Do all records belong to the name that was asked, and hold no names?"""
 
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
@@ -421,15 +423,6 @@ class Relayed(Response):
             self._plain = plain
         return self._plain
 
-    @property
-    def simple(self) -> bool:
-        """Do all records belong to the name that was asked, and hold no names?"""
-        wire = self.wire
-        for start, _, _, rtype, _ in self.found:
-            if rtype not in _NAMELESS or wire[start] != 0xC0 or wire[start + 1] != 12:
-                return False
-        return True
-
     def size(self, request: Request) -> int:
         """Octets before compression."""
         if self.simple:
@@ -451,3 +444,5 @@ _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
 _NAMELESS = frozenset({types.A, types.AAAA, types.TXT})
+_ASKED = b"\xc0\x0c"
+"""A pointer to the question's name."""

@@ -12,7 +12,7 @@ from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
-from pycoredns.plugin import Outcome
+from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Answer, Pending, Response
 from pycoredns.wire import edns, names, types
@@ -53,8 +53,11 @@ class Service:
 
     # --- the way of a question
 
-    def serve(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
-        """The reply without its ID; None if there is none, or if it is sent later. Never raises."""
+    def serve(self, wire: bytes, peer: object, listener: Listener, received: int, key: bytes = b"") -> bytes | None:
+        """The reply without its ID; None if there is none, or if it is sent later. Never raises.
+
+        ``key`` is the question without its ID, where the transport has that at hand.
+        """
         try:
             header = headers.get(wire[2:12]) or header_of(wire[2:12])
             end = wire.find(0, 12) + 1
@@ -67,7 +70,7 @@ class Service:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
-        return self._ask(request, block)
+        return self._ask(request, block, key)
 
     def _serve_unusual(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
         """What is seen for the first time, or is not plain: each check in its place."""
@@ -100,7 +103,7 @@ class Service:
             edns.opt(0, extended_rcode=types.BADVERS >> 4),
         )
 
-    def _ask(self, request: Request, block: Block) -> bytes | None:
+    def _ask(self, request: Request, block: Block, key: bytes = b"") -> bytes | None:
         """Sends a question down its chain."""
         try:
             answer = block.handle(request)
@@ -116,7 +119,7 @@ class Service:
             self.outcomes.append(Outcome(request, answer, block, error))
             return answer.reply(request)
         if answer.memorable and not request.personal and answer.error is None:
-            memo, key = request.listener.memo, request.wire[2:]
+            memo, key = request.listener.memo, key or request.wire[2:]
             if memo.asked_before(key):
                 memo.remember(key, reply, Outcome(request, answer, block), block)
         if block.observed or answer.error is not None:
@@ -271,25 +274,33 @@ class Service:
 
     def _observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""
+        block = outcome.block or _NOWHERE
         try:
-            self._show(outcome)
+            for observe in block.counters:
+                observe(outcome)
+            if block.each:
+                for observe in block.each:
+                    observe(outcome)
+            if block.failures and str(outcome.error or outcome.response.error or ""):
+                for observe in block.failures:
+                    observe(outcome)
         except Exception as error:  # a background step ends here: whoever watches must not stop an answer
             log.error("observer failed: %r", error, exc_info=error)
-
-    def _show(self, outcome: Outcome) -> None:
-        block = outcome.block
-        if block is None:
-            traffic.dropped.lane(outcome.request.listener, traffic.DROPPED, unsent=False).count(outcome)
-            return
-        for observe in block.counters:
-            observe(outcome)
-        for observe in block.each:
-            observe(outcome)
-        if block.failures and str(outcome.error or outcome.response.error or ""):
-            for observe in block.failures:
-                observe(outcome)
 
     def memo_is_stale(self) -> None:
         """Some data have changed: every remembered reply is looked at anew before it is given again."""
         for listener in self.listeners:
             listener.memo.tick += 1
+
+
+class _Nowhere(Plugin):
+    """Counts what belongs to no zone, in the place of a block's plugins."""
+
+    step = False
+
+    def observe(self, outcome: Outcome) -> None:
+        """Counts an answer."""
+        traffic.dropped.lane(outcome.request.listener, traffic.DROPPED).count(outcome)
+
+
+_NOWHERE = Block((), [_Nowhere()])

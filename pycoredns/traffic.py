@@ -67,7 +67,7 @@ class Lane:
         self._sized = sized
         self._counted: dict[Kind, list[int]] = {}
         """How many, and the nanoseconds they took."""
-        self._slow: dict[int, int] = {}
+        self._slow = [0] * (len(DURATIONS) + 1)
         """Those that took longer than the first bucket holds, by bucket."""
 
     def count(self, outcome: Outcome) -> None:
@@ -89,20 +89,22 @@ class Lane:
         return cell
 
     def _count_slow(self, outcome: Outcome) -> None:
-        slow = {bucket_of(outcome.duration): outcome.times} if outcome.slow is None else outcome.slow
-        for bucket, times in slow.items():
-            self._slow[bucket] = self._slow.get(bucket, 0) + times
+        if outcome.slow is None:
+            self._slow[bisect_left(_BOUNDS, outcome.duration)] += outcome.times
+            return
+        for bucket, times in outcome.slow.items():
+            self._slow[bucket] += times
 
     def fold(self) -> None:
         """Adds what was counted to the metrics, and begins anew."""
         counted, self._counted = self._counted, {}
-        slow, self._slow = self._slow, {}
+        slow, self._slow = self._slow, [0] * len(self._slow)
         for kind, (times, nanoseconds) in counted.items():
             self._fold_kind(kind, times, nanoseconds)
-        if slow:
+        if any(slow):
             counts = durations.cell(*self._where).counts
-            counts[0] -= sum(slow.values())
-            for bucket, times in slow.items():
+            counts[0] -= sum(slow)
+            for bucket, times in enumerate(slow):
                 counts[bucket] += times
 
     def _fold_kind(self, kind: Kind, times: int, nanoseconds: int) -> None:

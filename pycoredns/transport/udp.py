@@ -133,7 +133,7 @@ class UDPListener(Listener):
                 if watched:
                     seen.append((entry, self._peer(slot), octets[start - 2] << 8 | octets[start - 1]))
             else:
-                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received)
+                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received, key)
             if reply is None:
                 empty.append(slot)
             elif len(reply) < SLOT_SIZE - 1:

@@ -85,6 +85,13 @@ async def test_a_reload_that_fails_changes_nothing(reloading, more):
         taken.close()
 
 
+async def test_an_empty_file_is_one_that_is_being_written(reloading):
+    async with reloading:
+        reloading.file.write_text("")
+        assert not await reloading.reloader.reload()
+        assert await reloading.answer() == "A 192.0.2.1"
+
+
 async def test_no_question_is_lost_in_ten_reloads(reloading):
     async with reloading:
         answers, asking = [], True
