@@ -95,10 +95,10 @@ class Reloader:
 
     def _assemble(self, corefile: Corefile | None) -> Assembly:
         """The new assembly; a file without blocks is one that is being written just now, or emptied by mistake."""
-        assembly = assemble(corefile or self._source.read(), self._source.port)
-        if not assembly.addresses:
+        corefile = corefile or self._source.read()
+        if corefile.empty and self._source.text is None:
             raise StartError(f"{self._source.file}: there is no server block in it; is it being written just now?")
-        return assembly
+        return assemble(corefile, self._source.port)
 
     async def stopped(self) -> None:
         """Waits until the servers that were replaced have ended."""

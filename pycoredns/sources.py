@@ -11,13 +11,11 @@ from pycoredns.corefile.expand import Corefile, parse
 from pycoredns.corefile.expand import read as read_file
 
 DEFAULT_FILE = "Corefile"
-DEFAULT_TEXT = ".:{port} {{\nwhoami\nlog\n}}\n"
-"""What CoreDNS serves where there is no Corefile."""
 
 
 @dataclass
 class Source:
-    """A Corefile that can be read again. ``text`` stands for what cannot: standard input, or the default."""
+    """A Corefile that can be read again. ``text`` stands for what cannot: standard input, or (empty) the default."""
 
     file: str
     port: int = DEFAULT_PORT
@@ -36,4 +34,4 @@ def find(conf: str | None, port: int = DEFAULT_PORT) -> Source:
         return Source(conf, port)
     if Path(DEFAULT_FILE).exists():
         return Source(DEFAULT_FILE, port)
-    return Source(DEFAULT_FILE, port, DEFAULT_TEXT.format(port=port))
+    return Source(DEFAULT_FILE, port, "")

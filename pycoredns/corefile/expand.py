@@ -32,6 +32,8 @@ class Corefile(NamedTuple):
     """What is legal, but surely not meant."""
     sources: tuple[str, ...] = ()
     """The files it was read from, its own first."""
+    empty: bool = False
+    """Has it no server block, so that DEFAULT stands in its place?"""
 
     @property
     def checksum(self) -> str:
@@ -63,11 +65,12 @@ def parse_all(text: str, file: str = "Corefile") -> tuple[Corefile, list[ConfigE
         return Corefile(file, ()), [error]
     blocks, errors, warnings = group(lines)
     errors += expansion.errors
-    if not blocks and not errors and text != DEFAULT:
+    empty = not blocks and not errors and text != DEFAULT
+    if empty:
         cause, remedy = "there is no server block", "the default is served: whoami and log for all zones"
         warnings.append(ConfigError(Place(file, 1), cause, remedy))
         blocks = parse(DEFAULT, file).blocks
-    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources))), errors
+    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources)), empty), errors
 
 
 @dataclass(eq=False, repr=False)
