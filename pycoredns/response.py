@@ -232,11 +232,9 @@ class Pending:
 
     def result(self) -> Response:
         """The answer; raises the error that came in its place."""
-        if self._error is not None:
-            raise self._error
-        if self._response is None:
-            raise RuntimeError("no answer has come yet")
-        return self._response
+        if self._response is not None:
+            return self._response
+        raise self._error or RuntimeError("no answer has come yet")
 
     def resolve(self, response: Response) -> None:
         """The answer is there: all who wait are called. Later calls do nothing."""
@@ -256,10 +254,10 @@ class Pending:
 
     def when_done(self, callback: Callable[[Pending], None]) -> None:
         """Calls back with this object, at once if it is done."""
-        if self.done:
-            callback(self)
-        else:
+        if self._response is None and self._error is None:
             self._callbacks.append(callback)
+        else:
+            callback(self)
 
     def __await__(self) -> Generator[object, None, Response]:
         """Waits in a coroutine."""
@@ -346,6 +344,7 @@ class Relayed(Response):
     """
 
     _begun_anew = {"_plain": None}  # noqa: RUF012  declared above
+    _plain: Response | None = None
 
     def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
         """``wire`` is the message without its OPT record, ``found`` its records, ``counts`` those of each section."""
@@ -356,10 +355,8 @@ class Relayed(Response):
         self.flags = bits & (AA | TC | RA | AD)
         self.withheld = ~bits & (RD | CD)
         self.answers, self.authorities, self.additionals = counts
-        self.opt = None
         self.found = found
         self._place = 16 + len(asked)
-        self._plain: Response | None = None
         self.simple = all([kind in _NAMELESS and wire[start : start + 2] == _ASKED for start, _, _, kind, _ in found])
         """Do all records belong to the name that was asked, and hold no names?"""
 

@@ -167,26 +167,26 @@ class Service:
     def _send(self, request: Request, done: Pending, block: Block) -> None:
         """Sends an answer that has come, and has it observed."""
         self.waiting -= 1
-        outcome = self._outcome(request, done, block)
-        if outcome.response is NO_ANSWER:
+        error = None
+        try:
+            response = done.result()
+            reply = response.reply(request)
+        except Dropped:
+            response, reply = NO_ANSWER, b""
+        except Exception as raised:  # noqa: BLE001  a query ends here
+            error, response = raised, self.failure(request, raised)
+            reply = response.reply(request)
+        if response is NO_ANSWER:
             request.listener.forget(request.peer)
         else:
-            request.listener.send(request.peer, request.wire[:2] + self._late_reply(outcome))
+            request.listener.send(request.peer, request.wire[:2] + reply)
         if block.observed or block.failures:
+            outcome = Outcome(request, response, block, error)
             outcome.duration = perf_counter_ns() - request.received
             self._observe(outcome)
 
-    def _late_reply(self, outcome: Outcome) -> bytes:
-        """The reply of an outcome, or what stands for one that cannot be written."""
-        request = outcome.request
-        try:
-            return outcome.response.reply(request)
-        except Exception as error:  # noqa: BLE001  a query ends here
-            outcome.error, outcome.response = error, self.failure(request, error)
-            return outcome.response.reply(request)
-
     def _outcome(self, request: Request, done: Pending, block: Block) -> Outcome:
-        """What became of a question, error or not."""
+        """What became of a question that the server asked itself, error or not."""
         try:
             return Outcome(request, done.result(), block)
         except Dropped:
