@@ -352,12 +352,12 @@ class Relayed(Response):
         self.wire = wire
         self.asked = asked
         self.rcode = bits & 15
-        self.flags = bits & (AA | TC | RA | AD)
-        self.withheld = ~bits & (RD | CD)
+        self.flags = bits & _RELAYED_FLAGS
+        self.withheld = ~bits & _REPEATED_FLAGS
         self.answers, self.authorities, self.additionals = counts
         self.found = found
         self._place = 16 + len(asked)
-        self.simple = all([kind in _NAMELESS and wire[start : start + 2] == _ASKED for start, _, _, kind, _ in found])
+        self.simple = _simple(wire, found)
         """Do all records belong to the name that was asked, and hold no names?"""
 
     @classmethod
@@ -437,9 +437,17 @@ class Relayed(Response):
         return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
 
 
+_RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
+
+
+def _simple(wire: bytes, found: list[Found]) -> bool:
+    for start, _, _, kind, _ in found:  # a loop: it is left early, and costs half of what all() does
+        if kind not in _NAMELESS or wire[start] != 0xC0 or wire[start + 1] != 12:
+            return False
+    return True
+
+
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
 _NAMELESS = frozenset({types.A, types.AAAA, types.TXT})
-_ASKED = b"\xc0\x0c"
-"""A pointer to the question's name."""
