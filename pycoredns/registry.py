@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
 
 from pycoredns.errors import PluginError
 from pycoredns.order import ORDER
@@ -13,10 +16,42 @@ from pycoredns.plugin import Plugin
 GROUP = "pycoredns.plugins"
 
 
+class EntryPoint(NamedTuple):
+    """A plugin that is installed: its directive, its ``module:class``, and the folder of its package's metadata."""
+
+    name: str
+    value: str
+    metadata: Path
+
+    def load(self) -> object:
+        """The class; raises ImportError or AttributeError."""
+        module, _, attribute = self.value.partition(":")
+        return getattr(import_module(module), attribute)
+
+
 @cache
 def available() -> dict[str, EntryPoint]:
-    """The entry points of all installed plugins, by directive."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    """The entry points of all installed plugins, by directive; what is found first on the path counts.
+
+    They are read here because importlib.metadata, whose import takes a tenth of the server's start, reads far more.
+    """
+    points: dict[str, EntryPoint] = {}
+    for folder in dict.fromkeys(sys.path):
+        for file in sorted(Path(folder or ".").glob("*.*-info/entry_points.txt")):
+            for name, value in _group(file.read_text("utf-8")):
+                points.setdefault(name, EntryPoint(name, value, file.parent))
+    return points
+
+
+def _group(text: str) -> Iterator[tuple[str, str]]:
+    """The lines of our group in an entry_points.txt (an INI file; PyPA entry points specification)."""
+    inside = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and "=" in line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield name.strip(), value.partition("[")[0].strip()
 
 
 @cache

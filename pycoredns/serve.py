@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import platform
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +20,16 @@ from pycoredns.sources import Source
 
 GC_THRESHOLDS = (5000, 50, 1000)
 """Full collections are rare: what is served lives long, and one over a million records takes 100 ms and more."""
+SETTLED_AFTER = 0.5
+"""Seconds after the start when what was made for it is taken for lasting: the first answers need not wait for that."""
 log = output.logger("pycoredns")
 
 
 def version_lines() -> list[str]:
     """What ``-version`` prints: the CoreDNS release that is followed, the platform, our own version."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    system, python = platform.system().lower(), platform.python_version()
+    kernel = os.uname()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(kernel.machine, kernel.machine)
+    system, python = kernel.sysname.lower(), sys.version.partition(" ")[0]
     return [f"CoreDNS-{COREDNS_VERSION}", f"{system}/{machine}, python{python}, pycoredns-{__version__}"]
 
 
@@ -69,7 +72,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         for line in version_lines():
             output.say(line)
     _write_pid(pidfile)
-    _settle_memory()
+    asyncio.get_running_loop().call_later(SETTLED_AFTER, _settle_memory)
     watching = asyncio.get_running_loop().create_task(reloader.watch())
     if started is not None:
         started(server)

@@ -5,7 +5,6 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from pycoredns import registry
 from pycoredns.order import ORDER
 from pycoredns.plugin import Plugin
+from pycoredns.registry import EntryPoint
 
 ROOT = Path(__file__).parent.parent
 PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"

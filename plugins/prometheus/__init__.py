@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import platform
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Prometheus(Plugin):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves /metrics."""
-        self.build_info.cell(__version__, "", f"python{platform.python_version()}").value = 1
+        self.build_info.cell(__version__, "", f"python{sys.version.partition(' ')[0]}").value = 1
         self._tally = Tally(self.block.settings.view, self._behind())
         tls = read_tls(self.tls) if self.tls else None
         route = await open_route(self.address, PATH, self.scrape, tls)

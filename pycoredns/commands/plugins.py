@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution
 
 from pycoredns import registry
 from pycoredns.errors import PluginError
+from pycoredns.registry import EntryPoint
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,7 +41,5 @@ def _broken(name: str) -> str:
 
 def _row(name: str, point: EntryPoint) -> tuple[str, str, str]:
     """Name, version and origin of a plugin."""
-    distribution = point.dist
-    version = distribution.version if distribution else "?"
-    origin = f"{distribution.name} ({point.value})" if distribution else point.value
-    return name, version, origin
+    distribution = Distribution.at(point.metadata)
+    return name, distribution.version, f"{distribution.name} ({point.value})"

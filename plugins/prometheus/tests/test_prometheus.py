@@ -155,7 +155,11 @@ async def test_buckets_and_help():
         times = [sample.labels["le"] for sample in find(text, "coredns_dns_request_duration_seconds_bucket")]
         assert times[:4] == ["0.00025", "0.0005", "0.001", "0.002"]
         assert times[-2:] == ["8.192", "+Inf"]
-        for line in ("# TYPE coredns_dns_requests_total counter", "# TYPE coredns_panics_total counter", "# TYPE coredns_build_info gauge"):
+        for line in (
+            "# TYPE coredns_dns_requests_total counter",
+            "# TYPE coredns_panics_total counter",
+            "# TYPE coredns_build_info gauge",
+        ):
             assert line in text
         for name in ("cpu_seconds_total", "open_fds", "max_fds", "resident_memory_bytes", "start_time_seconds"):
             assert find(text, f"process_{name}")
