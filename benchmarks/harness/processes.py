@@ -27,6 +27,11 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def _environment() -> dict[str, str]:
+    """Ours, in which Python keeps its bytecode, as it does where a server is installed."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Process:
     """A running child in a session of its own, its output appended to a file."""
 
@@ -36,7 +41,13 @@ class Process:
         with on_core(core), output.open("ab") as stream:
             self.started = time.perf_counter()
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=folder, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                cwd=folder,
+                env=_environment(),
+                start_new_session=True,
             )
 
     def ended(self) -> bool:
