@@ -14,15 +14,18 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.plugin import Outcome, tell
 from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
 from pycoredns.wire.walk import walk
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
-    from pycoredns.plugin import Outcome
 
 CAPACITY = 65536
+"""Entries; with LONGEST this bounds the octets too."""
+LONGEST = 512
+"""A longer query or reply is not remembered: what is asked often is short."""
 TICKS_PER_SECOND = 4
 _DOOR_BITS = 1 << 17
 _DOOR_WIPE = 40_000
@@ -191,10 +194,9 @@ class Memo:
             outcome.times, outcome.slow = hits, entry.slow
             outcome.duration = self._spent // self._given if self._given else 0
             entry.hits, entry.slow = 0, {}
-            for observe in entry.block.counters:
-                observe(outcome)
+            tell(entry.block.counters, outcome)
             if outcome.response.repeated is not None:
-                outcome.response.repeated(outcome)
+                tell((outcome.response.repeated,), outcome)
         return hits
 
     def took(self, hits: list[Entry], duration: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from pycoredns.errors import ServerFailure
+from pycoredns.output import logger
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pycoredns.chain import Block
     from pycoredns.settings import BlockSettings
 
+log = logger("pycoredns")
 Handler: TypeAlias = Callable[[Request], Answer]
 
 
@@ -62,6 +64,15 @@ class Outcome:
     def size(self) -> int:
         """Octets of the answer before compression, without what the server adds (CoreDNS's rsize)."""
         return self.response.size(self.request)
+
+
+def tell(observers: Iterable[Callable[[Outcome], None]], outcome: Outcome) -> None:
+    """Shows an outcome to observers; the fault of one is logged, as whoever watches must not stop an answer."""
+    for observe in observers:
+        try:
+            observe(outcome)
+        except Exception as error:  # a background step ends here
+            log.error("observer failed: %r", error, exc_info=error)
 
 
 def no_next(name: str) -> Handler:

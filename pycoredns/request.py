@@ -83,8 +83,10 @@ class Header:
     __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip", "tails")
 
     def __init__(self, octets: bytes) -> None:
-        """Raises Malformed for what no question is, or for what gets an error before it is read."""
+        """Raises Malformed for what is no question, which gets no answer, or for what gets an error before it is read."""
         bits, questions, answers, authorities, additionals = _COUNTS.unpack(octets)
+        if bits & QR:
+            raise Malformed(0)
         self.bits = bits
         self.opcode = bits >> 11 & 15
         if self.opcode not in (types.QUERY, types.NOTIFY):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def run(source: Source, quiet: bool = False, pidfile: str = "", started: Callabl
     import uvloop
 
     output.set_up()
+    _raise_file_limit()
     try:
         assembly = assemble(source.read(), source.port)
     except (ConfigErrors, PluginError, OSError) as error:
@@ -87,6 +89,13 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         _remove_pid(pidfile)
 
 
+def _raise_file_limit() -> None:
+    """As many open files as the system allows: a connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _remove_pid(file: str) -> None:
     if file:
         Path(file).unlink(missing_ok=True)
@@ -95,7 +104,10 @@ def _remove_pid(file: str) -> None:
 def _write_pid(file: str) -> None:
     """Writes the process ID where ``-pidfile`` wants it."""
     if file:
-        Path(file).write_text(f"{os.getpid()}\n")
+        try:
+            Path(file).write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            log.error("the process ID cannot be written to %s: %s", file, error.strerror)
 
 
 def _settle_memory() -> None:

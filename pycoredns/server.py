@@ -76,14 +76,16 @@ class Server:
                     taken.append((plugin, predecessor))
                     plugin.take_over(predecessor)
                 await self._stack.enter_async_context(plugin.running())
+            await self._listen()
         except BaseException:
             for plugin, predecessor in reversed(taken):
                 predecessor.take_over(plugin)
             await self._stack.aclose()
-            self._close_sockets()
+            self._close()
             show_debug(old is not None and old.assembly.settings.debug)
             raise
-        await self._listen(old)
+        if old is not None:
+            old.hand_over(self)
 
     def _in_order(self) -> list[Plugin]:
         """All plugins, those first that may fail to open an address of their own."""
@@ -92,29 +94,38 @@ class Server:
         return sorted(plugins, key=lambda plugin: place.get(plugin.name, len(ORDER)))
 
     def predecessor(self, plugin: Plugin) -> Plugin | None:
-        """The plugin of this server that a reloaded one succeeds: of the same name, in a block of the same zones."""
+        """The plugin of this server that a reloaded one succeeds: of the same name and place, in a block served for the same."""
         same = [each for each in plugin.block.plugins if each.name == plugin.name]
+        place = next(number for number, each in enumerate(same) if each is plugin)
         for block in self.blocks:
-            if block.zones == plugin.block.zones:
+            if block.zones == plugin.block.zones and _served_at(block) == _served_at(plugin.block):
                 found = [each for each in block.plugins if type(each) is type(plugin)]
-                if len(found) > same.index(plugin):
-                    return found[same.index(plugin)]
+                return found[place] if place < len(found) else None
         return None
 
     def _open(self, old: Server | None) -> None:
         """A socket for each address and protocol; those of an older server are shared."""
-        ports = {address.port for address in self.services if not address.host}
+        addresses = {*self.services, *(old.services if old else ())}
         for address in self.services:
             # one address beside all of them on the same port: only so does the kernel let both be bound
-            reuse = address.port in ports and sum(each.port == address.port for each in self.services) > 1
+            others = [each for each in addresses if each.port == address.port and each != address]
+            reuse = any(not each.host for each in [*others, address]) and bool(others)
+            if reuse and old:
+                old.share_port(address.port)
             for host in _hosts(address.host):
                 for protocol, bind in (("udp", udp.bind), ("tcp", tcp.bind)):
                     key = (protocol, address, host)
                     shared = old._sockets.get(key) if old else None
                     self._sockets[key] = shared.dup() if shared else _bind(bind, protocol, address, host, reuse)
 
-    async def _listen(self, old: Server | None) -> None:
-        """Takes questions from now on; an older server's no more."""
+    def share_port(self, port: int) -> None:
+        """Lets a successor bind other addresses of a port beside those that are open."""
+        for (_, address, _), sock in self._sockets.items():
+            if address.port == port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    async def _listen(self) -> None:
+        """Takes questions from now on."""
         for (protocol, address, host), sock in self._sockets.items():
             key = (protocol, address, host)
             if protocol == "udp":
@@ -123,8 +134,6 @@ class Server:
             else:
                 self._tcp[key] = TCPListener(self.services[address], sock.dup())
                 await self._tcp[key].start()
-        if old is not None:
-            old.hand_over(self)
 
     def hand_over(self, new: Server) -> None:
         """Reads no more questions; connections go to the new server where it has the address."""
@@ -138,17 +147,32 @@ class Server:
     # --- stop
 
     async def stop(self, final: bool = True) -> None:
-        """Lets plugins say goodbye, waits a while for answers that are still to come, closes everything."""
-        plugins = self._in_order()
-        await asyncio.gather(*(plugin.drain(final) for plugin in plugins))
-        listeners: list[UDPListener | TCPListener] = [*self._udp.values(), *self._tcp.values()]
-        for listener in listeners:
+        """Lets plugins say goodbye, waits a while for answers that are still to come, closes everything.
+
+        The fault of a plugin is logged, and stops nothing of that.
+        """
+        for outcome in await asyncio.gather(*(plugin.drain(final) for plugin in self._in_order()), return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("a plugin failed to drain: %r", outcome, exc_info=outcome)
+        for listener in self._listeners:
             listener.stop()
         until = monotonic() + DRAIN_SECONDS
         while self.waiting and monotonic() < until:  # noqa: ASYNC110  an event would cost each answer
             await asyncio.sleep(0.01)
-        await self._stack.aclose()
-        for listener in listeners:
+        try:
+            await self._stack.aclose()
+        except Exception as error:  # a background task ends here
+            log.error("a plugin failed to stop: %r", error, exc_info=error)
+        finally:
+            self._close()
+
+    @property
+    def _listeners(self) -> list[UDPListener | TCPListener]:
+        return [*self._udp.values(), *self._tcp.values()]
+
+    def _close(self) -> None:
+        """Closes listeners and sockets."""
+        for listener in self._listeners:
             listener.memo.forget()
             listener.close()
         self._close_sockets()
@@ -157,6 +181,11 @@ class Server:
         for sock in self._sockets.values():
             sock.close()
         self._sockets.clear()
+
+
+def _served_at(block: Block) -> set[str]:
+    """The addresses of a block."""
+    return {service.address for service in block.services}
 
 
 def _hosts(host: str) -> Iterable[str]:

@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from pycoredns import traffic
 from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
+from pycoredns.memo import LONGEST, Memo
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
@@ -21,6 +22,7 @@ from pycoredns.wire.message import BadMessageError
 MOST_INTERNAL = 10
 """How deep the server may ask itself to follow names through its own blocks."""
 _MOST_PLACED = 16384
+_LONGEST_PARENT = names.LONGEST_NAME - names.LONGEST_LABEL - 1  # with any label before it the name is not too long
 
 panics = Counter("panics_total", "Questions that ended in an unexpected error.", prefix="coredns_")
 log = logger("pycoredns")
@@ -120,11 +122,17 @@ class Service:
             return answer.reply(request)
         if answer.memorable and not request.personal and answer.error is None:
             memo, key = request.listener.memo, key or request.wire[2:]
-            if memo.asked_before(key):
-                memo.remember(key, reply, Outcome(request, answer, block), block)
+            if memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
+                self._remember(memo, key, reply, Outcome(request, answer, block))
         if block.observed or answer.error is not None:
             self.outcomes.append(Outcome(request, answer, block))
         return reply
+
+    def _remember(self, memo: Memo, key: bytes, reply: bytes, outcome: Outcome) -> None:
+        try:
+            memo.remember(key, reply, outcome, outcome.block or _NOWHERE)
+        except Exception as error:  # what plugins do there must not cost the answer
+            log.error("an answer could not be remembered: %r", error, exc_info=error)
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The server's own answer after an error."""
@@ -206,8 +214,9 @@ class Service:
             if found.empty:
                 break
             if request.qtype != types.DS:
-                if zone != request.name and len(blocks) == 1:
-                    self._place(names.parent(request.name), found)
+                parent = names.parent(request.name)
+                if zone != request.name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
+                    self._place(parent, found)
                 break
         return found
 

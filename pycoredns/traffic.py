@@ -130,12 +130,12 @@ class Tally:
         """``plugin`` is the label of responses_total: that which wrote the answers."""
         self._view = view
         self._plugin = plugin
-        self._lanes: dict[tuple[Listener, str, bool], Lane] = {}
+        self._lanes: dict[tuple[str, str, str, str, bool], Lane] = {}
         _tallies.append(self)
 
     def lane(self, listener: Listener, zone: str, unsent: bool = False) -> Lane:
         """The lane of a listener and zone; ``unsent``: of answers that are the server's own, after an error."""
-        key = (listener, zone, unsent)
+        key = (listener.service.address, listener.protocol, listener.family, zone, unsent)  # keeps no listener alive
         found = self._lanes.get(key)
         if found is None:
             plugin = "" if unsent else self._plugin

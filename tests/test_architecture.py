@@ -20,10 +20,10 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 LAYERS = (
     ("wire",),
     ("durations", "errors", "metrics", "order", "output", "settings"),
-    ("corefile", "http", "memo", "request", "traffic"),
+    ("corefile", "http", "request", "traffic"),
     ("response",),
     ("meaning", "plugin"),
-    ("chain", "registry"),
+    ("chain", "memo", "registry"),
     ("service",),
     ("transport",),
     ("plugins",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import socket
+import sys
 from struct import Struct
 
 SLOTS = 64
@@ -20,7 +21,9 @@ _IOV = Struct("QQ")
 _DONTWAIT = socket.MSG_DONTWAIT
 
 _libc = ctypes.CDLL(None, use_errno=True)
-AVAILABLE = hasattr(_libc, "recvmmsg") and hasattr(_libc, "sendmmsg") and ctypes.sizeof(ctypes.c_void_p) == 8
+AVAILABLE = (
+    sys.platform == "linux" and hasattr(_libc, "recvmmsg") and hasattr(_libc, "sendmmsg") and ctypes.sizeof(ctypes.c_void_p) == 8
+)
 if AVAILABLE:
     _recvmmsg, _sendmmsg = _libc.recvmmsg, _libc.sendmmsg
     _recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]

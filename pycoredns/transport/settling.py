@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pycoredns.memo import Entry
+from pycoredns.plugin import tell
 from pycoredns.request import Listener
 
 
@@ -16,7 +17,6 @@ def settle(listener: Listener, hits: list[Entry], seen: list[tuple[Entry, object
     for entry, peer, number in seen:
         outcome = entry.outcome
         outcome.peer, outcome.number, outcome.duration, outcome.times = peer, number, duration, 1
-        for observe in entry.block.each:
-            observe(outcome)
+        tell(entry.block.each, outcome)
     if listener.service.outcomes:
         listener.service.settle(duration)

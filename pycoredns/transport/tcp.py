@@ -95,7 +95,9 @@ class Connection(asyncio.Protocol):
         if not self._paused or self._full or self.transport.is_closing():
             return
         self._answer_frames(b"")
-        if not self._full:
+        if self._full:
+            self._pause()
+        elif self._paused:
             self._paused = False
             self.transport.resume_reading()
 

@@ -56,7 +56,7 @@ class UDPListener(Listener):
     def __init__(self, service: Service, sock: socket.socket) -> None:
         """``sock`` is from ``bind``; it is closed by ``close``."""
         self.service = service
-        self.memo = Memo()
+        self.memo = Memo() if AVAILABLE else Memo(0)
         self.sock = sock
         self.comfortable = COMFORTABLE[sock.family]
         self.family = "1" if sock.family == socket.AF_INET else "2"
@@ -89,6 +89,7 @@ class UDPListener(Listener):
         self.stop()
         self._flush()
         self.sock.close()
+        self._descriptor = -1  # an answer that still comes must not go where the number is used again
 
     # --- what a peer is
 

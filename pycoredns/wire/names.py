@@ -5,6 +5,7 @@ import re
 ROOT = b"\0"
 LONGEST_NAME = 255
 LONGEST_LABEL = 63
+_MOST_JUMPS = LONGEST_NAME // 2  # a name of 255 octets has no more labels
 _SPECIAL = frozenset(b". '@;()\"\\")
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/."
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_*/-]{1,63}(\.[A-Za-z0-9_*/-]{1,63})*\.?")
@@ -122,7 +123,7 @@ def read(message: bytes, place: int) -> tuple[bytes, int]:
     Follows compression pointers, which must point backwards, so that it ends (RFC 1035 §4.1.4). Raises BadNameError.
     """
     parts: list[bytes] = []
-    behind, limit, size = 0, place, 1
+    behind, limit, size, jumps = 0, place, 1, 0
     try:
         while length := message[place]:
             if length < 0x40:
@@ -139,6 +140,9 @@ def read(message: bytes, place: int) -> tuple[bytes, int]:
                 raise BadNameError("compression pointer does not point backwards")
             behind = behind or place + 2
             place = limit = target
+            jumps += 1
+            if jumps > _MOST_JUMPS:
+                raise BadNameError("too many compression pointers")
     except IndexError:
         raise BadNameError("name is cut off") from None
     return b"".join(parts) + ROOT, behind or place + 1

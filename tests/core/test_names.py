@@ -87,3 +87,13 @@ def test_read(message, place, name, behind):
 def test_read_refuses(message, place):
     with pytest.raises(BadNameError):
         names.read(message, place)
+
+
+def test_a_chain_of_pointers_is_given_up():
+    message = b"\0" + b"".join((0xC000 | max(place - 2, 0)).to_bytes(2, "big") for place in range(1, 2001, 2))
+    with pytest.raises(BadNameError, match="too many"):
+        names.read(message, len(message) - 2)
+    labels = b"\1a\0" + b"".join(
+        b"\1a" + (0xC000 | (4 * number - 1 if number else 0)).to_bytes(2, "big") for number in range(100)
+    )
+    assert len(names.read(labels, len(labels) - 4)[0]) == 2 * 101 + 1

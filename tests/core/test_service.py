@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
 from pycoredns.chain import Block
 from pycoredns.errors import Refused, ServerFailure
@@ -108,6 +109,54 @@ def test_hostile_names_do_not_slip_in_beside_known_ones(name):
     assert reply_bits(serve(service, listener, query_wire("known.test"))) & 15 == types.NOERROR
     reply = serve(service, listener, HEADER + b"\0" + name + b"\0\1\0\1")
     assert reply_bits(reply) & 15 == (types.NOERROR if name.startswith(b"\3a\0") else types.FORMERR)
+
+
+def test_an_answer_is_not_answered_though_its_zone_is_known():
+    service, listener = service_of({"test": [Fixed()]})
+    wire = bytearray(query_wire("known.test"))
+    assert serve(service, listener, bytes(wire)) is not None
+    wire[2] |= 0x80
+    assert serve(service, listener, bytes(wire)) is None
+
+
+def test_a_name_that_is_too_long_is_refused_though_its_parent_is_known():
+    service, listener = service_of({"test": [Fixed()]})
+    parent = (b"\x3f" + b"a" * 63) * 3 + b"\x2f" + b"b" * 47 + b"\4test\0"
+    for label in (b"\1x", b"\1y", b"\x3f" + b"z" * 63):
+        reply = serve(service, listener, HEADER + b"\0" + label + parent + b"\0\1\0\1")
+        assert reply_bits(reply) & 15 == (types.FORMERR if label[0] > 1 else types.NOERROR)
+
+
+@pytest.mark.parametrize("size", [400, 4000])
+def test_only_short_queries_are_remembered(size):
+    service, listener = service_of({"test": [Fixed()]})
+    listener.memo = type(listener.memo)()
+    option = b"\0\x0c" + size.to_bytes(2, "big") + bytes(size)
+    wire = query_wire("a.test", size=1232)[:-2] + len(option).to_bytes(2, "big") + option
+    for _ in range(3):
+        assert serve(service, listener, wire) is not None
+    assert bool(listener.memo.entries) is (size == 400)
+
+
+def test_a_faulty_observer_costs_no_answer(monkeypatch):
+    monkeypatch.setattr(plugin_module.log, "disabled", True)
+    monkeypatch.setattr(service_module.log, "disabled", True)
+
+    class Faulty(Seeing):
+        each = False
+
+        def observe(self, outcome):
+            raise KeyError("bug")
+
+    service, listener = service_of({"test": [Faulty(), Fixed()]})
+    listener.memo = type(listener.memo)()
+    wire = query_wire("a.test")
+    for _ in range(3):
+        assert serve(service, listener, wire) is not None
+        service.settle(1000)
+    for entry in listener.memo.entries.values():
+        entry.hits = 2
+    listener.memo.count_all()
 
 
 @pytest.mark.parametrize(

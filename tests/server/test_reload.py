@@ -11,6 +11,8 @@ from pycoredns.reload import Reloader, failed
 from pycoredns.server import Server
 from pycoredns.sources import Source
 from pycoredns.testing import RunningServer, eventually, exchange_udp, free_port, query_wire, running
+from pycoredns.transport.addresses import to_sockaddr
+from pycoredns.transport.tcp import TCPListener
 
 HOSTS = ".:{port} {{\n bind 127.0.0.1\n hosts {{\n 192.0.2.{octet} a.test\n }}\n{more}\n}}\n"
 
@@ -189,3 +191,70 @@ async def test_one_address_beside_all_of_them():
     async with running(corefile) as server:
         assert await server.answers("a.test") == ["A 192.0.2.1"]
         assert await server.answers("b.test", host="127.0.0.2") == ["A 192.0.2.2"]
+
+
+async def test_bind_may_come_and_go(tmp_path):
+    port, file = free_port(), tmp_path / "Corefile"
+    file.write_text(f".:{port} {{\n whoami\n}}\n")
+    source = Source(str(file))
+    server = Server(assemble(source.read()))
+    await server.start()
+    reloader = Reloader(server, source)
+    for bind in ("bind 127.0.0.1", "bind 127.0.0.1 127.0.0.2", ""):
+        file.write_text(f".:{port} {{\n {bind}\n whoami\n}}\n")
+        assert await reloader.reload()
+        await reloader.stopped()
+        assert (await exchange_udp(query_wire("a.test"), ("127.0.0.1", port)))[3] & 15 == 0
+    await reloader.server.stop()
+
+
+async def test_blocks_of_the_same_zone_keep_their_own_caches(tmp_path):
+    """Inside and outside have the same zone on other ports: what one has cached must not reach the other."""
+    inside, outside, file = free_port(), free_port(), tmp_path / "Corefile"
+
+    def write(octet):
+        blocks = [
+            f".:{port} {{\n bind 127.0.0.1\n cache\n hosts {{\n 192.0.2.{octet + number} a.test\n}}\n}}\n"
+            for number, port in enumerate((outside, inside))
+        ]
+        file.write_text("".join(blocks))
+
+    write(1)
+    source = Source(str(file))
+    server = Server(assemble(source.read()))
+    await server.start()
+    asking = [RunningServer(server, {"port": port}) for port in (outside, inside)]
+    assert [await each.answers("a.test") for each in asking] == [["A 192.0.2.1"], ["A 192.0.2.2"]]
+    reloader = Reloader(server, source)
+    write(11)
+    assert await reloader.reload()
+    await reloader.stopped()
+    assert [await each.answers("a.test") for each in asking] == [["A 192.0.2.1"], ["A 192.0.2.2"]]
+    await reloader.server.stop()
+
+
+async def test_an_answer_that_comes_after_the_end_goes_nowhere(reloading):
+    async with reloading:
+        listener = next(iter(reloading.reloader.server._udp.values()))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind(("127.0.0.1", 0))
+        client.setblocking(False)
+        assert other.fileno() > 0
+        listener.send(to_sockaddr("127.0.0.1", client.getsockname()[1], socket.AF_INET), b"late" * 10)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(BlockingIOError):
+            client.recv(100)
+
+
+async def test_a_listener_that_cannot_begin_leaves_all_as_it_was(reloading, monkeypatch):
+    async with reloading:
+        reloading.write(2)
+
+        async def refuse(self):
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(TCPListener, "start", refuse)
+        assert not await reloading.reloader.reload()
+        for _ in range(20):
+            assert await reloading.answer() == "A 192.0.2.1"
