@@ -101,16 +101,6 @@ class Header:
         self.reply_bits = QR | bits & _OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
 
     @property
-    def recursion_desired(self) -> bool:
-        """The RD bit."""
-        return bool(self.bits & RD)
-
-    @property
-    def checking_disabled(self) -> bool:
-        """The CD bit (RFC 4035 §3.2.2)."""
-        return bool(self.bits & CD)
-
-    @property
     def authentic_data(self) -> bool:
         """The AD bit, in a query the wish to see it in the answer (RFC 6840 §5.7)."""
         return bool(self.bits & AD)

@@ -299,21 +299,25 @@ def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pendi
         _start(answer, changed)
 
 
-def attempt(ask: Callable[[], Answer]) -> Pending:
-    """What somebody answers, now or later, with an answer or an error."""
-    later = Pending()
-    try:
-        answer = ask()
-    except Exception as error:  # noqa: BLE001  whoever waits gets it
-        later.fail(error)
-        return later
+def pending(answer: Answer) -> Pending:
+    """Any answer as one that calls back: a coroutine runs in a task of its own."""
     if isinstance(answer, Pending):
         return answer
+    later = Pending()
     if isinstance(answer, Response):
         later.resolve(answer)
     else:
         _start(answer, later)
     return later
+
+
+def attempt(ask: Callable[[], Answer]) -> Pending:
+    """What somebody answers, now or later, with an answer or an error."""
+    try:
+        return pending(ask())
+    except Exception as error:  # noqa: BLE001  whoever waits gets it
+        (failed := Pending()).fail(error)
+        return failed
 
 
 def _start(answer: Answer, changed: Pending) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import Iterable, Iterator
 from time import perf_counter_ns
@@ -15,7 +14,7 @@ from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
-from pycoredns.response import NO_ANSWER, Answer, Pending, Response
+from pycoredns.response import NO_ANSWER, Answer, Pending, Response, attempt, pending
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
 
@@ -41,7 +40,6 @@ class Service:
         self._chaos = chaos
         self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self.waiting = 0
         """Questions whose answers are still to come."""
         self.watched = False
@@ -153,24 +151,7 @@ class Service:
         """Has an answer sent when it comes."""
         self.waiting += 1
         request.listener.expect(request.peer)
-        self._pending(answer).when_done(lambda done: self._send(request, done, block))
-
-    def _pending(self, answer: Answer) -> Pending:
-        """The answer of a coroutine as a Pending: it runs in a task of its own."""
-        if isinstance(answer, Pending):
-            return answer
-        pending = Pending()
-
-        async def run() -> None:
-            try:
-                pending.resolve(await answer)
-            except Exception as error:  # noqa: BLE001  a query ends here
-                pending.fail(error)
-
-        task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return pending
+        pending(answer).when_done(lambda done: self._send(request, done, block))
 
     def _send(self, request: Request, done: Pending, block: Block) -> None:
         """Sends an answer that has come, and has it observed."""
@@ -257,20 +238,8 @@ class Service:
             self._observe(outcome)
             later.resolve(outcome.response)
 
-        self._pending(self._attempt(asked, block)).when_done(finish)
+        attempt(lambda: block.handle(asked)).when_done(finish)
         return later.result() if later.done else later
-
-    def _attempt(self, request: Request, block: Block) -> Answer:
-        """A block's answer; an error or an answer at once is one that has come already."""
-        try:
-            answer = block.handle(request)
-        except Exception as error:  # noqa: BLE001  a query ends here
-            (failed := Pending()).fail(error)
-            return failed
-        if isinstance(answer, Response):
-            (there := Pending()).resolve(answer)
-            return there
-        return answer
 
     # --- observers, memory
 

@@ -80,11 +80,6 @@ class Receiver(_Vector):
             self._headers[:] = self._pristine
         return max(int(_recvmmsg(descriptor, self._address, self.slots, _DONTWAIT, None)), 0)
 
-    def datagram(self, slot: int) -> bytes:
-        """The octets of a slot."""
-        start = slot * self.slot_size
-        return bytes(self.view[start : start + self.lengths[slot * 16 + 14]])
-
 
 class Responder(Receiver):
     """Receives datagrams, and sends replies from the slots they came in: neither address nor ID is copied.

@@ -2,7 +2,7 @@
 
 A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, DNAME, OPT = 1, 2, 5, 6, 12, 15, 16, 28, 33, 39, 41
 DS, RRSIG, NSEC, DNSKEY, NSEC3, TSIG, IXFR, AXFR, ANY = 43, 46, 47, 48, 50, 250, 251, 252, 255
-IN, CH, HS, ANY_CLASS = 1, 3, 4, 255
+IN, CH = 1, 3
 QUERY, NOTIFY = 0, 4
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, NOTAUTH, BADVERS = 0, 1, 2, 3, 4, 5, 9, 16
@@ -25,7 +25,6 @@ RCODES = {
     8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 11: "DSOTYPENI", 16: "BADVERS", 17: "BADKEY", 18: "BADTIME", 19: "BADMODE",
     20: "BADNAME", 21: "BADALG", 22: "BADTRUNC", 23: "BADCOOKIE",
 }  # fmt: skip
-OPCODES = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
 
 TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 CLASS_NUMBERS = {name: number for number, name in CLASSES.items()}
