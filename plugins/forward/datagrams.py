@@ -256,7 +256,11 @@ class Datagrams:
             self._leaving.remove(channel)
         if now - self._now > self._terms.expire:
             self._leave()
-        elif self._channels and (len(self._channels) < self._size or now - self._channels[0].opened > self._lifetime):
+            return
+        if self._wide is not None and now - self._wide.opened > self._lifetime:
+            self._leaving.append(self._wide)
+            self._wide = None
+        if self._channels and (len(self._channels) < self._size or now - self._channels[0].opened > self._lifetime):
             self._renew()
 
     def _renew(self) -> None:

@@ -1,0 +1,36 @@
+"""What goes wrong between forward and its upstreams, and must not go on."""
+
+import asyncio
+from time import monotonic
+
+from pycoredns.plugins.forward.datagrams import LIFETIME
+from pycoredns.plugins.forward.tests.support import (
+    Scripted,
+    forwarding,
+    reply_to,
+)
+from pycoredns.response import Answer, Response
+from pycoredns.testing import request_for
+
+
+async def answered(answer: Answer) -> Response:
+    """An answer that comes before anything has timed out."""
+
+    async def ended() -> Response:
+        return await answer
+
+    return await asyncio.wait_for(ended(), 1)
+
+
+async def test_the_port_for_long_answers_is_replaced_like_the_others() -> None:
+    async with (
+        Scripted(lambda query, _: [reply_to(query)]) as other,
+        forwarding(f"forward . {other.address} {{\n expire 1m\n}}") as forward,
+    ):
+        datagrams, wide = forward._upstreams[0]._datagrams, []
+        for _ in range(2):
+            await answered(forward.handle(request_for("a.test", size=65535)))
+            wide.append(datagrams._wide)
+            datagrams.sweep(monotonic() + LIFETIME + 1)
+        assert None not in wide
+        assert wide[0] is not wide[1]
