@@ -151,7 +151,7 @@ class Channel:
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._descriptor)
             self._sock.close()
-        pending, self.pending = self.pending, {}
+        pending, self.pending, self.outgoing = self.pending, {}, []
         for waiting in pending.values():
             self._loop.call_soon(waiting.attempt_failed, why)
 
@@ -209,17 +209,19 @@ class Datagrams:
 
     def _begin_turn(self) -> Channel:
         """Chooses the channel of this turn; raises OSError where none can be opened."""
-        asyncio.get_running_loop().call_soon(self._end_turn)
         self._now = monotonic()
         if not self._channels:
             self._channels.append(self._open(AVAILABLE))
             self._tally = self._opened = self._measures.opened("udp")
-        self._present = choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
-        return self._present
+        channel = self._present = choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
+        asyncio.get_running_loop().call_soon(self._end_turn, channel)
+        return channel
 
-    def _end_turn(self) -> None:
-        channel, self._present = self._present, None
-        if channel is not None:
+    def _end_turn(self, channel: Channel) -> None:
+        """Sends what the turn has queued, though the channel may be on its way out of use by now."""
+        if self._present is channel:
+            self._present = None
+        if channel.outgoing:
             channel.flush()
 
     def _open(self, batches: bool) -> Channel:

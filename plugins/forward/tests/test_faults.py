@@ -1,6 +1,7 @@
 """What goes wrong between forward and its upstreams, and must not go on."""
 
 import asyncio
+import errno
 from time import monotonic
 
 from pycoredns.plugins.forward.datagrams import LIFETIME
@@ -34,3 +35,25 @@ async def test_the_port_for_long_answers_is_replaced_like_the_others() -> None:
             datagrams.sweep(monotonic() + LIFETIME + 1)
         assert None not in wide
         assert wide[0] is not wide[1]
+
+
+async def test_a_broken_channel_takes_only_its_own_questions_with_it() -> None:
+    async with Scripted(lambda query, _: [reply_to(query)]) as other, forwarding(f"forward . {other.address}") as forward:
+        datagrams = forward._upstreams[0]._datagrams
+        await answered(forward.handle(request_for("a.test")))
+        datagrams._renew()
+        answer = forward.handle(request_for("b.test"))
+        broken = next(channel for channel in datagrams._channels if channel is not datagrams._present)
+        broken._break(errno.ECONNREFUSED, "read")
+        assert (await answered(answer)).answers == 1
+        assert len(other.queries) == 2
+
+
+async def test_a_closed_channel_sends_nothing() -> None:
+    async with Scripted(lambda query, _: [reply_to(query)]) as other, forwarding(f"forward . {other.address}") as forward:
+        answer = forward.handle(request_for("a.test"))
+        channel = forward._upstreams[0]._datagrams._present
+        assert channel is not None
+        channel._break(errno.EHOSTUNREACH, "write")
+        assert channel.outgoing == []
+        assert (await answered(answer)).answers == 1
