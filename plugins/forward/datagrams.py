@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from pycoredns.metrics import Cell
 from pycoredns.output import logger
-from pycoredns.plugins.forward.destinations import join
 from pycoredns.plugins.forward.measures import Measures
 from pycoredns.plugins.forward.messages import new_id
 from pycoredns.plugins.forward.waiting import Waiting
+from pycoredns.transport.addresses import join
 from pycoredns.transport.mmsg import AVAILABLE, SLOT_SIZE, SLOTS, Receiver, Sender
 
 if TYPE_CHECKING:

@@ -11,17 +11,13 @@ from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Place, Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 
 PORTS = {"dns": 53, "tls": 853, "https": 443}
 """The protocols an upstream may speak, with their ports."""
 _SCHEMES = ("dns", "tls", "https", "https3", "quic", "grpc", "unix")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]*)")
-
-
-def join(host: str, port: int) -> str:
-    """Host and port in one word; IPv6 addresses stand in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True)

@@ -65,13 +65,11 @@ async def _ask(resolver: tuple[str, int], query: bytes, qtype: int) -> list[str]
     return [str(ip_address(each.rdata)) for each in answer if each.rtype == qtype and len(each.rdata) in (4, 16)]
 
 
-async def exchange_datagram(host: str, port: int, query: bytes, source: str = "") -> bytes:
+async def exchange_datagram(host: str, port: int, query: bytes) -> bytes:
     """The answer to a query over UDP: the first datagram with its ID. Raises OSError; waits as long as its caller lets it."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        if source:
-            sock.bind((source, 0))
         sock.connect((host, port))
         await loop.sock_sendall(sock, query)
         while True:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pycoredns.output import logger
 from pycoredns.plugins.forward.datagrams import FULL, reason
-from pycoredns.plugins.forward.destinations import join
 from pycoredns.plugins.forward.measures import Measures
 from pycoredns.plugins.forward.messages import new_id
 from pycoredns.plugins.forward.waiting import Waiting
+from pycoredns.transport.addresses import join
 
 if TYPE_CHECKING:
     from pycoredns.plugins.forward.upstream import Terms
