@@ -20,6 +20,25 @@ _SCHEMES = ("dns", "tls", "https", "https3", "quic", "grpc", "unix")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]*)")
 
 
+class ServerName(str):
+    """The name that must stand in an upstream's certificate."""
+
+    placeholder = "NAME"
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, token: Token, context: Context) -> Self:
+        """Refuses what a handshake could not carry (RFC 6066 §3)."""
+        name = token.text
+        try:
+            if not name.startswith(".") and "\0" not in name:
+                name.encode("idna")
+                return cls(name)
+        except UnicodeError:
+            pass
+        raise BadValueError(f'"{name}" is not a server name')
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One upstream: how it is spoken to, and where. ``host`` is an IP address."""
@@ -69,11 +88,12 @@ class Destination:
         if not rest:
             raise BadValueError(f'"{token.text}" has no address')
         host, server_name, port = _split(rest, PORTS[scheme])
-        if _is_address(host):
-            return cls((Endpoint(scheme, host, port, server_name),))
-        found = _from_file(rest)
+        found = None if _is_address(host) else _from_file(rest)
         if found is not None:
             return cls(found)
+        server_name = ServerName.parse(Token(server_name, token.place), context)
+        if _is_address(host):
+            return cls((Endpoint(scheme, host, port, server_name),))
         return cls((_host_name(HostName(scheme, host, port, server_name, token.place), token.text),))
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pycoredns.corefile.kinds import Address, Count, Duration, Zone
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
-from pycoredns.errors import Refused
+from pycoredns.errors import Refused, StartError
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.forward import measures
-from pycoredns.plugins.forward.destinations import Destination, Endpoint, HostName, without_repetitions
+from pycoredns.plugins.forward.destinations import Destination, Endpoint, HostName, ServerName, without_repetitions
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.lookup import addresses_of
 from pycoredns.plugins.forward.options import (
@@ -69,7 +69,7 @@ class Forward(Plugin):
     max_connect_attempts: Annotated[Number32 | None, Option("failed attempts for a question; 0: no limit")] = None
     doh_method: Annotated[Literal["GET", "POST"], Option("how upstreams over HTTPS are asked")] = "POST"
     tls: Annotated[Security, Option("certificates: our own, and whose are trusted")] = NO_FILES
-    tls_servername: Annotated[str, Option("the name in the upstreams' certificates", placeholder="NAME")] = ""
+    tls_servername: Annotated[str, Option("the name in the upstreams' certificates", kind=ServerName)] = ""
     policy: Annotated[Policy, Option("which upstream comes first")] = "random"
     health_check: Annotated[HealthCheck, Option("how an upstream that failed is checked")] = USUAL_CHECK
     max_concurrent: Annotated[Count, Option("questions that may wait at a time; more are refused", placeholder="MAX")] = Count(0)
@@ -156,7 +156,11 @@ class Forward(Plugin):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Looks up names; connections are opened by questions. Raises StartError."""
-        self._upstreams = [self._kept.get(terms) or Upstream(terms) for terms in map(self._terms, await self._endpoints())]
+        endpoints = await self._endpoints()
+        try:
+            self._upstreams = [self._kept.get(terms) or Upstream(terms) for terms in map(self._terms, endpoints)]
+        except BadValueError as error:
+            raise StartError(f"forward: {error}") from None
         self._kept = {}
         most = self.max_connect_attempts
         self.most_attempts = ATTEMPTS_PER_UPSTREAM * len(self._upstreams) if most is None else most

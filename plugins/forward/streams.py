@@ -178,6 +178,7 @@ class Streams:
         """Opens nothing yet."""
         self.to = terms.endpoint.text
         self.terms = terms
+        self._tls = terms.tls  # now: its files may be gone when the first question comes
         self._kind = kind
         self._measures = measures
         self._label = {"dns": "tcp", "tls": "tcp-tls"}.get(terms.endpoint.scheme, terms.endpoint.scheme)
@@ -246,7 +247,7 @@ class Streams:
                     lambda: connection,
                     terms.endpoint.host,
                     terms.endpoint.port,
-                    ssl=terms.tls,
+                    ssl=self._tls,
                     server_hostname=terms.server_name if terms.encrypted else None,
                     local_addr=source,
                 )
@@ -254,6 +255,8 @@ class Streams:
             self._fail(connection, f"dial tcp {self.to}: i/o timeout")
         except OSError as error:
             self._fail(connection, _trouble(error, self.to))
+        except Exception as error:  # noqa: BLE001  a background task ends here: who waits is told
+            self._fail(connection, f"dial tcp {self.to}: {error}")
 
     def _fail(self, connection: Connection, why: str) -> None:
         self.lost(connection)

@@ -46,6 +46,8 @@ def test_words_for_upstreams(word: str, endpoint: Endpoint | HostName) -> None:
         ("https://192.0.2.1/dns-query", "has a path"),
         ("192.0.2.1:99999", "is not a port"),
         ("192.0.2.1:0", "is not a port"),
+        ("tls://192.0.2.1%a..test", "is not a server name"),
+        ("tls://192.0.2.1%.test", "is not a server name"),
         ("192..example", "no IP address, file or domain name"),
         ("/no/such/file", "no IP address, file or domain name"),
         ("", "has no address"),
@@ -115,6 +117,7 @@ def test_random_order_begins_with_each_and_leaves_none_out() -> None:
         ("forward . 192.0.2.1 {\n tls /no/such/file\n}", "cannot be read"),
         ("forward . 192.0.2.1 {\n force_tcp yes\n}", 'unexpected "yes"'),
         ("forward . tls://192.0.2.1%one.test {\n tls_servername two.test\n}", "server name is given both"),
+        ("forward . tls://192.0.2.1 {\n tls_servername a..test\n}", "is not a server name"),
         ("forward . 192.0.2.1 {\n colour blue\n}", 'unknown option "colour"'),
     ],
 )

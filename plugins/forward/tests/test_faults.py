@@ -2,13 +2,19 @@
 
 import asyncio
 import errno
+from pathlib import Path
 from time import monotonic
 
+import pytest
+
+from pycoredns.errors import ServerFailure, StartError
 from pycoredns.plugins.forward.datagrams import LIFETIME
 from pycoredns.plugins.forward.tests.support import (
     Scripted,
+    configured,
     forwarding,
     reply_to,
+    write_certificate,
 )
 from pycoredns.response import Answer, Response
 from pycoredns.testing import request_for
@@ -57,3 +63,23 @@ async def test_a_closed_channel_sends_nothing() -> None:
         channel._break(errno.EHOSTUNREACH, "write")
         assert channel.outgoing == []
         assert (await answered(answer)).answers == 1
+
+
+async def test_a_connection_that_cannot_even_be_tried_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise UnicodeError("label too long")
+
+    async with forwarding("forward . tls://127.0.0.1:1 {\n max_fails 0\n}") as forward:
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
+        with pytest.raises(ServerFailure, match=r"^dial tcp 127\.0\.0\.1:1: label too long$"):
+            await answered(forward.handle(request_for("a.test")))
+        assert forward.waiting == 0
+
+
+async def test_a_certificate_that_is_gone_prevents_the_start(tmp_path: Path) -> None:
+    certificate, _ = write_certificate(tmp_path)
+    forward = configured(f"forward . tls://127.0.0.1 {{\n tls {certificate}\n}}")[0]
+    certificate.unlink()
+    with pytest.raises(StartError, match="forward: certificates cannot be loaded"):
+        async with forward.running():
+            pass
