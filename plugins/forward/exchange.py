@@ -85,6 +85,8 @@ class Exchange(Pending, Waiting):
 
     def received(self, reply: bytes, now: float, limit: int) -> None:
         """Takes an answer; ``limit`` is the longest in octets that could come that way."""
+        if self.done:
+            return
         try:
             answer = read_answer(reply, self._request.asked, limit)
         except (BadMessageError, ServerFailure) as error:
@@ -112,6 +114,8 @@ class Exchange(Pending, Waiting):
 
     def attempt_failed(self, why: str) -> None:
         """No answer came from the present upstream: its health is checked, and the next is asked."""
+        if self.done:
+            return
         forward, most = self._forward, self._forward.most_attempts
         self._why = why
         self._attempts += 1

@@ -77,10 +77,14 @@ class Upstream:
         self._checking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._users = 0
+        self._closed = False
 
     def ask(self, waiting: Waiting, stream: bool) -> None:
         """Sends a question, over TCP if ``stream``. What comes of it is told to who waits, never before this returns."""
         if self._timer is None:
+            if self._closed:  # which has ended the timer too
+                waiting.fail_soon(_END)
+                return
             self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         if stream or self.terms.encrypted:
             self._streams.send(waiting)
@@ -97,8 +101,8 @@ class Upstream:
             self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
     def check(self) -> None:
-        """Begins to check its health, until it is well; does nothing where that is under way."""
-        if self._checking is None:
+        """Begins to check its health, until it is well; does nothing where that is under way, or nobody uses it any more."""
+        if self._checking is None and not self._closed:
             self._checking = asyncio.get_running_loop().create_task(self._check())
 
     async def _check(self) -> None:
@@ -120,6 +124,7 @@ class Upstream:
         self._users -= 1
         if self._users:
             return
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

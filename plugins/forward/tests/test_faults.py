@@ -9,6 +9,7 @@ import pytest
 
 from pycoredns.errors import ServerFailure, StartError
 from pycoredns.plugins.forward.datagrams import LIFETIME
+from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.tests.support import (
     Scripted,
     configured,
@@ -17,7 +18,7 @@ from pycoredns.plugins.forward.tests.support import (
     write_certificate,
 )
 from pycoredns.response import Answer, Response
-from pycoredns.testing import request_for
+from pycoredns.testing import eventually, query_wire, request_for
 
 
 async def answered(answer: Answer) -> Response:
@@ -83,3 +84,28 @@ async def test_a_certificate_that_is_gone_prevents_the_start(tmp_path: Path) -> 
     with pytest.raises(StartError, match="forward: certificates cannot be loaded"):
         async with forward.running():
             pass
+
+
+async def test_an_upstream_that_nobody_uses_any_more_stays_closed() -> None:
+    async with Scripted(lambda query, _: []) as silent:
+        async with forwarding(f"forward . {silent.address}") as forward:
+            answers = [forward.handle(request_for("a.test", protocol=protocol)) for protocol in ("udp", "tcp")]
+            await eventually(lambda: len(silent.queries) == 2)
+        for answer in answers:
+            with pytest.raises(ServerFailure, match="the server stops"):
+                await answered(answer)
+        left = forward._upstreams[0]
+        assert not (left._datagrams.open or left._streams.open or left._timer or left._checking)
+        assert (forward.waiting, len(silent.queries)) == (0, 2)
+
+
+async def test_a_question_is_concluded_once() -> None:
+    async with forwarding("forward . 127.0.0.1:1 {\n max_fails 0\n max_connect_attempts 1\n}") as forward:
+        exchange = forward.handle(request_for("a.test"))
+        assert isinstance(exchange, Exchange)
+        for _ in range(2):
+            exchange.attempt_failed("lost")
+        exchange.received(reply_to(query_wire("a.test")), monotonic(), 512)
+        assert forward.waiting == 0
+        with pytest.raises(ServerFailure, match="lost"):
+            exchange.result()
