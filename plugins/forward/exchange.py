@@ -31,6 +31,8 @@ class Exchange(Pending, Waiting):
     _upstream: Upstream
     _place = _down = _attempts = _failovers = 0
     _why = NO_ONE
+    _widened = False
+    """Is the present upstream asked over TCP because its datagram was truncated?"""
 
     def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
         """``order`` is that of the upstreams."""
@@ -48,7 +50,7 @@ class Exchange(Pending, Waiting):
         """Asks the next upstream that is not down, or any when all are; ends when there is no time left."""
         upstream: Upstream | None = self._order[0]
         if self._place or self._order[0].fails:
-            upstream = self._next_upstream()
+            upstream, self._widened = self._next_upstream(), False
         else:
             self._place = 1
         if upstream is None:
@@ -93,14 +95,15 @@ class Exchange(Pending, Waiting):
             self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
             return
         self._upstream.measures.answered(answer.rcode, now - self.sent)
-        if not self._forward.choosy or not self._goes_on(answer, limit):
+        if not self._forward.choosy or not self._goes_on(answer):
             self._forward.waiting -= 1
             self.resolve(answer)
 
-    def _goes_on(self, answer: Response, limit: int) -> bool:
+    def _goes_on(self, answer: Response) -> bool:
         """Is another upstream, or this one over TCP, to be asked in spite of an answer?"""
         forward = self._forward
-        if answer.truncated and forward.prefer_udp and not self._stream and limit == self.limit:
+        if answer.truncated and forward.prefer_udp and not (self._stream or self._widened):
+            self._widened = True
             self._upstream.ask(self, stream=True)
             return True
         if answer.rcode not in forward.failover:

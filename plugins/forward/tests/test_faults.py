@@ -109,3 +109,13 @@ async def test_a_question_is_concluded_once() -> None:
         assert forward.waiting == 0
         with pytest.raises(ServerFailure, match="lost"):
             exchange.result()
+
+
+@pytest.mark.parametrize("size", [0, 1232, 65535])
+async def test_an_answer_that_is_truncated_over_tcp_too_is_given_as_it_is(size: int) -> None:
+    async with (
+        Scripted(lambda query, _: [reply_to(query, b"", (0, 0, 0), 0x8380)]) as other,
+        forwarding(f"forward . {other.address} {{\n prefer_udp\n}}") as forward,
+    ):
+        assert (await answered(forward.handle(request_for("a.test", size=size)))).truncated
+        assert other.queries == ["udp", "tcp"]
