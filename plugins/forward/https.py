@@ -45,7 +45,10 @@ class HTTPConnection(Connection):
         self._http = h11.Connection(h11.CLIENT)
 
     def data_received(self, data: bytes) -> None:
-        """Collects the parts of an answer; one that is too long, or no answer, ends the connection."""
+        """Collects the parts of an answer; one that is too long, no answer, or not asked for, ends the connection."""
+        if not self.pending:
+            self.close()
+            return
         try:
             self._http.receive_data(data)
             self._read_events()
@@ -72,7 +75,7 @@ class HTTPConnection(Connection):
         if self._status != 200:
             self.fail(f"https {self._owner.to}: status {self._status}")
             return
-        if self._http.their_state is h11.MUST_CLOSE or self._http.our_state is h11.MUST_CLOSE:
+        if h11.MUST_CLOSE in (self._http.their_state, self._http.our_state) or self._http.trailing_data[0]:
             self.retired = True
         self._take(_NO_ID + self._body[2:], monotonic())
         if self.pending:

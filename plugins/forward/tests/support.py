@@ -175,9 +175,12 @@ def serving(paths: tuple[Path, Path]) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def serving_https(
-    reply: Callable[[bytes], tuple[int, str, bytes]], paths: tuple[Path, Path]
+    reply: Callable[[bytes], tuple[int, str, bytes]], paths: tuple[Path, Path], trailing: bytes = b""
 ) -> AsyncIterator[tuple[str, list[tuple[str, str, bytes]]]]:
-    """A server for DNS over HTTPS: its address, and the requests it got as method, path, message."""
+    """A server for DNS over HTTPS: its address, and the requests it got as method, path, message.
+
+    ``trailing`` follows each answer.
+    """
     requests: list[tuple[str, str, bytes]] = []
     writers: list[asyncio.StreamWriter] = []
 
@@ -189,8 +192,8 @@ async def serving_https(
                 requests.append(request)
                 status, content, body = reply(request[2])
                 headers = [("Content-Type", content), ("Content-Length", str(len(body)))]
-                for event in (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
-                    writer.write(http.send(event) or b"")
+                events = (h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
+                writer.write(b"".join(http.send(event) or b"" for event in events) + trailing)
                 http.start_next_cycle()
         finally:
             writer.close()

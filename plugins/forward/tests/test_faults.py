@@ -15,6 +15,7 @@ from pycoredns.plugins.forward.tests.support import (
     configured,
     forwarding,
     reply_to,
+    serving_https,
     write_certificate,
 )
 from pycoredns.response import Answer, Response
@@ -119,3 +120,21 @@ async def test_an_answer_that_is_truncated_over_tcp_too_is_given_as_it_is(size: 
     ):
         assert (await answered(forward.handle(request_for("a.test", size=size)))).truncated
         assert other.queries == ["udp", "tcp"]
+
+
+async def test_https_connections_that_say_more_than_they_are_asked_are_closed(tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+
+    def good(query: bytes) -> tuple[int, str, bytes]:
+        return 200, "application/dns-message", reply_to(query)
+
+    for trailing in (b"", b"and more"):
+        async with (
+            serving_https(good, paths, trailing) as (address, _),
+            forwarding(f"forward . https://{address} {{\n tls {paths[0]}\n}}") as forward,
+        ):
+            connections = forward._upstreams[0]._streams._connections
+            await answered(forward.handle(request_for("a.test")))
+            if not trailing:
+                connections[0].data_received(b"and more")
+            await eventually(lambda connections=connections: not connections)
