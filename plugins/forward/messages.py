@@ -7,10 +7,12 @@ from os import urandom
 
 from pycoredns.request import AA, AD, RA, TC, Request
 from pycoredns.response import Relayed, Response
+from pycoredns.wire import types
 
 _FLAGS = AA | TC | RA | AD
 ONE_QUESTION = b"\0\1"
 _NOTHING = bytes(6)
+_BARE_ERRORS = (types.FORMERR, types.SERVFAIL, types.NOTIMP, types.REFUSED)
 _OPT_SIZE = 11
 _IDS = 4096
 
@@ -25,8 +27,11 @@ def behind_id(request: Request) -> bytes:
 
 
 def is_bare_error(reply: bytes) -> bool:
-    """Is a message an error without the question? Servers that could not read it may send that (RFC 1035 §4.1.1)."""
-    return len(reply) >= 12 and reply[2] >= 0x80 and reply[3] & 15 > 0 and reply[4:10] == _NOTHING
+    """Is a message an error without the question? Servers that could not read it may send that.
+
+    Codes that say something of the name, such as NXDOMAIN, are no such error: they are worth forging (RFC 5452 §9.1).
+    """
+    return len(reply) >= 12 and reply[2] >= 0x80 and reply[3] & 15 in _BARE_ERRORS and reply[4:10] == _NOTHING
 
 
 def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:

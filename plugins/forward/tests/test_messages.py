@@ -68,6 +68,8 @@ def test_a_question_is_sent_without_what_follows_it(size: int, junk: bytes, kept
     [
         (b"\0\0\x81\x81" + bytes(8), True),
         (b"\0\0\x81\x80" + bytes(8), False),
+        (b"\0\0\x81\x83" + bytes(8), False),
+        (b"\0\0\x81\x89" + bytes(8), False),
         (b"\0\0\x01\x81" + bytes(8), False),
         (b"\0\0\x81\x81\0\1" + bytes(6), False),
         (b"\0\0\x81\x81" + bytes(7), False),
