@@ -20,20 +20,19 @@ _SCHEMES = ("dns", "tls", "https", "https3", "quic", "grpc", "unix")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]*)")
 
 
-class ServerName(str):
+class ServerName:
     """The name that must stand in an upstream's certificate."""
 
     placeholder = "NAME"
-    __slots__ = ()
 
     @classmethod
-    def parse(cls, token: Token, context: Context) -> Self:
-        """Refuses what a handshake could not carry (RFC 6066 §3)."""
+    def parse(cls, token: Token, context: Context) -> str:
+        """Refuses what a handshake could not carry (RFC 6066 §3). Gives a plain str: uvloop takes no other."""
         name = token.text
         try:
             if not name.startswith(".") and "\0" not in name:
                 name.encode("idna")
-                return cls(name)
+                return name
         except UnicodeError:
             pass
         raise BadValueError(f'"{name}" is not a server name')

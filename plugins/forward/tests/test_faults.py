@@ -6,6 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+import uvloop
 
 from pycoredns.errors import ServerFailure, StartError
 from pycoredns.plugins.forward.datagrams import LIFETIME
@@ -15,6 +16,7 @@ from pycoredns.plugins.forward.tests.support import (
     configured,
     forwarding,
     reply_to,
+    serving,
     serving_https,
     write_certificate,
 )
@@ -76,6 +78,19 @@ async def test_a_connection_that_cannot_even_be_tried_is_a_failed_attempt(monkey
         with pytest.raises(ServerFailure, match=r"^dial tcp 127\.0\.0\.1:1: label too long$"):
             await answered(forward.handle(request_for("a.test")))
         assert forward.waiting == 0
+
+
+def test_tls_over_uvloop(tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+
+    async def ask() -> None:
+        async with (
+            Scripted(lambda query, _: [reply_to(query)], serving(paths)) as other,
+            forwarding(f"forward . tls://{other.address} {{\n tls {paths[0]}\n tls_servername dns.test\n}}") as forward,
+        ):
+            assert (await answered(forward.handle(request_for("a.test")))).answers == 1
+
+    uvloop.run(ask())
 
 
 async def test_a_certificate_that_is_gone_prevents_the_start(tmp_path: Path) -> None:
