@@ -19,7 +19,7 @@ from pycoredns.wire.message import BadMessageError, record
 from pycoredns.wire.walk import walk, with_ttl
 
 from . import packed as packing
-from .keys import name_of, stripped
+from .keys import before_wildcard, name_of, stripped
 from .skydns import Service
 from .texts import text_rdata
 from .tree import Tree, shown
@@ -246,6 +246,9 @@ class Inquiry:
             raise NoSuchKey
         taken = list(islice(keys, self._keys_left))
         self._keys_left -= len(taken)
+        if before_wildcard(name) is not None:
+            self._truncated |= next(keys, None) is not None  # what was not read may match
+            taken = self.tree.matching(name, taken)
         readable = [key for key in taken if self.tree.records[key][0] != packing.SPOILED]
         if taken and not readable:
             raise ServerFailure(f"{shown(taken[0])}: {packing.reason(self.tree.records[taken[0]])}")

@@ -106,19 +106,18 @@ class Tree:
     def find(self, name: bytes, exact: bool = False) -> Iterator[bytes] | None:
         """The keys of a name in order: all below it or, if there are none or it is to be `exact`, its own. None if it has none.
 
-        Where a label is a wildcard, there may be none although the name above it has some.
+        Where a label is a wildcard, these are the keys of the name above it: `matching` says which of them count.
         """
         above = before_wildcard(name)
-        found = self._at(self.place_of(name if above is None else above), exact)
-        if above is None or found is None:
-            return found
-        pattern = segments(name)
-        return (key for key in found if self._matches(key, pattern))
-
-    def _at(self, place: bytes, exact: bool) -> Iterator[bytes] | None:
+        place = self.place_of(name if above is None else above)
         if place in self.below and not exact:
             return self._keys_below(place)
         return iter((place,)) if place in self.records else None
+
+    def matching(self, name: bytes, found: list[bytes]) -> list[bytes]:
+        """Those of the keys found for a name with a wildcard that it stands for."""
+        pattern = segments(name)
+        return [key for key in found if self._matches(key, pattern)]
 
     def _keys_below(self, place: bytes) -> Iterator[bytes]:
         keys = self.sorted_keys.between(place + b"/", place + b"0")  # 0 follows / in ASCII

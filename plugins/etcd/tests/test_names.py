@@ -358,6 +358,21 @@ def test_a_question_does_not_read_without_end():
     assert answer(etcd(content | {"10": HOST}), "0.lab.internal") != "SERVFAIL"
 
 
+@pytest.mark.parametrize("name", ["no.*.lab.internal", "*.lab.internal", "any.no.*.lab.internal"])
+def test_a_wildcard_does_not_read_without_end(name, monkeypatch):
+    plugin = etcd({f"n{place}": HOST for place in range(5000)})
+    read, matches = [], plugin._source.tree._matches
+    monkeypatch.setattr(plugin._source.tree, "_matches", lambda *both: read.append(both) or matches(*both))
+    response = plugin.handle(request_for(name, plugins=[plugin]))
+    assert len(read) == 4096
+    assert response.truncated, "what was not read may match"
+
+
+def test_a_wildcard_that_has_read_all_misses_nothing():
+    reply = message(etcd({f"n{place}": HOST for place in range(4096)}), "no.*.lab.internal")
+    assert (reply.flags & dns.flags.TC, reply.answer) == (0, [])
+
+
 def test_a_text_that_fits_no_message_is_told_as_truncated():
     reply = message(etcd({"a": {"text": "x" * 70_000}}), "a.lab.internal", "TXT")
     assert (reply.flags & dns.flags.TC, reply.answer) == (dns.flags.TC, [])
