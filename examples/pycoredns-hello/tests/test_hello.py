@@ -2,8 +2,9 @@
 
 import asyncio
 
-from pycoredns.testing import ask, records, running
 from pycoredns_hello import Hello
+
+from pycoredns.testing import ask, records, running
 
 
 def test_greets():
