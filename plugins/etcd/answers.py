@@ -32,6 +32,8 @@ MOST_RECORDS = 4096
 """Records in a section, 16 octets each at least: more do not fit into any message."""
 MOST_KEYS = MOST_RECORDS
 """Keys that are read for one question: the loop must not stand still for a zone's apex."""
+LONGEST_RDATA = 65535
+"""Octets in one record, and of all texts in one message."""
 MOST_LOOKUPS = 50
 """Names outside the zone that are looked up for one question."""
 
@@ -70,6 +72,7 @@ class Inquiry:
         self._lease_ttl = lease_ttl
         self._truncated = False
         self._keys_left = MOST_KEYS
+        self._text_left = LONGEST_RDATA
         self._lookups_left = MOST_LOOKUPS
 
     def answer(self, owner: bytes, name: bytes) -> Steps[Response]:
@@ -118,7 +121,7 @@ class Inquiry:
                 continue
             elif qtype == types.TXT:
                 if is_new(seen, service.text):
-                    self._add(found, owner, qtype, service.ttl, text_rdata(service.text))
+                    self._add_text(found, owner, service)
             elif is_new(seen, service.host, service.spelling):
                 self._add(found, owner, qtype, service.ttl, service.host)
         return found
@@ -223,10 +226,20 @@ class Inquiry:
 
     def _add(self, section: list[bytes], owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
         """Add a record; one that is too long for any message leaves a mark that something is missing."""
-        if len(rdata) > 65535:
+        if len(rdata) > LONGEST_RDATA:
             self._truncated = True
         else:
             section.append(record(owner, rtype, ttl, rdata))
+
+    def _add_text(self, section: list[bytes], owner: bytes, service: Service) -> None:
+        """Add a TXT record, as long as all texts together fit a message: etcd may hold gigabytes of them."""
+        if self._text_left >= 0:
+            rdata = text_rdata(service.text)
+            self._text_left -= len(rdata)
+        if self._text_left < 0:
+            self._truncated = True
+        else:
+            section.append(record(owner, types.TXT, service.ttl, rdata))
 
     # --- reading
 

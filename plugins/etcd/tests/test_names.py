@@ -378,6 +378,14 @@ def test_a_text_that_fits_no_message_is_told_as_truncated():
     assert (reply.flags & dns.flags.TC, reply.answer) == (dns.flags.TC, [])
 
 
+def test_texts_are_gathered_only_until_a_message_is_full(monkeypatch):
+    made = []
+    monkeypatch.setattr(answers_module, "text_rdata", lambda text: made.append(text) or text)
+    plugin = etcd({f"t{place}": {"text": f"{place:03}" + "x" * 9997} for place in range(100)})
+    response = plugin.handle(request_for("lab.internal", "TXT", plugins=[plugin]))
+    assert (response.answers, response.truncated, len(made)) == (6, True, 7)
+
+
 @pytest.mark.parametrize(
     ("path", "key", "target"),
     [
