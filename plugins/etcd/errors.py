@@ -29,8 +29,6 @@ class NoUsers(EtcdError):
 class HistoryLost(EtcdError):
     """The revision asked for is compacted away or not there yet: only a full sync helps."""
 
-    pause = 0.0
-
 
 class LeaseNotFound(EtcdError):
     """The lease has expired, was revoked or never existed."""

@@ -98,10 +98,7 @@ class Mirror:
             self._complain(client.endpoint.text, error)
             if isinstance(error, Unauthenticated):
                 client.forget_token()
-            if isinstance(error, HistoryLost):
-                self.copy.revision = 0
-            if error.pause is not None:
-                return error.pause
+            return self._pause_after(error)
         except asyncio.CancelledError:
             if being_cancelled():
                 raise
@@ -111,6 +108,14 @@ class Mirror:
         finally:
             self.state = State.STALE if self.synced else State.INIT
         return self._next_pause()
+
+    def _pause_after(self, error: EtcdError) -> float:
+        if isinstance(error, HistoryLost):
+            self.copy.revision = 0
+            if self.state is State.LIVE and self._pause == SHORTEST_PAUSE:
+                self._next_pause()  # at once, but only once until something has been confirmed again
+                return 0.0
+        return self._next_pause() if error.pause is None else error.pause
 
     def _complain(self, endpoint: str, error: EtcdError) -> None:
         """Log the error; not again and again while etcd stays away."""

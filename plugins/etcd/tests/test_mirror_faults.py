@@ -14,10 +14,20 @@ import pytest
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.plugins.etcd import mirror as mirror_module
 from pycoredns.plugins.etcd.client import Client
-from pycoredns.plugins.etcd.errors import Suspicious
+from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
 from pycoredns.plugins.etcd.mirror import State
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, compact, contents, eventually, following, live, put_many, stale
+from pycoredns.plugins.etcd.tests.support import (
+    PREFIX,
+    Names,
+    compact,
+    contents,
+    eventually,
+    following,
+    live,
+    put_many,
+    stale,
+)
 
 
 def key(number: int) -> bytes:
@@ -274,6 +284,21 @@ async def test_a_cancellation_that_is_not_ours_does_not_end_the_mirror(etcd: Etc
         await eventually(lambda: mirror.reconnects == 1)
         await client.put(key(1), b"one")
         await names.become(lambda values: key(1) in values)
+
+
+async def test_a_history_that_is_lost_again_and_again_is_asked_for_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = mirror_module.Mirror(Settings(("http://127.0.0.1:1",)), PREFIX, Names())
+    states = [State.LIVE, State.LIVE, State.SYNCING, State.SYNCING]
+
+    async def lose(_: Client) -> None:
+        mirror.state = states.pop(0)
+        raise HistoryLost("compacted away")
+
+    monkeypatch.setattr(mirror, "_follow", lose)
+    async with Client(mirror.settings) as client:
+        pauses = [await mirror._follow_until_it_breaks(client) for _ in range(4)]
+    assert pauses[0] == 0, "at once where it was live"
+    assert all(later >= 0.1 for later in pauses[1:])
 
 
 async def test_the_log_tells_of_an_absence_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
