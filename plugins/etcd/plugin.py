@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from pycoredns.corefile.kinds import Fallthrough, TimeToLive
 from pycoredns.corefile.kinds import Zone as ZoneName
-from pycoredns.corefile.options import Arguments, Option, Repetition, zones_of_block
+from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
@@ -66,11 +66,12 @@ class Etcd(Plugin):
         self._special = {*self._zones, *(LOCAL + zone for zone in self._zones)}
         self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
         self._names_from_keys = root_of(self.path).count(b"/") == 1  # is the name made from a key the name it belongs to?
-        self._identity = Identity(
-            Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls),
-            self.path,
-            self._manners.default_ttl,
-        )
+        settings = Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls)
+        try:
+            settings.parsed()
+        except ValueError as error:
+            raise BadValueError(f"bad endpoint: {error}", "write it as http://HOST:2379 or http://[::1]:2379") from None
+        self._identity = Identity(settings, self.path, self._manners.default_ttl)
         self._deadline = 0.0
 
     @asynccontextmanager

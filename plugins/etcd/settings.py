@@ -43,11 +43,14 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str, *, tls: bool) -> "Endpoint":
-        """Read http://HOST:PORT, https://…, unix://PATH, unixs://PATH or HOST:PORT, which is encrypted if `tls` is set up."""
+        """Read http://HOST:PORT, https://…, unix://PATH, unixs://PATH or HOST:PORT, which is encrypted if `tls` is set up.
+
+        Raises ValueError where it is none of them.
+        """
         scheme, _, rest = text.partition(":")
         if scheme in ("unix", "unixs"):
             return cls(text, f"unix:{rest.removeprefix('//')}", scheme == "unixs" or tls)
-        host = urlsplit(text).netloc if "://" in text else text
+        host = urlsplit(text if "://" in text else f"//{text}").netloc
         encrypted = {"http": False, "https": True}.get(scheme, tls)
         return cls(text, with_port(host.rpartition("@")[2]), encrypted)
 

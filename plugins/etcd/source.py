@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from pycoredns.metrics import Counter, Gauge, before_scrape
@@ -27,6 +28,9 @@ reconnects = Counter("reconnects_total", "Times the connection was lost or could
 full_syncs = Counter("full_syncs_total", "Times everything was read.", *LABELS, prefix=PREFIX)
 events = Counter("events_total", "Changes told by etcd.", *LABELS, prefix=PREFIX)
 METRICS = (state, unconfirmed, lag, keys, octets, bad_values, reconnects, full_syncs, events)
+
+
+log = logging.getLogger("plugin/etcd")
 
 
 class Identity(NamedTuple):
@@ -52,6 +56,7 @@ class Source:
     def begin(self) -> None:
         """Follow etcd."""
         self._task = asyncio.create_task(self.mirror.run(), name="etcd mirror")
+        self._task.add_done_callback(tell_end)
         before_scrape.append(self.measure)
 
     async def end(self) -> None:
@@ -61,8 +66,7 @@ class Source:
             metric.remove(*self._labels)
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))  # whatever ended it has been told, and must not keep others from ending
 
     def measure(self) -> None:
         """Bring the metrics up to date."""
@@ -79,6 +83,13 @@ class Source:
             (events, copy.events),
         ):
             metric.cell(*self._labels).value = value
+
+
+def tell_end(task: asyncio.Task[None]) -> None:
+    """Log what ended the mirror, if nobody has cancelled it."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.error("etcd is followed no more: %r", error, exc_info=error)
 
 
 _sources: dict[Identity, Source] = {}

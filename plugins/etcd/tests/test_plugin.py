@@ -13,7 +13,9 @@ from pycoredns.errors import ConfigErrors
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.metrics import families
 from pycoredns.plugins.etcd.client import Client
+from pycoredns.plugins.etcd.mirror import Mirror
 from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.source import Source
 from pycoredns.server import Server
 from pycoredns.testing import Upstream, eventually, running
 
@@ -86,6 +88,12 @@ def test_mistakes(option, cause):
     assert cause in str(errors.value)
 
 
+@pytest.mark.parametrize("endpoints", ["http://[::1:2379", "http://a:1 http://[b]:2379", "[::1:2379"])
+def test_endpoints_that_cannot_be_read(endpoints):
+    with pytest.raises(ConfigErrors, match=r"^Corefile:2: etcd: bad endpoint: .*; write it as http://HOST:2379"):
+        plugin_of(f"endpoint {endpoints}")
+
+
 async def test_answers_go_on_while_etcd_is_away(etcd: EtcdServer):
     await put(etcd, "web", {"host": "10.0.0.1"})
     async with running(COREFILE, endpoint=etcd.endpoint) as server:
@@ -95,6 +103,17 @@ async def test_answers_go_on_while_etcd_is_away(etcd: EtcdServer):
         await etcd.stop()
         assert await server.answers("web.lab.internal", timeout=0.5) == ["A 10.0.0.1"]
         assert await server.rcode("no.lab.internal", timeout=0.5) == "NXDOMAIN"
+
+
+async def test_a_mirror_that_dies_is_told_of_and_stops_cleanly(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    async def die(mirror):
+        raise RuntimeError("died")
+
+    monkeypatch.setattr(Mirror, "run", die)
+    source = Source(plugin_of("endpoint http://127.0.0.1:1")._identity)
+    source.begin()
+    await eventually(lambda: "followed no more: RuntimeError('died')" in caplog.text)
+    await source.end()
 
 
 async def has(server, name):
