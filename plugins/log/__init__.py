@@ -13,8 +13,9 @@ from pycoredns.durations import seconds_text
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.output import writer
 from pycoredns.plugin import Outcome, Plugin
-from pycoredns.plugins.log.format import COMBINED, COMMON, USUAL, Format, Prepared, bracketed
+from pycoredns.plugins.log.format import COMBINED, COMMON, USUAL, Format, Prepared
 from pycoredns.response import NO_ANSWER
+from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 
 __all__ = ["Log"]
@@ -105,8 +106,7 @@ class Log(Plugin):
 
     def _describe(self, outcome: Outcome) -> str:
         """A client's address and port; those of datagrams are remembered, as the same ones ask again and again."""
-        host, port = outcome.client
-        text = f"{bracketed(host)}:{port}"
+        text = join(*outcome.client)
         if isinstance(outcome.peer, bytes):
             if len(self._clients) >= _MOST_CLIENTS:
                 self._clients.clear()

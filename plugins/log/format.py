@@ -15,6 +15,7 @@ from pycoredns.durations import seconds_text
 from pycoredns.plugin import Outcome
 from pycoredns.request import AA, AD, CD, QR, RA, RD, STREAM_LIMIT, TC
 from pycoredns.response import NO_ANSWER
+from pycoredns.transport.addresses import bracketed, join
 from pycoredns.wire import names, types
 
 MIDDLE = '{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize}'
@@ -37,11 +38,6 @@ _FLAGS = ((QR, "qr"), (AA, "aa"), (TC, "tc"), (RD, "rd"), (RA, "ra"), (0x0040, "
 _ALL_FLAGS = sum(flag for flag, _ in _FLAGS)
 _HEADER_AND_QUESTION = 16
 _OPT_FIXED = 11
-
-
-def bracketed(host: str) -> str:
-    """An address as it stands before a port (RFC 3986 §3.2.2)."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _size(outcome: Outcome) -> int:
@@ -104,7 +100,7 @@ _FIXED: Mapping[str, Callable[[Outcome], object]] = {
     "{>rflags}": _response_flags,
 }
 _OPEN: Mapping[str, Callable[[Outcome], object]] = {
-    CLIENT: lambda outcome: f"{bracketed(outcome.client[0])}:{outcome.client[1]}",
+    CLIENT: lambda outcome: join(*outcome.client),
     "{remote}": lambda outcome: bracketed(outcome.client[0]),
     "{port}": lambda outcome: outcome.client[1],
     "{local}": lambda outcome: bracketed(outcome.request.listener.local(outcome.peer)[0]),

@@ -44,9 +44,14 @@ def _ipv6_text(packed: bytes) -> str:
     return str(address.ipv4_mapped or address)
 
 
+def bracketed(host: str) -> str:
+    """An address as it stands before a port (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def join(host: str, port: int) -> str:
     """``host:port``, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
 
 
 def answer_from(controls: bytearray, start: int, family: int) -> bytearray:
