@@ -79,17 +79,17 @@ class Client:
         return answer
 
     async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
-        """Write one key; the revision that did it."""
+        """Write one key; the revision that did it. For tests and tools."""
         answer: PutAnswer = await self._ask(rpc.KVStub, "Put", rpc.PutRequest(key=key, value=value, lease=lease))
         return answer.header.revision
 
     async def delete(self, key: bytes, end: bytes = b"") -> int:
-        """Delete `key`, or the keys up to just before `end`; how many there were."""
+        """Delete `key`, or the keys up to just before `end`; how many there were. For tests and tools."""
         answer: DeleteAnswer = await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=end))
         return answer.deleted
 
     async def grant(self, ttl: int) -> int:
-        """A new lease of `ttl` seconds."""
+        """A new lease of `ttl` seconds. For tests and tools."""
         answer: LeaseGrantAnswer = await self._ask(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl))
         return answer.ID
 

@@ -54,15 +54,14 @@ class WatchAnswer(Protocol):
 
 
 class PutAnswer(Protocol):
-    """What a put gives back."""
+    """What a put gives back; for tests and tools."""
 
     header: Header
 
 
 class DeleteAnswer(Protocol):
-    """What a deletion gives back."""
+    """What a deletion gives back; for tests and tools."""
 
-    header: Header
     deleted: int
 
 
@@ -73,10 +72,9 @@ class AuthenticateAnswer(Protocol):
 
 
 class LeaseGrantAnswer(Protocol):
-    """A new lease, and the seconds it really got."""
+    """A new lease; for tests and tools."""
 
     ID: int
-    TTL: int
 
 
 class LeaseTimeToLiveAnswer(Protocol):
