@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -92,6 +93,14 @@ class ConfigErrors(Exception):
 
 class PluginError(Exception):
     """A plugin cannot be had; the text says why and what to do."""
+
+
+BIND_REMEDIES = {
+    errno.EACCES: "ports below 1024 need root or CAP_NET_BIND_SERVICE; or name another port",
+    errno.EADDRINUSE: "another program holds it; stop that, or name another address",
+    errno.EADDRNOTAVAIL: "no interface has this address; name one that there is",
+}
+"""What to do where an address cannot be bound, by the error's number."""
 
 
 class StartError(Exception):

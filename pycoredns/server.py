@@ -10,7 +10,7 @@ from time import monotonic
 
 from pycoredns.assemble import Address, Assembly
 from pycoredns.chain import Block
-from pycoredns.errors import StartError
+from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.order import ORDER
 from pycoredns.output import logger, show_debug
 from pycoredns.plugin import Plugin
@@ -211,10 +211,6 @@ def _bind(
         return bind(host, address.port, reuse)
     except OSError as error:
         where = join(address.host, address.port)
-        remedy = {
-            13: "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose another with -dns.port",
-            98: "another program holds it; stop that, or choose another port with -dns.port",
-            99: "no interface has this address; see bind in the Corefile",
-        }.get(error.errno or 0, "")
+        remedy = BIND_REMEDIES.get(error.errno or 0, "")
         reason = (error.strerror or str(error)).lower()
         raise StartError(f"listen {protocol} {where}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error

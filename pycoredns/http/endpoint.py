@@ -10,18 +10,13 @@ from collections.abc import Awaitable
 from urllib.parse import quote
 
 from pycoredns.corefile.kinds import ListenAddress
-from pycoredns.errors import StartError
+from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.http.connection import Connection
 from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
 
 MOST_CONNECTIONS = 256
 """Past this the oldest connection is ended for a new one."""
 BACKLOG = 128
-_REMEDIES = {
-    13: "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-    98: "another program holds it; stop that, or name another address",
-    99: "no interface has this address",
-}
 
 
 class Route:
@@ -65,7 +60,7 @@ async def _bind(address: ListenAddress) -> socket.socket:
     except OSError as error:
         if not address.host and error.errno in (97, 99):  # a machine without IPv6
             return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
-        reason, remedy = (error.strerror or str(error)).lower(), _REMEDIES.get(error.errno or 0, "")
+        reason, remedy = (error.strerror or str(error)).lower(), BIND_REMEDIES.get(error.errno or 0, "")
         raise StartError(f"listen tcp {address}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error
 
 
