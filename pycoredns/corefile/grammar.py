@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from pyparsing import ParserElement
 
 _SPACE = r"[^\S\n]"
-_BLANK = r"(?:\s|\#[^\n]*)*+"
-_CUT = r"(?:\#\S*+)?+"
+# There is but one way for each of these to match, so that none takes long to fail. Possessive quantifiers would say so, but go
+# astray before Python 3.11.5.
+_BLANK = r"\s*(?:\#[^\n]*(?:\n\s*|\Z))*"
+_CUT = r"(?:\#\S*)?"
 _END = r"(?![^\s#])"
-_QUOTED = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
-_PLAIN = rf'[^\s#"][^\s#]*+{_CUT}'
+_QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
+_PLAIN = rf'[^\s#"][^\s#]*{_CUT}'
 _WORD = rf"(?:{_QUOTED}|(?![{{}}]{_END}){_PLAIN})"
 _WORD_OR_CLOSING = rf"(?:{_QUOTED}|(?!\{{{_END}){_PLAIN})"
 _any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
@@ -52,7 +54,7 @@ def _grammar() -> ParserElement:
         return Regex(_BLANK + text, re.DOTALL, as_match=True)
 
     def words(word: str) -> Regex:
-        return pattern(rf"(?P<words>{word}(?:{_SPACE}*+{word})*+)")
+        return pattern(rf"(?P<words>{word}(?:{_SPACE}*{word})*)")
 
     block = Forward()
     line = Group(words(_WORD) + Opt(block)) | Group(block)
