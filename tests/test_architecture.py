@@ -19,7 +19,7 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("durations", "errors", "metrics", "order", "output", "settings"),
+    ("dnssec", "durations", "errors", "metrics", "order", "output", "settings"),
     ("corefile", "http", "request", "traffic"),
     ("response",),
     ("meaning", "plugin"),

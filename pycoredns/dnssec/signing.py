@@ -1,0 +1,53 @@
+"""Signatures over record sets, in wire form (RFC 4034 §3 and §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from struct import Struct
+
+from pycoredns.dnssec.canonical import lower_names
+from pycoredns.dnssec.keys import Key
+from pycoredns.wire import types
+from pycoredns.wire.message import Record
+
+_BEGINNING = Struct("!HBBIIIH")
+_FIXED = Struct("!HHI")
+_SIZE = Struct("!H")
+
+
+def rrsig(key: Key, owner: bytes, rtype: int, ttl: int, rdatas: Iterable[bytes], inception: int, expiration: int) -> Record:
+    """The RRSIG over a record set of class IN: its owner, type, original TTL in seconds and all its RDATA, in any order and case.
+
+    The signature holds from ``inception`` to ``expiration``, in seconds since 1970. A wildcard's set is signed under its own
+    name, ``*.`` and so on.
+    """
+    lowered = owner.lower()
+    canonical = [lower_names(rtype, rdata) for rdata in rdatas]
+    rdata = signature(key, lowered, rtype, ttl, canonical, inception, expiration)
+    return Record(owner, types.RRSIG, types.IN, ttl, rdata)
+
+
+def signature(key: Key, owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes], inception: int, expiration: int) -> bytes:
+    """The RDATA of an RRSIG; owner and RDATA are in canonical form, that is with lower-case names (RFC 4034 §6.2)."""
+    beginning = (
+        _BEGINNING.pack(rtype, key.algorithm, label_count(owner), ttl, expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF, key.tag)
+        + key.zone
+    )
+    return beginning + key.sign(beginning + canonical_set(owner, rtype, ttl, rdatas))
+
+
+def canonical_set(owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes]) -> bytes:
+    """The records as they are signed: in the order of their RDATA, none twice (RFC 4034 §6.3)."""
+    head = owner + _FIXED.pack(rtype, types.IN, ttl)
+    if len(rdatas) > 1:
+        rdatas = sorted(set(rdatas))
+    return b"".join([b"%b%b%b" % (head, _SIZE.pack(len(rdata)), rdata) for rdata in rdatas])
+
+
+def label_count(owner: bytes) -> int:
+    """The labels field of an RRSIG: neither the root nor a leading ``*`` counts (RFC 4034 §3.1.3)."""
+    place, count = 0, 0
+    while length := owner[place]:
+        place += length + 1
+        count += 1
+    return count - 1 if owner.startswith(b"\1*") else count
