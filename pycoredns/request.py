@@ -14,6 +14,7 @@ from pycoredns.wire.message import BadMessageError, Record, read_record
 if TYPE_CHECKING:
     from pycoredns.memo import Memo
     from pycoredns.service import Service
+    from pycoredns.tsig import Verified
 
 SMALLEST_LIMIT = 512
 STREAM_LIMIT = 65535
@@ -233,7 +234,9 @@ class Request:
     case. Who reads ``client`` makes the answer depend on it, so that it is not remembered for others.
     """
 
-    __slots__ = ("asked", "header", "listener", "name", "peer", "personal", "received", "tail", "terms", "wire")
+    __slots__ = ("_verified", "asked", "header", "listener", "name", "peer", "personal", "received", "tail", "terms", "wire")
+
+    _verified: Verified
 
     depth = 0
     """How many questions of the server's own led to this one."""
@@ -306,6 +309,16 @@ class Request:
         """Has the answer, also one to an error, sent in the terms of another tail than the query's own."""
         if not self.depth:
             self.origin.terms = tail
+
+    @property
+    def verified(self) -> Verified | None:
+        """The client's signature and what it is worth, where the plugin tsig has looked at it (RFC 8945)."""
+        return getattr(self.origin, "_verified", None)
+
+    def signed_with(self, verified: Verified) -> None:
+        """Has the plugins behind know the client's signature, and the answer not remembered."""
+        origin = self.origin
+        origin._verified, origin.personal = verified, True
 
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""

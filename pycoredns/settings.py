@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pycoredns.tsig import Key
 
 
 @dataclass
@@ -41,4 +45,6 @@ class BlockSettings:
     """The name under which the plugin view chose its questions."""
     stacktrace: bool = False
     """Is the way to an unexpected error printed, or the error alone?"""
+    keys: dict[bytes, Key] = field(default_factory=dict)
+    """The TSIG keys of the plugin tsig, by their names in lower-case wire form."""
     server: ServerSettings = field(default_factory=ServerSettings)

@@ -19,8 +19,8 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "metrics", "order", "output", "settings"),
-    ("corefile", "http", "request", "traffic"),
+    ("dnssec", "durations", "errors", "metrics", "order", "output", "settings", "tsig"),
+    ("corefile", "http", "pauses", "request", "traffic"),
     ("response",),
     ("meaning", "plugin"),
     ("chain", "memo", "registry"),

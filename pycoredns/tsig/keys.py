@@ -1,0 +1,72 @@
+"""Keys: a name, a secret, and the ways to make a MAC of it (RFC 8945 §6)."""
+
+from __future__ import annotations
+
+import binascii
+import hmac
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import TypeAlias
+
+from pycoredns.wire import names
+
+
+class BadSecretError(ValueError):
+    """A secret that is not base64."""
+
+
+class Algorithm(Enum):
+    """The HMACs that CoreDNS knows; hmac-md5 is not among them."""
+
+    SHA1 = "sha1", 20
+    SHA224 = "sha224", 28
+    SHA256 = "sha256", 32
+    SHA384 = "sha384", 48
+    SHA512 = "sha512", 64
+
+    def __init__(self, digest: str, size: int) -> None:
+        """``digest`` is the hash's name in hashlib, ``size`` its octets."""
+        self.digest = digest
+        self.size = size
+        self.wire = names.from_text(f"hmac-{digest}")
+
+    @classmethod
+    def named(cls, name: bytes) -> Algorithm | None:
+        """The algorithm with this name, in lower-case wire form."""
+        return _ALGORITHMS.get(name)
+
+
+_ALGORITHMS = {algorithm.wire: algorithm for algorithm in Algorithm}
+
+
+@dataclass(frozen=True)
+class Key:
+    """A secret that two servers share; ``name`` is in lower-case wire form.
+
+    As in CoreDNS a key goes with any algorithm; ``algorithm`` is what questions of our own are signed with.
+    """
+
+    name: bytes
+    secret: bytes = field(repr=False)
+    algorithm: Algorithm = Algorithm.SHA256
+
+    @classmethod
+    def of(cls, name: str, secret: str, algorithm: Algorithm = Algorithm.SHA256) -> Key:
+        """A key from text, its secret in base64; raises BadNameError or BadSecretError."""
+        try:
+            octets = b64decode(secret, validate=True)
+        except (binascii.Error, ValueError):
+            raise BadSecretError("the secret is not base64") from None
+        return cls(names.from_text(name).lower(), octets, algorithm)
+
+    def mac(self, octets: bytes, algorithm: Algorithm) -> bytes:
+        """The message authentication code, in full length."""
+        return hmac.digest(self.secret, octets, algorithm.digest)
+
+
+Keyring: TypeAlias = Mapping[bytes, Key]
+"""Keys by their names in lower-case wire form."""
+NO_KEYS: Keyring = MappingProxyType({})

@@ -1,0 +1,134 @@
+"""The TSIG record of a message: found, read and written (RFC 8945 §4.2)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from pycoredns.wire import names, types
+from pycoredns.wire.message import BadMessageError, record
+from pycoredns.wire.walk import Found, walk
+
+_COUNTS = Struct("!HHHH")
+_ANY_CLASS_NO_TTL = b"\0\xff\0\0\0\0"
+_TIMERS = Struct("!HIH")
+_SIZE = Struct("!H")
+_ERROR = Struct("!HH")
+_FIXED = Struct("!HHH")
+
+
+class BadTSIGError(ValueError):
+    """A TSIG record that is malformed or out of its place, or does not prove what it should; the text says which."""
+
+
+class Signature(NamedTuple):
+    """What a TSIG record says; ``key`` and ``algorithm`` are names in lower-case wire form, ``time`` and ``fudge`` in seconds."""
+
+    start: int
+    """Where the record begins in its message."""
+    key: bytes
+    algorithm: bytes
+    time: int
+    fudge: int
+    mac: bytes
+    id: int
+    """The ID of the message as its author sent it."""
+    error: int = types.NOERROR
+    other: bytes = b""
+
+    @property
+    def timers(self) -> bytes:
+        """Time and fudge, as they are signed (RFC 8945 §4.3.3)."""
+        return timers(self.time, self.fudge)
+
+    @property
+    def variables(self) -> bytes:
+        """All of the record that is signed (RFC 8945 §4.3.3)."""
+        end = _ERROR.pack(self.error, len(self.other))
+        return b"%b%b%b%b%b%b" % (self.key, _ANY_CLASS_NO_TTL, self.algorithm, self.timers, end, self.other)
+
+    def wire(self) -> bytes:
+        """The record, uncompressed."""
+        fixed = _FIXED.pack(self.id, self.error, len(self.other))
+        rdata = b"%b%b%b%b%b%b" % (self.algorithm, self.timers, _SIZE.pack(len(self.mac)), self.mac, fixed, self.other)
+        return record(self.key, types.TSIG, 0, rdata, types.ANY)
+
+
+def timers(time: int, fudge: int) -> bytes:
+    """A time of 48 bits and its fudge, in seconds."""
+    return _TIMERS.pack(time >> 32 & 0xFFFF, time & 0xFFFFFFFF, fudge)
+
+
+def find(message: bytes) -> Signature | None:
+    """The message's TSIG record, None without one.
+
+    Raises BadTSIGError where it is malformed, not the last record or not the only one (RFC 8945 §5.1), or where the message's
+    records cannot be read.
+    """
+    if types.TSIG.to_bytes(2, "big") not in message[12:]:
+        return None
+    try:
+        records = _records(message)
+        signed = [number for number, found in enumerate(records) if found.rtype == types.TSIG]
+        if not signed:
+            return None
+        if signed != [len(records) - 1] or len(records) <= sum(_COUNTS.unpack_from(message, 4)[1:3]):
+            raise BadTSIGError("a TSIG record is not the last one")
+        return _read(message, records[-1])
+    except (names.BadNameError, BadMessageError) as error:
+        raise BadTSIGError(str(error)) from None
+
+
+def _records(message: bytes) -> list[Found]:
+    """The message's records; those that its counts promise but that are not there do not matter."""
+    questions, *counts = _COUNTS.unpack_from(message, 4)
+    place = 12
+    for _ in range(questions):
+        _, place = names.read(message, place)
+        place += 4
+    found: list[Found] = []
+    for _ in range(sum(counts)):
+        if place == len(message):
+            break
+        found += walk(message, place, 1)
+        place = found[-1].end
+    return found
+
+
+def _read(message: bytes, found: Found) -> Signature:
+    """The fields of a record; nothing in it may be missing or left over."""
+    if message[found.fixed + 2 : found.fixed + 8] != _ANY_CLASS_NO_TTL:
+        raise BadTSIGError("a TSIG record is not of class ANY with TTL 0")
+    key, _ = names.read(message, found.start)
+    algorithm, place = names.read(message, found.fixed + 10)
+    rdata = message[place : found.end]
+    if len(rdata) < 16:
+        raise BadTSIGError("a TSIG record is cut off")
+    high, low, fudge = _TIMERS.unpack_from(rdata)
+    mac_end = 10 + _SIZE.unpack_from(rdata, 8)[0]
+    if len(rdata) < mac_end + _FIXED.size:
+        raise BadTSIGError("the MAC of a TSIG record is cut off")
+    identity, error, size = _FIXED.unpack_from(rdata, mac_end)
+    other = rdata[mac_end + _FIXED.size :]
+    if len(other) != size:
+        raise BadTSIGError("the other data of a TSIG record have not the length they should")
+    return Signature(
+        found.start, key.lower(), algorithm.lower(), high << 32 | low, fudge, rdata[10:mac_end], identity, error, other
+    )
+
+
+def unsigned(message: bytes, signature: Signature) -> bytes:
+    """The message as it was before its TSIG record was added, with the ID its author gave it (RFC 8945 §4.3.2)."""
+    additionals = int.from_bytes(message[10:12], "big") - 1
+    head = b"%b%b%b" % (_SIZE.pack(signature.id), message[2:10], _SIZE.pack(additionals))
+    return head + message[12 : signature.start]
+
+
+def with_record(message: bytes, added: bytes) -> bytes:
+    """The message with one more record at its end."""
+    return b"%b%b%b%b" % (message[:10], _SIZE.pack(int.from_bytes(message[10:12], "big") + 1), message[12:], added)
+
+
+def prefixed(mac: bytes) -> bytes:
+    """A MAC as it is signed again: behind its length (RFC 8945 §4.3.1)."""
+    return _SIZE.pack(len(mac)) + mac if mac else b""

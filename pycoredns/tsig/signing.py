@@ -1,0 +1,61 @@
+"""Signing messages, one or the many of a transfer (RFC 8945 §5.3, §5.3.1)."""
+
+from __future__ import annotations
+
+from pycoredns.tsig.keys import Algorithm, Key
+from pycoredns.tsig.record import Signature, prefixed, with_record
+from pycoredns.wire import types
+
+FUDGE = 300
+"""Seconds by which clocks may differ (RFC 8945 §10)."""
+
+
+def sign(
+    message: bytes,
+    key: Key,
+    now: float,
+    *,
+    algorithm: Algorithm | None = None,
+    request_mac: bytes = b"",
+    error: int = types.NOERROR,
+    time: int | None = None,
+    other: bytes = b"",
+) -> tuple[bytes, bytes]:
+    """A message with its TSIG record, and the MAC; ``now`` in seconds since 1970.
+
+    ``request_mac`` is that of the question it answers; ``time``, where given, stands in the place of the present one.
+    """
+    chosen = algorithm or key.algorithm
+    unsigned = _signature(message, key, chosen, int(now) if time is None else time, error, other)
+    mac = key.mac(prefixed(request_mac) + message + unsigned.variables, chosen)
+    return with_record(message, unsigned._replace(mac=mac).wire()), mac
+
+
+def _signature(message: bytes, key: Key, algorithm: Algorithm, time: int, error: int = 0, other: bytes = b"") -> Signature:
+    """A record that has no MAC yet."""
+    identity = int.from_bytes(message[:2], "big")
+    return Signature(len(message), key.name, algorithm.wire, time, FUDGE, b"", identity, error, other)
+
+
+class Signer:
+    """Signs the messages of one answer in their order: the first as any, each further one with the MAC before it."""
+
+    def __init__(self, key: Key, request_mac: bytes, algorithm: Algorithm | None = None) -> None:
+        """``request_mac`` is that of the question."""
+        self.key = key
+        self.algorithm = algorithm or key.algorithm
+        self._mac = request_mac
+        self._begun = False
+
+    @property
+    def size(self) -> int:
+        """Octets that a signature adds to a message."""
+        return len(_signature(b"\0\0", self.key, self.algorithm, 0).wire()) + self.algorithm.size
+
+    def sign(self, message: bytes, now: float) -> bytes:
+        """The next message with its TSIG record; ``now`` in seconds since 1970."""
+        unsigned = _signature(message, self.key, self.algorithm, int(now))
+        signed = unsigned.timers if self._begun else unsigned.variables
+        self._mac = self.key.mac(prefixed(self._mac) + message + signed, self.algorithm)
+        self._begun = True
+        return with_record(message, unsigned._replace(mac=self._mac).wire())
