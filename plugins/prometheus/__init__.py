@@ -17,6 +17,7 @@ from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Gauge
+from pycoredns.pauses import watch
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.request import Listener
@@ -64,7 +65,8 @@ class Prometheus(Plugin):
         tls = read_tls(self.tls) if self.tls else None
         route = await open_route(self.address, PATH, self.scrape, tls)
         try:
-            yield
+            with watch.watching():
+                yield
         finally:
             await route.close()
             self._tally.close()
