@@ -1,0 +1,123 @@
+"""From records in any order to the sets of each name, and where the zone ends: at cuts, and below DNAME records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pycoredns.wire import names, types
+from pycoredns.wire.message import RECORD
+from pycoredns.zone.packed import DNAME, NS, SOA, Node, find, pack_node
+
+_LOWERED = {types.NS: 0, types.CNAME: 0, types.MX: 2}
+"""Where names begin that are lower-cased, as CoreDNS does: so they are looked up as they stand."""
+
+
+class BadZoneError(ValueError):
+    """Records that make no zone: where (``db.example.org:12``, or empty) and why."""
+
+    def __init__(self, place: str, cause: str) -> None:
+        """Told as ``place: cause``."""
+        super().__init__(f"{place}: {cause}" if place else cause)
+        self.place = place
+        self.cause = cause
+
+
+@dataclass
+class Names:
+    """The names of a zone with their records, by what a question for them meets."""
+
+    nodes: dict[bytes, Node] = field(default_factory=dict)
+    """Names the zone has authority for, empty non-terminals among them."""
+    cuts: dict[bytes, Node] = field(default_factory=dict)
+    """Names that are delegated (RFC 1034 §4.2.1)."""
+    hidden: dict[bytes, Node] = field(default_factory=dict)
+    """Names below a cut or below a DNAME: only addresses for referrals are taken from there."""
+    redirected: set[bytes] = field(default_factory=set)
+    """Owners of DNAME records (RFC 6672)."""
+
+
+class Builder:
+    """Collects records, then sorts them out."""
+
+    def __init__(self, origin: bytes) -> None:
+        """``origin`` is in lower-case wire form."""
+        self.origin = origin
+        self._bodies: dict[bytes, bytes | list[bytes]] = {}
+
+    def add(self, name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
+        """Takes a record of class IN; one that lies outside the zone is left out, of several SOA the last counts."""
+        name = name.lower()
+        if not names.within(name, self.origin):
+            return
+        if rtype in _LOWERED:
+            start = _LOWERED[rtype]
+            rdata = rdata[:start] + rdata[start:].lower()
+        elif rtype == types.SOA:
+            if name != self.origin:
+                return
+            rdata = rdata[:-20].lower() + rdata[-20:]
+            self._forget_soa()
+        self.put(name, RECORD.pack(rtype, types.IN, ttl, len(rdata)) + rdata)
+
+    def put(self, name: bytes, body: bytes) -> None:
+        """Takes what stands behind the owner of a record, checked and with its names in the right case."""
+        known = self._bodies.setdefault(name, body)
+        if known is body:
+            return
+        if isinstance(known, list):
+            known.append(body)
+        else:
+            self._bodies[name] = [known, body]
+
+    def _forget_soa(self) -> None:
+        known = self._bodies.pop(self.origin, [])
+        for body in known if isinstance(known, list) else [known]:
+            if body[:4] != SOA:
+                self.put(self.origin, body)
+
+    def names(self) -> Names:
+        """All of them, sorted out; raises BadZoneError where there is no SOA. The builder is empty then."""
+        found, cuts = Names(), []
+        nodes, self._bodies = self._bodies, {}
+        for name, bodies in nodes.items():
+            node = pack_node(name, bodies if isinstance(bodies, list) else (bodies,))
+            nodes[name] = node  # type: ignore[assignment]  # in place, as there may be a million
+            if name != self.origin and find(node, NS) is not None:
+                cuts.append(name)
+            if find(node, DNAME) is not None:
+                found.redirected.add(name)
+        found.nodes = nodes  # type: ignore[assignment]  # all are nodes by now
+        if find(found.nodes.get(self.origin, ()), SOA) is None:
+            raise BadZoneError("", f"no SOA record for {names.to_text(self.origin)}")
+        self._hide(found, cuts)
+        self._add_empty(found)
+        return found
+
+    def _hide(self, found: Names, cuts: list[bytes]) -> None:
+        """Takes cuts, and what lies below them or below a DNAME, out of the names with authority."""
+        borders = {*cuts, *found.redirected}
+        if not borders:
+            return
+        for name in [name for name in found.nodes if self._below(name, borders)]:
+            found.hidden[name] = found.nodes.pop(name)
+        found.redirected -= found.hidden.keys()
+        for name in cuts:
+            if name in found.nodes:
+                found.cuts[name] = found.nodes.pop(name)
+
+    def _below(self, name: bytes, borders: set[bytes]) -> bool:
+        while name != self.origin:
+            name = names.parent(name)
+            if name in borders:
+                return True
+        return False
+
+    def _add_empty(self, found: Names) -> None:
+        """Adds the names that exist only because others lie below them (RFC 4592 §2.2.2)."""
+        nodes, cuts = found.nodes, found.cuts
+        for name in [*nodes, *cuts]:
+            while name != self.origin:
+                name = names.parent(name)
+                if name in nodes:
+                    break
+                nodes[name] = ()

@@ -1,0 +1,121 @@
+"""Plugins that hold zones, and those that follow what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pycoredns.errors import Dropped, ServerFailure
+from pycoredns.plugin import Handler, Plugin
+from pycoredns.request import Request
+from pycoredns.response import Answer
+from pycoredns.wire import names, types
+from pycoredns.zone.journal import Difference, Journal, difference
+from pycoredns.zone.zone import Zone
+
+_MOST_PLACES = 16384
+
+
+class FollowsZones(Plugin):
+    """Wants to know of new versions of zones: transfer sends NOTIFY."""
+
+    def zone_changed(self, zone: Zone) -> None:
+        """A plugin of the same block holds a new version of a zone."""
+
+
+class HoldsZones(Plugin):
+    """Answers from zones in memory; subclasses bring them there.
+
+    ``hold`` says which zones there will be, ``publish`` gives each its present version. A zone that is held but not there is
+    answered with SERVFAIL.
+    """
+
+    missing: Handler | None = None
+    """Asked in place of a denial of a name: set where there is ``fallthrough``."""
+
+    def __post_init__(self) -> None:
+        """Begins without zones; subclasses with a ``__post_init__`` call this first."""
+        self._held: dict[bytes, Zone | None] = {}
+        self._journals: dict[bytes, Journal] = {}
+        self._places: dict[bytes, Zone] = {}  # of the parents of names: the zone they are in
+
+    # --- the zones
+
+    def hold(self, origin: bytes) -> None:
+        """From now on answers for a zone (lower-case wire form), which may come later."""
+        self._held.setdefault(origin, None)
+        self._places.clear()
+
+    def drop(self, origin: bytes) -> None:
+        """Answers for a zone no longer."""
+        self._held.pop(origin, None)
+        self._journals.pop(origin, None)
+        self._places.clear()
+        self.changed()
+
+    def withdraw(self, origin: bytes) -> None:
+        """A zone is not to be answered from any more, as it has expired; SERVFAIL until it is published again."""
+        self._held[origin] = None
+        self._places.clear()
+        self.changed()
+
+    def publish(self, zone: Zone, changes: Difference | None = None) -> None:
+        """A new version is there; ``changes`` are those since the last one, if they have been found out already."""
+        old = self._held.get(zone.origin)
+        if old is not None and old.serial != zone.serial:
+            journal = self._journals.setdefault(zone.origin, Journal())
+            journal.add(changes or difference(old, zone))
+        self._held[zone.origin] = zone
+        self._places.clear()
+        self.changed()
+        for plugin in self.block.plugins:
+            if isinstance(plugin, FollowsZones):
+                plugin.zone_changed(zone)
+
+    def zone(self, origin: bytes) -> Zone | None:
+        """Exactly this zone, in its newest version; None if it is not held, or not there."""
+        return self._held.get(origin)
+
+    def origins(self) -> Iterable[bytes]:
+        """The zones that are held, there or not."""
+        return tuple(self._held)
+
+    def changes(self, origin: bytes, since: int) -> Sequence[Difference] | None:
+        """What changed since a serial, oldest first; None where that is not known (any more)."""
+        zone = self._held.get(origin)
+        if zone is not None and zone.serial == since:
+            return ()
+        return self._journals[origin].since(since) if origin in self._journals else None
+
+    # --- questions
+
+    def handle(self, request: Request) -> Answer:
+        """Answers from the zone with the longest name that holds the one asked for."""
+        name = request.name
+        zone = self._places.get(name[name[0] + 1 :])
+        if zone is None or name in self._held or request.header.opcode:
+            return self._handle_special(request)
+        return zone.answer(request, self.missing)
+
+    def _handle_special(self, request: Request) -> Answer:
+        """A zone's own name, a parent that is not known yet, other opcodes, other zones."""
+        origin = self.origin_of(request.name)
+        if origin is None:
+            return self.next(request)
+        if request.header.opcode == types.NOTIFY:
+            raise Dropped
+        zone = self._held[origin]
+        if zone is None:
+            raise ServerFailure
+        if request.name != origin:
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            self._places[names.parent(request.name)] = zone
+        return zone.answer(request, self.missing)
+
+    def origin_of(self, name: bytes) -> bytes | None:
+        """The longest of the held zones that a name is in."""
+        while name not in self._held:
+            if name == names.ROOT:
+                return None
+            name = names.parent(name)
+        return name

@@ -1,0 +1,111 @@
+"""The records of one type at one name, as one run of octets from which answers are cut without looking at the records.
+
+Layout: type and class as a question has them (4 octets), traits (1), number of records (3), number of signatures (2), where the
+signatures begin (4); then the records and behind them the signatures that cover them, uncompressed, the first without its owner.
+A name's sets are a tuple of these, or the one that it has; a name without any (an empty non-terminal) has an empty tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from struct import Struct
+from typing import TypeAlias
+
+from pycoredns.wire import types
+
+Node: TypeAlias = bytes | tuple[bytes, ...]
+"""All record sets of a name."""
+
+HEADER = Struct("!4sB3sHI")
+START = HEADER.size
+"""Where the records begin."""
+SEVERAL, SIGNED, TARGETS, SHADOWED = 1, 2, 4, 8
+"""Traits: more than one record, or signatures; names in it want addresses along; a CNAME stands beside it."""
+WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
+"""Where in the RDATA of a type its target begins."""
+_FIXED = 10
+
+
+def question(rtype: int) -> bytes:
+    """Type and class as they stand in a question and at the beginning of a packed set."""
+    return rtype.to_bytes(2, "big") + b"\0\1"
+
+
+NS, CNAME, SOA, DS, DNAME, NSEC, NSEC3, NSEC3PARAM = map(
+    question, (types.NS, types.CNAME, types.SOA, types.DS, types.DNAME, types.NSEC, types.NSEC3, types.NSEC3PARAM)
+)
+
+
+def pack(name: bytes, asked: bytes, bodies: list[bytes], signatures: list[bytes], shadowed: bool = False) -> bytes:
+    """Packs a set; bodies are records behind their owner name."""
+    records = name.join(bodies)
+    traits = SEVERAL * (len(bodies) != 1 or bool(signatures)) | SIGNED * bool(signatures) | SHADOWED * shadowed
+    traits |= TARGETS * (int.from_bytes(asked[:2], "big") in WITH_TARGETS)
+    header = HEADER.pack(asked, traits, len(bodies).to_bytes(3, "big"), len(signatures), START + len(records))
+    return b"%b%b%b" % (header, records, name.join([b"", *signatures] if bodies else signatures))
+
+
+def pack_node(name: bytes, bodies: Iterable[bytes]) -> Node:
+    """Packs all records of a name, given behind their owner; signatures go to what they cover, duplicates are dropped."""
+    sets: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
+    for body in dict.fromkeys(bodies):
+        if body[:2] == _RRSIG:
+            sets.setdefault(body[_FIXED : _FIXED + 2] + b"\0\1", ([], []))[1].append(body)
+        else:
+            sets.setdefault(body[:4], ([], []))[0].append(body)
+    alias = CNAME in sets and bool(sets[CNAME][0])
+    node = tuple(pack(name, asked, *parts, alias and asked != CNAME) for asked, parts in sets.items())
+    return node[0] if len(node) == 1 else node
+
+
+_RRSIG = types.RRSIG.to_bytes(2, "big")
+
+
+def sets_of(node: Node) -> tuple[bytes, ...]:
+    """The packed sets of a name."""
+    return (node,) if isinstance(node, bytes) else node
+
+
+def find(node: Node, asked: bytes) -> bytes | None:
+    """The set of a type; None where there is none, or nothing but signatures."""
+    for each in sets_of(node):
+        if each.startswith(asked):
+            return each if count(each) else None
+    return None
+
+
+def count(packed: bytes) -> int:
+    """How many records, without signatures."""
+    return packed[5] << 16 | packed[6] << 8 | packed[7]
+
+
+def counted(packed: bytes, do: bool) -> int:
+    """How many records, with signatures if they are wanted."""
+    return count(packed) + (packed[8] << 8 | packed[9] if do else 0)
+
+
+def records(packed: bytes, name: bytes, do: bool) -> bytes:
+    """The records as they stand in an answer; ``name`` must be the one they were packed for."""
+    if do or not packed[4] & SIGNED:
+        return name + packed[START:]
+    end = int.from_bytes(packed[10:START], "big")
+    return name + packed[START:end] if end > START else b""
+
+
+def bodies(packed: bytes, name: bytes, do: bool = False) -> Iterator[bytes]:
+    """Each record behind its owner name, then each signature if they are wanted."""
+    place, owner = START, len(name)
+    for _ in range(counted(packed, do)):
+        end = place + _FIXED + (packed[place + 8] << 8 | packed[place + 9])
+        yield packed[place:end]
+        place = end + owner
+
+
+def signatures(packed: bytes, name: bytes) -> list[bytes]:
+    """Each signature behind its owner name."""
+    return list(bodies(packed, name, True))[count(packed) :]
+
+
+def rdatas(packed: bytes, name: bytes) -> list[bytes]:
+    """The RDATA of each record."""
+    return [body[_FIXED:] for body in bodies(packed, name)]

@@ -1,0 +1,92 @@
+"""A zone: its records, and its answer to a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Self
+
+from pycoredns.plugin import Handler
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response
+from pycoredns.wire.message import RECORD, Record
+from pycoredns.zone import lookup
+from pycoredns.zone.building import BadZoneError, Builder, Names
+from pycoredns.zone.denial import Denial, denial_of
+from pycoredns.zone.packed import NS, SOA, START, Node, bodies, counted, find, records, sets_of, signatures
+
+__all__ = ["BadZoneError", "Zone"]
+
+_RECORD_FIXED = 10
+
+
+class Zone:
+    """One version of a zone; never changed once made."""
+
+    def __init__(self, origin: bytes, found: Names) -> None:
+        """``origin`` is in lower-case wire form; of ``found`` the zone is the only owner."""
+        self.origin = origin
+        self.nodes, self.cuts, self.hidden, self.redirected = found.nodes, found.cuts, found.hidden, found.redirected
+        apex = self.nodes[origin]
+        self._soa = find(apex, SOA) or b""
+        self.serial = int.from_bytes(self.soa().rdata[-20:-16], "big")
+        ns = find(apex, NS)
+        self.authority = tuple((records(ns, origin, do), counted(ns, do)) if ns else (b"", 0) for do in (False, True))
+        """The apex NS records that go with positive answers, and their number: without signatures, with them."""
+        self.start = tuple((records(self._soa, origin, do), counted(self._soa, do)) for do in (False, True))
+        """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
+        self.denial: Denial | None = denial_of(self)
+        """The NSEC or NSEC3 records that prove what is not there; None where the zone is not signed."""
+
+    @classmethod
+    def of(cls, origin: bytes, records: Iterable[Record]) -> Self:
+        """A zone from a transfer or a signer; raises BadZoneError."""
+        builder = Builder(origin)
+        for each in records:
+            builder.add(each.name, each.rtype, each.ttl, each.rdata)
+        return cls(origin, builder.names())
+
+    def soa(self) -> Record:
+        """The SOA record, without signatures."""
+        return next(_records_of(self._soa, self.origin))
+
+    def records(self) -> Iterator[Record]:
+        """All records with their signatures, SOA first and once; made one by one."""
+        apex = [each for each in sets_of(self.nodes[self.origin]) if not each.startswith(SOA)]
+        for each in (self._soa, *apex):
+            yield from _records_of(each, self.origin)
+        others: Iterable[tuple[bytes, Node]] = chain(self.nodes.items(), self.cuts.items(), self.hidden.items())
+        for name, node in others:
+            if name != self.origin:
+                for each in sets_of(node):
+                    yield from _records_of(each, name)
+
+    def everything(self, name: bytes) -> Node | None:
+        """A name's records, also where the zone has no authority for them."""
+        node = self.nodes.get(name)
+        if node is None:
+            node = self.cuts.get(name)
+        return self.hidden.get(name) if node is None else node
+
+    def answer(self, request: Request, missing: Handler | None = None) -> Answer:
+        """What RFC 1034 §4.3.2 finds for a question about a name in the zone, as CoreDNS says it.
+
+        ``missing`` is asked in place of a denial of the name. Names outside the zone that an alias leads to are looked up through
+        the server's own blocks.
+        """
+        name, tail = request.name, request.tail
+        node = self.nodes.get(name)
+        if node:
+            asked = tail.question
+            for packed in (node,) if isinstance(node, bytes) else node:
+                if packed[:4] == asked:
+                    if packed[4]:
+                        break
+                    return Response(0, name + packed[START:], 1, *self.authority[tail.do])
+        return lookup.answer(self, request, missing)
+
+
+def _records_of(packed: bytes, name: bytes) -> Iterator[Record]:
+    for body in chain(bodies(packed, name), signatures(packed, name)):
+        rtype, rclass, ttl, _ = RECORD.unpack_from(body)
+        yield Record(name, rtype, rclass, ttl, body[_RECORD_FIXED:])
