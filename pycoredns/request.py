@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from struct import Struct
 from typing import TYPE_CHECKING, Self
 
+from pycoredns.errors import ServerFailure
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError, Record, read_record
 
@@ -70,6 +72,11 @@ class Listener(ABC):
     @abstractmethod
     def send(self, peer: object, message: bytes) -> None:
         """Sends an answer that comes later than its question's turn."""
+
+    def stream(self, peer: object, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
+        """Sends an answer of many messages as the client takes them; ``ended`` is told once, with what went wrong if anything."""
+        self.forget(peer)
+        ended(ServerFailure("an answer of many messages needs a connection"))
 
     def expect(self, peer: object) -> None:  # noqa: B027  for a datagram's sender there is nothing to do
         """Learns that an answer will come later."""
@@ -337,6 +344,15 @@ class Request:
         """The same question with AD set, so that its answer may say so too (RFC 6840 §5.7); ``listener``: as if asked there."""
         wire = b"%b%b%b" % (self.wire[:3], bytes((self.wire[3] | AD,)), self.wire[4:])
         return _Derived(self, wire, self.asked, self.tail, listener or self.listener, self.depth, alone=listener is not None)
+
+    def with_flags(self, given: int, taken: int) -> Request:
+        """The same question with bits of its header set and cleared; an answer repeats what it now says (RFC 1035 §4.1.1)."""
+        bits = self.header.bits & ~taken | given
+        wire = b"%b%b%b" % (self.wire[:2], bits.to_bytes(2, "big"), self.wire[4:])
+        changed = _Derived(self, wire, self.asked, self.tail, self.listener, self.depth)
+        if not self.depth:
+            self.origin.header = changed.header
+        return changed
 
     @classmethod
     def read(cls, wire: bytes, peer: object, listener: Listener, received: int) -> Self:

@@ -15,6 +15,7 @@ from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Answer, Pending, Response, attempt, pending
+from pycoredns.stream import Stream
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
 
@@ -159,6 +160,9 @@ class Service:
         error = None
         try:
             response = done.result()
+            if isinstance(response, Stream):
+                self._stream(request, response, block)
+                return
             reply = response.reply(request)
         except Dropped:
             response, reply = NO_ANSWER, b""
@@ -170,9 +174,22 @@ class Service:
         else:
             request.listener.send(request.peer, request.wire[:2] + reply)
         if block.observed or block.failures:
-            outcome = Outcome(request, response, block, error)
-            outcome.duration = perf_counter_ns() - request.received
-            self._observe(outcome)
+            self._observe_late(Outcome(request, response, block, error))
+
+    def _observe_late(self, outcome: Outcome) -> None:
+        """Has an answer observed that has left by itself."""
+        outcome.duration = perf_counter_ns() - outcome.request.received
+        self._observe(outcome)
+
+    def _stream(self, request: Request, answer: Stream, block: Block) -> None:
+        """Sends an answer of many messages; it is observed once, when the last has left or no more can."""
+        self.waiting += 1
+
+        def ended(error: Exception | None) -> None:
+            self.waiting -= 1
+            self._observe_late(Outcome(request, answer, block, error))
+
+        request.listener.stream(request.peer, answer.messages(request), ended)
 
     def _outcome(self, request: Request, done: Pending, block: Block) -> Outcome:
         """What became of a question that the server asked itself, error or not."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
+from collections.abc import Callable, Iterator
 from time import monotonic, perf_counter_ns
 
 from pycoredns.memo import Entry, Memo
 from pycoredns.request import STREAM_LIMIT, Listener
 from pycoredns.service import Service
 from pycoredns.transport.addresses import to_bind
+from pycoredns.transport.outgoing import ClientGone, Outgoing
 from pycoredns.transport.settling import settle
 
 BACKLOG = 1024
@@ -57,6 +60,8 @@ class Connection(asyncio.Protocol):
         self._rest = bytearray()
         self._ended = False
         self._paused = False
+        self._outgoing: deque[Outgoing] = deque()
+        """Answers of many messages; the first is being sent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
@@ -69,6 +74,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self.listener.connections.pop(self, None)
+        while self._outgoing:
+            self._outgoing[0].end(ClientGone("the client has gone"))
 
     def eof_received(self) -> bool:
         """The client asks no more; what it waits for is still sent."""
@@ -79,10 +86,14 @@ class Connection(asyncio.Protocol):
         """The client does not take its answers: no more of its questions are answered, nor read."""
         self.stuck_since = monotonic()
         self._pause()
+        if self._outgoing:
+            self._outgoing[0].hold()
 
     def resume_writing(self) -> None:
         """It does again."""
         self.stuck_since = 0.0
+        if self._outgoing:
+            self._outgoing[0].go_on()
         self._go_on()
 
     def _pause(self) -> None:
@@ -104,7 +115,7 @@ class Connection(asyncio.Protocol):
     @property
     def _full(self) -> bool:
         """Is there enough that the client has not taken, or that it waits for?"""
-        return bool(self.stuck_since) or self.waiting >= MOST_WAITING
+        return bool(self.stuck_since) or bool(self._outgoing) or self.waiting >= MOST_WAITING
 
     def data_received(self, data: bytes) -> None:
         """Answers the whole frames; keeps what is not whole yet."""
@@ -150,7 +161,7 @@ class Connection(asyncio.Protocol):
                     unsent = 0
                     if self._full:
                         break
-            elif self.waiting >= MOST_WAITING:
+            elif self._outgoing or self.waiting >= MOST_WAITING:
                 break
         if place:
             self.deadline = monotonic() + IDLE_TIMEOUT
@@ -173,9 +184,29 @@ class Connection(asyncio.Protocol):
         else:
             self._go_on()
 
+    def stream(self, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
+        """Sends an answer of many messages; the questions behind it wait until it is complete."""
+
+        def finish(error: Exception | None) -> None:
+            self._outgoing.popleft()
+            ended(error)
+            if error is not None:  # whoever got a part must not take it for the whole
+                self.transport.abort()
+            elif self._outgoing and not self.stuck_since:
+                self._outgoing[0].go_on()
+            self.answer(b"")
+
+        self._outgoing.append(Outgoing(self.transport, messages, finish))
+        self._pause()
+        if len(self._outgoing) == 1 and not self.stuck_since:
+            self._outgoing[0].go_on()
+
     def check(self, now: float) -> None:
         """Closes a connection that idles, or whose client takes nothing."""
-        if self.stuck_since and now - self.stuck_since > WRITE_TIMEOUT:
+        if self._outgoing:
+            if self._outgoing[0].stands_still(now):
+                self.transport.abort()
+        elif self.stuck_since and now - self.stuck_since > WRITE_TIMEOUT:
             self.transport.abort()
         elif not self.waiting and not self.stuck_since and now > self.deadline:
             self.transport.close()
@@ -253,6 +284,11 @@ class TCPListener(Listener):
         """Sends an answer that has come later."""
         if isinstance(peer, Connection):
             peer.answer(message)
+
+    def stream(self, peer: object, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
+        """Sends an answer of many messages."""
+        if isinstance(peer, Connection):
+            peer.stream(messages, ended)
 
     def expect(self, peer: object) -> None:
         """Counts what a connection waits for."""
