@@ -63,7 +63,7 @@ def _response_flags(outcome: Outcome) -> str:
     request, response = outcome.request, outcome.response
     if response is NO_ANSWER:
         return EMPTY
-    bits = request.header.reply_bits | response.flags
+    bits = request.header.reply_bits & ~response.withheld | response.flags
     if response.size(request) > request.limit:
         bits = int.from_bytes(response.reply(request)[:2], "big")  # whether it was cut is known only when it is made
     return _flags_text(bits & _ALL_FLAGS)
