@@ -1,0 +1,220 @@
+"""Answers of many messages over TCP: their order, slow and vanishing readers, and what those who watch see."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import dns.message
+import dns.rdatatype
+import pytest
+
+from pycoredns.chain import Block
+from pycoredns.plugin import Outcome, Plugin
+from pycoredns.request import Request
+from pycoredns.response import Answer, Pending, Response
+from pycoredns.service import Service
+from pycoredns.stream import Stream, pack
+from pycoredns.testing import eventually, query_wire
+from pycoredns.transport import outgoing, tcp
+from pycoredns.transport.tcp import TCPListener, bind
+from pycoredns.wire import names, types
+from pycoredns.wire.message import BadMessageError, Record
+
+ZONE = names.from_text("example.test")
+
+
+def record(name: str, rtype: int = types.A, rdata: bytes = b"\xc0\0\2\1") -> Record:
+    return Record(names.from_text(name), rtype, types.IN, 300, rdata)
+
+
+class Zone(Plugin):
+    """Answers each AXFR with as many records as it is told; anything else with one."""
+
+    name = "zone"
+
+    def __init__(self, records: int, at_the_end: Exception | None = None) -> None:
+        self.records = records
+        self.at_the_end = at_the_end
+        self.made = 0
+        self.outcomes: list[Outcome] = []
+
+    def handle(self, request: Request) -> Answer:
+        if request.qtype != types.AXFR:
+            return Response.of([Record(request.name, types.A, types.IN, 60, b"\xc0\0\2\1")])
+        (answer := Pending()).resolve(Stream(self._all(), ZONE))
+        return answer
+
+    def _all(self) -> Iterator[Record]:
+        for number in range(1, self.records + 1):
+            self.made = number
+            yield record(f"host{number}.example.test")
+        if self.at_the_end:
+            raise self.at_the_end
+
+    def observe(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def observe_failure(self, outcome: Outcome) -> None: ...
+
+
+@asynccontextmanager
+async def served(zone: Zone) -> AsyncIterator[tuple[Service, TCPListener, int]]:
+    service = Service("dns://:53", [(ZONE, Block([ZONE], [zone]))])
+    sock = bind("127.0.0.1", 0)
+    listener = TCPListener(service, sock)
+    await listener.start()
+    try:
+        yield service, listener, sock.getsockname()[1]
+    finally:
+        listener.close()
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def connected(port: int, limit: int = 65536) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def framed(name: str, qtype: str) -> bytes:
+    wire = query_wire(name, qtype)
+    return len(wire).to_bytes(2, "big") + wire
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+
+
+async def test_all_records_come_in_order_in_messages_that_others_can_read():
+    zone = Zone(5000)
+    async with served(zone) as (service, _, port), connected(port) as (reader, writer):
+        writer.write(framed("example.test", "AXFR"))
+        owners: list[str] = []
+        while len(owners) < 5000:
+            message = dns.message.from_wire(await asyncio.wait_for(received(reader), 5), one_rr_per_rrset=True)
+            assert message.question[0].rdtype == dns.rdatatype.AXFR
+            owners += [str(rrset.name) for rrset in message.answer]
+        await eventually(lambda: not service.waiting)
+    assert owners == [f"host{number}.example.test." for number in range(1, 5001)]
+    assert len(zone.outcomes) == 1
+    assert zone.outcomes[0].size > 5000 * 16
+
+
+async def test_questions_around_it_keep_their_place():
+    async with served(Zone(3000)) as (_, _, port), connected(port) as (reader, writer):
+        first, last = framed("first.example.test", "A"), framed("last.example.test", "A")
+        transfers = [framed("example.test", "AXFR"), framed("example.test", "AXFR")]
+        writer.write(b"".join([first, *transfers, last]))
+        order: list[bytes] = []
+        while not order or order[-1] != last[2:4]:
+            identity = (await asyncio.wait_for(received(reader), 5))[:2]
+            if identity not in order[-1:]:
+                order.append(identity)
+    assert order == [frame[2:4] for frame in (first, *transfers, last)]
+
+
+async def test_a_slow_reader_costs_bounded_memory_and_gets_everything():
+    zone = Zone(300_000)
+    async with served(zone) as (_, listener, port), connected(port) as (reader, writer):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        writer.write(framed("example.test", "AXFR"))
+        await eventually(lambda: any(connection.stuck_since for connection in listener.connections))
+        held = next(iter(listener.connections)).transport.get_write_buffer_size()
+        made_while_stuck = zone.made
+        await asyncio.sleep(0)
+        assert zone.made == made_while_stuck < 300_000
+        assert held < 4 * tcp.MOST_UNSENT
+        records = 0
+        while records < 300_000:
+            records += int.from_bytes((await asyncio.wait_for(received(reader), 5))[6:8], "big")
+        assert records == 300_000
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB; all messages are 7 MB, all records 40
+
+
+async def test_a_reader_that_stands_still_is_cut_off(monkeypatch):
+    monkeypatch.setattr(outgoing, "PATIENCE", 0.2)
+    monkeypatch.setattr(tcp, "_SWEEP", 0.05)
+    zone = Zone(10_000_000)
+    async with served(zone) as (service, listener, port), connected(port) as (_, writer):
+        writer.write(framed("example.test", "AXFR"))
+        await eventually(lambda: bool(zone.outcomes))
+        assert (service.waiting, listener.connections) == (0, {})
+    assert str(zone.outcomes[0].error) == "the client has gone"
+
+
+async def test_a_client_that_goes_ends_it():
+    zone = Zone(10_000_000)
+    async with served(zone) as (service, _, port):
+        async with connected(port) as (reader, writer):
+            writer.write(framed("example.test", "AXFR"))
+            await received(reader)
+        await eventually(lambda: bool(zone.outcomes))
+        assert service.waiting == 0
+    assert zone.made < 10_000_000
+
+
+async def test_what_fails_midway_must_not_look_complete():
+    zone = Zone(3000, at_the_end=RuntimeError("the zone is gone"))
+    async with served(zone) as (service, _, port), connected(port) as (reader, writer):
+        writer.write(framed("example.test", "AXFR"))
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            while True:
+                await asyncio.wait_for(received(reader), 5)
+        assert service.waiting == 0
+    assert str(zone.outcomes[0].error) == "the zone is gone"
+
+
+async def test_others_are_answered_meanwhile():
+    zone = Zone(10_000_000)
+    async with served(zone) as (_, _, port), connected(port) as (_, greedy), connected(port) as (reader, writer):
+        greedy.write(framed("example.test", "AXFR"))
+        writer.write(framed("a.example.test", "A"))
+        assert (await asyncio.wait_for(received(reader), 5))[7] == 1
+
+
+@pytest.mark.parametrize("asked", ["example.test", "EXAMPLE.test"])
+@pytest.mark.parametrize("reserved", [0, 100])
+def test_names_are_compressed_and_come_out_as_they_went_in(asked: str, reserved: int):
+    sent = [
+        record("example.test", types.NS, names.from_text("ns.example.test")),
+        record("example.test", types.MX, b"\0\n" + names.from_text("mx.other.test")),
+        record("a.example.test", types.CNAME, names.from_text("\\007example.test")),
+        *[record(f"{'long' * 10}.a.example.test", types.TXT, bytes((255,)) + bytes(255)) for _ in range(100)],
+        record("a.example.test", types.MX, b"\0\n" + names.from_text("example.test")),
+        record("a.example.test", types.SRV, bytes(6) + names.from_text("a.example.test")),
+    ]
+    question = names.from_text(asked) + types.AXFR.to_bytes(2, "big") + b"\0\1"
+    came, sizes = [], []
+    for count, octets in pack(sent, ZONE, question, names.from_text(asked), reserved):
+        wire = bytes(2) + b"\x84\0\0\1" + count.to_bytes(2, "big") + bytes(4) + question + octets
+        sizes.append(len(wire) + reserved)
+        came += [(rrset.name.to_wire(), rrset.rdtype, rrset[0].to_wire()) for rrset in _parsed(wire)]
+    assert came == [(each.name, each.rtype, each.rdata) for each in sent]
+    assert len(sizes) == 2
+    assert max(sizes) <= 16384
+
+
+def _parsed(wire: bytes):
+    return dns.message.from_wire(wire, one_rr_per_rrset=True).answer
+
+
+def test_a_record_larger_than_usual_gets_a_message_of_its_own_and_one_too_large_none():
+    question = ZONE + types.AXFR.to_bytes(2, "big") + b"\0\1"
+    small, large = record("a.example.test"), record("b.example.test", 65280, bytes(60_000))
+    assert [count for count, _ in pack([small, large, small], ZONE, question, ZONE, 0)] == [1, 1, 1]
+    with pytest.raises(BadMessageError):
+        list(pack([record("b.example.test", 65280, bytes(65_500))], ZONE, question, ZONE, 0))
+
+
+def test_in_the_root_zone_names_stay_whole():
+    question = names.ROOT + types.AXFR.to_bytes(2, "big") + b"\0\1"
+    sent = [record(".", types.NS, names.from_text("a.test")), record("a.test"), record("a.test", types.TXT, b"\0")]
+    ((count, octets),) = pack(sent, names.ROOT, question, names.ROOT, 0)
+    wire = bytes(2) + b"\x84\0\0\1" + count.to_bytes(2, "big") + bytes(4) + question + octets
+    assert [str(rrset.name) for rrset in _parsed(wire)] == [".", "a.test.", "a.test."]
