@@ -29,6 +29,13 @@ class Block:
         place = bisect_left(self.keys, key)
         return place, place < len(self.keys) and self.keys[place] == key
 
+    def append(self, key: bytes, revision: int, value: bytes) -> None:
+        """Add a key behind all others."""
+        self.keys.append(key)
+        self.revisions.append(revision)
+        self.sizes.append(len(value))
+        self.checksums.append(crc32(value))
+
     def insert(self, place: int, key: bytes, revision: int, value: bytes) -> None:
         """Make room at `place`."""
         self.keys.insert(place, key)
@@ -48,6 +55,11 @@ class Block:
         del self.keys[places], self.revisions[places], self.sizes[places], self.checksums[places]
 
 
+def new_block() -> Block:
+    """One without keys."""
+    return Block([], array("q"), array("I"), array("I"))
+
+
 class Newest(NamedTuple):
     """The key that was written last, and what was written."""
 
@@ -61,7 +73,7 @@ class Held:
 
     def __init__(self) -> None:
         """Begin with nothing held."""
-        self._blocks = [Block([], array("q"), array("I"), array("I"))]
+        self._blocks = [new_block()]
         self._lowest = [b""]  # of each block: no key in it is below this, and all keys in the block before are
         self._length = 0
         self.size = 0  # keys and values together
@@ -72,6 +84,10 @@ class Held:
 
     def put(self, key: bytes, revision: int, value: bytes) -> bool:
         """Note that `revision` wrote `value` to `key`; False if that was known."""
+        last = self._blocks[-1].keys
+        if last and key > last[-1]:  # as always in a first listing
+            self._append(key, revision, value)
+            return True
         index = bisect_right(self._lowest, key) - 1
         block = self._blocks[index]
         place, there = block.find(key)
@@ -83,6 +99,15 @@ class Held:
         if len(block.keys) > LONGEST:
             self._split(index)
         return True
+
+    def _append(self, key: bytes, revision: int, value: bytes) -> None:
+        """Add a key behind all others; blocks that are made so are full, where those made by insertions are half empty."""
+        if len(self._blocks[-1].keys) >= LONGEST:
+            self._blocks.append(new_block())
+            self._lowest.append(key)
+        self._blocks[-1].append(key, revision, value)
+        self._length += 1
+        self.size += len(key) + len(value)
 
     def _overwrite(self, block: Block, place: int, revision: int, value: bytes) -> bool:
         checksum = crc32(value)

@@ -10,7 +10,7 @@ from struct import Struct
 
 from pycoredns.wire import types
 
-from .skydns import Service
+from .skydns import DEFAULT_PRIORITY, Service
 
 OTHER, SPOILED = 0, 254
 _USUAL = Struct("!BHHHBHHIH")
@@ -21,6 +21,11 @@ _LONGEST_REASON = 200
 def pack(service: Service, plain: bool) -> bytes:
     """A record as bytes, without its key; `plain` says whether the key is what it seems."""
     return (_pack_usual(service) if plain else b"") or _pack_other(service)
+
+
+def pack_address(rdata: bytes, ttl: int) -> bytes:
+    """A usual record that is an IPv4 address and nothing else, at a plain key."""
+    return _USUAL.pack(types.A, DEFAULT_PRIORITY, 0, 0, 0, types.A, types.IN, ttl, 4) + rdata
 
 
 def _pack_usual(service: Service) -> bytes:

@@ -22,6 +22,9 @@ _INT64 = (-(1 << 63), (1 << 63) - 1)
 _UINT32 = (0, (1 << 32) - 1)
 
 
+_ADDRESS_ALONE = re.compile(rb'\{ ?"host": ?"([0-9.]{7,15})"(?:, ?"ttl": ?([1-9][0-9]{0,8}))? ?\}')
+
+
 class BadValue(ValueError):
     """A value that is no record; the text says why."""
 
@@ -60,6 +63,18 @@ def read(value: bytes, key: bytes, lease: int, default_ttl: int) -> Service:
     fields["priority"] = fields.get("priority") or DEFAULT_PRIORITY
     fields["ttl"] = fields.get("ttl") or (0 if lease else default_ttl)
     return Service(key, rtype, host, spelling, lease=lease, **fields)
+
+
+def read_address(value: bytes) -> tuple[bytes, int] | None:
+    """The IPv4 address and TTL (0: none) of a record that says no more, as most do: a tenth of the time of JSON."""
+    match = _ADDRESS_ALONE.fullmatch(value)
+    if match is None:
+        return None
+    host, ttl = match.groups()
+    try:
+        return socket.inet_pton(socket.AF_INET, host.decode()), int(ttl or 0)
+    except OSError:
+        return None
 
 
 def _read_host(text: bytes, beside_text: bool) -> tuple[int, bytes, bytes]:
@@ -118,7 +133,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_Members, parse_constant=_refuse)
 def _text(field: str, member: Any) -> bytes:
     if not isinstance(member, str):
         raise BadValue(f"{field}: {_shown(member)} is not a string")
-    return _SURROGATE.sub("\ufffd", member).encode()
+    return member.encode() if member.isascii() else _SURROGATE.sub("\ufffd", member).encode()
 
 
 def _whole(bounds: tuple[int, int], field: str, member: Any) -> int:

@@ -1,17 +1,18 @@
 """What etcd holds, as the names it stands for: the store of the mirror.
 
 A record is one entry of one dictionary, from key to packed record. The order of the keys is kept by the mirror, which shares
-their memory with us; of each place in the tree we know its only key, or how many there are.
+their memory with us; of each place in the tree we know its only key, or that there are several.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Protocol
 
 from . import packed as packing
 from .keys import WILDCARDS, before_wildcard, is_plain, segments
-from .skydns import BadValue, read
+from .skydns import BadValue, read, read_address
 
 LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
 DEEPEST_KEY = 128  # labels; a name has 127 at most
@@ -36,7 +37,6 @@ class Tree:
         self.default_ttl = default_ttl
         self.records: dict[bytes, bytes] = {}
         self.below: dict[bytes, bytes] = {}  # of each place that has keys below it: the only one, SEVERAL if there are more
-        self._counts: dict[bytes, int] = {}  # of the places with several keys below them: how many
         self.spoiled = 0
         self.sorted_keys: SortedKeys
         self.listeners: list[Callable[[], None]] = []
@@ -54,23 +54,28 @@ class Tree:
         self.records[key] = new
         self.spoiled += (new[0] == packing.SPOILED) - (old is not None and old[0] == packing.SPOILED)
         if old is None:
-            for place in self._places_above(key):
-                if self.below.setdefault(place, key) is not key:
-                    self.below[place] = SEVERAL
-                    self._counts[place] = self._counts.get(place, 1) + 1
+            self._add_below(key)
+
+    def _add_below(self, key: bytes) -> None:
+        for place in self._places_above(key):
+            only = self.below.setdefault(place, key)
+            if only is SEVERAL:
+                return  # as at all places above
+            if only is not key:
+                self.below[place] = SEVERAL
 
     def delete(self, key: bytes) -> None:
-        """Forget a key."""
+        """Forget a key, which the sorted keys have forgotten already."""
         old = self.records.pop(key, None)
         if old is None:
             return
         self.spoiled -= old[0] == packing.SPOILED
         for place in self._places_above(key):
-            left = self._counts.pop(place, 1) - 1
-            if left > 1:
-                self._counts[place] = left
-            elif left:
-                self.below[place] = next(self._keys_below(place))
+            left = list(islice(self._keys_below(place), 2))
+            if len(left) > 1:
+                return  # so it is at all places above
+            if left:
+                self.below[place] = left[0]
             else:
                 del self.below[place]
 
@@ -80,6 +85,9 @@ class Tree:
             listener()
 
     def _pack(self, key: bytes, value: bytes, lease: int) -> bytes:
+        alone = None if lease else read_address(value)
+        if alone and is_plain(key):
+            return packing.pack_address(alone[0], alone[1] or self.default_ttl)
         try:
             service = read(value, key, lease, self.default_ttl)
         except BadValue as error:

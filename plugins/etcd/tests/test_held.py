@@ -64,3 +64,13 @@ def test_like_a_dictionary_that_is_sorted(monkeypatch: pytest.MonkeyPatch) -> No
     for key in expected:
         held.delete(key)
     assert len(held._blocks) == 1, "empty blocks are given up"
+
+
+def test_keys_in_their_order_leave_no_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_module, "LONGEST", 4)
+    held = Held()
+    for number in range(100, 120):
+        held.put(b"%d" % number, number, b"")
+    assert [len(block.keys) for block in held._blocks] == [4] * 5
+    assert list(held.between(b"", b"")) == [b"%d" % number for number in range(100, 120)]
+    assert not held.put(b"119", 119, b"")
