@@ -17,8 +17,8 @@ from pycoredns.dnssec.algorithms import MNEMONICS, NUMBERS, BadFieldError, Signe
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 
-ZONE, SEP, REVOKED = 0x0100, 0x0001, 0x0080
-"""Flags of a key: it signs a zone; it is a secure entry point (RFC 4034 §2.1.1); it is revoked (RFC 5011 §2.1)."""
+ZONE, SEP = 0x0100, 0x0001
+"""Flags of a key: it signs a zone; it is a secure entry point (RFC 4034 §2.1.1)."""
 SHA256, SHA384 = 2, 4
 """Digest types of DS records."""
 _DIGESTS = {SHA256: hashlib.sha256, SHA384: hashlib.sha384}
@@ -26,7 +26,7 @@ _PROTOCOL = 3
 _DNSKEY = Struct("!HBB")
 _DS = Struct("!HBB")
 _COMMENT = re.compile(r";[^\n]*")
-_TIMES = ("Created", "Publish", "Activate", "Revoke", "Inactive", "Delete", "SyncPublish", "SyncDelete")
+TIMES = ("Created", "Publish", "Activate", "Inactive", "Delete", "SyncPublish", "SyncDelete")
 _LONGEST_FILE = 100_000
 
 
@@ -41,7 +41,6 @@ class Times:
     created: int | None = None
     publish: int | None = None
     activate: int | None = None
-    revoke: int | None = None
     inactive: int | None = None
     delete: int | None = None
     syncpublish: int | None = None
@@ -127,7 +126,7 @@ def _read(path: Path) -> str:
         with path.open(encoding="ascii", errors="replace") as file:
             return file.read(_LONGEST_FILE)
     except OSError as error:
-        raise BadKeyError(f"{path}: {error.strerror or error}") from None
+        raise BadKeyError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def key_of(public: str, private: str, public_source: str, private_source: str) -> Key:
@@ -189,7 +188,7 @@ def _times(fields: Mapping[str, str]) -> Times:
 
 
 def _said_times(fields: Mapping[str, str]) -> Iterator[tuple[str, int]]:
-    for name in _TIMES:
+    for name in TIMES:
         text = fields.get(name.lower(), "").partition(" ")[0]
         if text:
             try:

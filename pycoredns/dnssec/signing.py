@@ -10,7 +10,7 @@ from pycoredns.dnssec.keys import Key
 from pycoredns.wire import types
 from pycoredns.wire.message import Record
 
-_BEGINNING = Struct("!HBBIIIH")
+_NUMBERS = Struct("!HBBIIIH")
 _FIXED = Struct("!HHI")
 _SIZE = Struct("!H")
 
@@ -22,22 +22,20 @@ def rrsig(key: Key, owner: bytes, rtype: int, ttl: int, rdatas: Iterable[bytes],
     name, ``*.`` and so on.
     """
     lowered = owner.lower()
-    canonical = [lower_names(rtype, rdata) for rdata in rdatas]
-    rdata = signature(key, lowered, rtype, ttl, canonical, inception, expiration)
+    signed = canonical_set(lowered, rtype, ttl, [lower_names(rtype, rdata) for rdata in rdatas])
+    rdata = signature(key, rtype, label_count(lowered), ttl, signed, inception, expiration)
     return Record(owner, types.RRSIG, types.IN, ttl, rdata)
 
 
-def signature(key: Key, owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes], inception: int, expiration: int) -> bytes:
-    """The RDATA of an RRSIG; owner and RDATA are in canonical form, that is with lower-case names (RFC 4034 §6.2)."""
-    beginning = (
-        _BEGINNING.pack(rtype, key.algorithm, label_count(owner), ttl, expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF, key.tag)
-        + key.zone
-    )
-    return beginning + key.sign(beginning + canonical_set(owner, rtype, ttl, rdatas))
+def signature(key: Key, rtype: int, labels: int, ttl: int, signed: bytes, inception: int, expiration: int) -> bytes:
+    """The RDATA of an RRSIG over a canonical set, whose owner has so many labels (RFC 4034 §3.1)."""
+    numbers = _NUMBERS.pack(rtype, key.algorithm, labels, ttl, expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF, key.tag)
+    beginning = numbers + key.zone
+    return beginning + key.sign(beginning + signed)
 
 
 def canonical_set(owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes]) -> bytes:
-    """The records as they are signed: in the order of their RDATA, none twice (RFC 4034 §6.3)."""
+    """The records as they are signed: in the order of their RDATA, none twice; all names are lower-case (RFC 4034 §6)."""
     head = owner + _FIXED.pack(rtype, types.IN, ttl)
     if len(rdatas) > 1:
         rdatas = sorted(set(rdatas))
