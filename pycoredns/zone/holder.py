@@ -102,7 +102,7 @@ class HoldsZones(Plugin):
         if origin is None:
             return self.next(request)
         if request.header.opcode == types.NOTIFY:
-            raise Dropped
+            return self.notified(request, origin)
         zone = self._held[origin]
         if zone is None:
             raise ServerFailure
@@ -111,6 +111,10 @@ class HoldsZones(Plugin):
                 self._places.clear()
             self._places[names.parent(request.name)] = zone
         return zone.answer(request, self.missing)
+
+    def notified(self, request: Request, origin: bytes) -> Answer:
+        """Somebody says that a zone has changed elsewhere, which concerns a secondary only (RFC 1996 §3.11)."""
+        raise Dropped
 
     def origin_of(self, name: bytes) -> bytes | None:
         """The longest of the held zones that a name is in."""
