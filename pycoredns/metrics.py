@@ -7,8 +7,8 @@ A plugin declares its metrics as class attributes: ``hits = Counter("hits_total"
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 DURATIONS = tuple(0.00025 * 2**power for power in range(16))
 """Upper bounds in seconds of CoreDNS's request durations: 0.25 ms to 8.192 s."""
@@ -104,6 +104,11 @@ class Gauge(Counter):
 
     kind = "gauge"
 
+    def __init__(self, name: str, help: str, *labels: str, prefix: str | None = None, alike: bool = False) -> None:
+        """``alike``: all workers have the same, so that the largest stands for all; otherwise they are added."""
+        super().__init__(name, help, *labels, prefix=prefix)
+        self.alike = alike
+
 
 class Histogram(Metric[HistogramCell]):
     """Values counted by bucket."""
@@ -122,6 +127,36 @@ class Histogram(Metric[HistogramCell]):
 
 before_scrape: list[Callable[[], None]] = []
 """Called before the metrics are read: who counts lazily brings his cells up to date."""
+
+
+class Family(Protocol):
+    """A metric as it is shown."""
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+
+    @property
+    def kind(self) -> str:
+        """``counter``, ``gauge`` or ``histogram``."""
+
+    @property
+    def help(self) -> str:
+        """What it means."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The names of its labels."""
+
+    @property
+    def cells(self) -> Mapping[tuple[str, ...], Cell | HistogramCell]:
+        """The numbers by their labels' values."""
+
+
+def forget() -> None:
+    """Begins anew with nothing counted, as a forked worker must."""
+    for metric in Metric.declared:
+        metric.cells.clear()
 
 
 def families() -> Iterator[Metric[Cell] | Metric[HistogramCell]]:

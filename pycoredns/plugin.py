@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from pycoredns.errors import ServerFailure
 from pycoredns.output import logger
+from pycoredns.peers import Role
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 
@@ -100,6 +101,8 @@ class Plugin:
     each: ClassVar[bool] = False
     """Must ``observe`` be called for each answer, in order (a log), or may it be told ``times`` at once (a counter)?"""
 
+    roles: ClassVar[Role] = Role.LONE | Role.WORKER
+    """In which processes does it run, where there are several?"""
     relays: ClassVar[bool] = False
     """Does it pass questions on to other servers, as they came?"""
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from time import monotonic
 
-from pycoredns.assemble import Address, Assembly
+from pycoredns.assemble import Assembly
 from pycoredns.chain import Block
-from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.order import ORDER
 from pycoredns.output import logger, show_debug
+from pycoredns.peers import here
 from pycoredns.plugin import Plugin
 from pycoredns.service import Service
-from pycoredns.transport import tcp, udp
-from pycoredns.transport.addresses import join
+from pycoredns.sockets import Key, Sockets
 from pycoredns.transport.tcp import TCPListener
 from pycoredns.transport.udp import UDPListener
 from pycoredns.wire.names import to_text
@@ -29,17 +26,19 @@ log = logger("pycoredns")
 class Server:
     """An assembly with its sockets. ``start`` opens it, if need be in the place of an older one; ``stop`` ends it."""
 
-    def __init__(self, assembly: Assembly) -> None:
-        """Opens nothing yet."""
+    def __init__(self, assembly: Assembly, sockets: Sockets | None = None) -> None:
+        """Opens nothing yet; ``sockets`` are those that have been bound for it, if any."""
         self.assembly = assembly
         self.services = {
             address: Service(str(address), served, chaos=any(block.settings.chaos for _, block in served))
             for address, served in assembly.addresses.items()
         }
-        self._sockets: dict[tuple[str, Address, str], socket.socket] = {}
-        self._udp: dict[tuple[str, Address, str], UDPListener] = {}
-        self._tcp: dict[tuple[str, Address, str], TCPListener] = {}
+        self._sockets = sockets or Sockets()
+        self._udp: dict[Key, UDPListener] = {}
+        self._tcp: dict[Key, TCPListener] = {}
         self._stack = AsyncExitStack()
+        self._taken: list[tuple[Plugin, Plugin]] = []
+        """Plugins with those whose warm state they have taken, until that is final."""
 
     @property
     def blocks(self) -> list[Block]:
@@ -66,31 +65,48 @@ class Server:
 
         Raises StartError or OSError with what could not be opened.
         """
-        taken: list[tuple[Plugin, Plugin]] = []
-        show_debug(self.assembly.settings.debug)
         try:
-            self._open(old)
-            for plugin in self._in_order():
-                predecessor = old.predecessor(plugin) if old else None
-                if predecessor is not None:
-                    taken.append((plugin, predecessor))
-                    plugin.take_over(predecessor)
-                await self._stack.enter_async_context(plugin.running())
-            await self._listen()
+            await self.prepare(old)
+            await self.commit(old)
         except BaseException:
-            for plugin, predecessor in reversed(taken):
-                predecessor.take_over(plugin)
-            await self._stack.aclose()
-            self._close()
-            show_debug(old is not None and old.assembly.settings.debug)
+            await self.give_up(old)
             raise
+
+    async def prepare(self, old: Server | None = None) -> None:
+        """Opens sockets and plugins, but answers nothing yet: ``old`` goes on until ``commit``, or after ``give_up``."""
+        show_debug(self.assembly.settings.debug)
+        if not self._sockets.bound:
+            self._sockets = Sockets.open(self.services, old._sockets if old else None)
+        await self._run_plugins(old)
+
+    async def _run_plugins(self, old: Server | None) -> None:
+        """Starts the plugins, each with what is warm from its predecessor."""
+        for plugin in self._in_order():
+            predecessor = old.predecessor(plugin) if old else None
+            if predecessor is not None:
+                self._taken.append((plugin, predecessor))
+                plugin.take_over(predecessor)
+            await self._stack.enter_async_context(plugin.running())
+
+    async def commit(self, old: Server | None = None) -> None:
+        """Answers from now on, in the place of ``old``."""
+        await self._listen()
+        self._taken.clear()
         if old is not None:
             old.hand_over(self)
 
+    async def give_up(self, old: Server | None = None) -> None:
+        """Undoes what has been prepared; ``old`` has everything back."""
+        for plugin, predecessor in reversed(self._taken):
+            predecessor.take_over(plugin)
+        await self._stack.aclose()
+        self._close()
+        show_debug(old is not None and old.assembly.settings.debug)
+
     def _in_order(self) -> list[Plugin]:
-        """All plugins, those first that may fail to open an address of their own."""
+        """The plugins that run in this process, those first that may fail to open an address of their own."""
         place = {name: number for number, name in enumerate(ORDER)}
-        plugins = [plugin for block in self.blocks for plugin in block.plugins]
+        plugins = [plugin for block in self.blocks for plugin in block.plugins if here().role in plugin.roles]
         return sorted(plugins, key=lambda plugin: place.get(plugin.name, len(ORDER)))
 
     def predecessor(self, plugin: Plugin) -> Plugin | None:
@@ -103,36 +119,14 @@ class Server:
                 return found[place] if place < len(found) else None
         return None
 
-    def _open(self, old: Server | None) -> None:
-        """A socket for each address and protocol; those of an older server are shared."""
-        addresses = {*self.services, *(old.services if old else ())}
-        for address in self.services:
-            # one address beside all of them on the same port: only so does the kernel let both be bound
-            others = [each for each in addresses if each.port == address.port and each != address]
-            reuse = any(not each.host for each in [*others, address]) and bool(others)
-            if reuse and old:
-                old.share_port(address.port)
-            for host in _hosts(address.host):
-                for protocol, bind in (("udp", udp.bind), ("tcp", tcp.bind)):
-                    key = (protocol, address, host)
-                    shared = old._sockets.get(key) if old else None
-                    self._sockets[key] = shared.dup() if shared else _bind(bind, protocol, address, host, reuse)
-
-    def share_port(self, port: int) -> None:
-        """Lets a successor bind other addresses of a port beside those that are open."""
-        for (_, address, _), sock in self._sockets.items():
-            if address.port == port:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
     async def _listen(self) -> None:
         """Takes questions from now on."""
-        for (protocol, address, host), sock in self._sockets.items():
-            key = (protocol, address, host)
-            if protocol == "udp":
-                self._udp[key] = UDPListener(self.services[address], sock.dup())
+        for key, (sock, *_) in self._sockets.bound.items():
+            if key.protocol == "udp":
+                self._udp[key] = UDPListener(self.services[key.address], sock.dup())
                 self._udp[key].start()
             else:
-                self._tcp[key] = TCPListener(self.services[address], sock.dup())
+                self._tcp[key] = TCPListener(self.services[key.address], sock.dup())
                 await self._tcp[key].start()
 
     def hand_over(self, new: Server) -> None:
@@ -175,42 +169,9 @@ class Server:
         for listener in self._listeners:
             listener.memo.forget()
             listener.close()
-        self._close_sockets()
-
-    def _close_sockets(self) -> None:
-        for sock in self._sockets.values():
-            sock.close()
-        self._sockets.clear()
+        self._sockets.close()
 
 
 def _served_at(block: Block) -> set[str]:
     """The addresses of a block."""
     return {service.address for service in block.services}
-
-
-def _hosts(host: str) -> Iterable[str]:
-    """The addresses to bind: all of both families for none."""
-    if host:
-        return (host,)
-    return ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)  # noqa: S104  a Corefile without bind asks for it
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.bind(("::", 0))
-    except OSError:
-        return False
-    return True
-
-
-def _bind(
-    bind: Callable[[str, int, bool], socket.socket], protocol: str, address: Address, host: str, reuse: bool
-) -> socket.socket:
-    try:
-        return bind(host, address.port, reuse)
-    except OSError as error:
-        where = join(address.host, address.port)
-        remedy = BIND_REMEDIES.get(error.errno or 0, "")
-        reason = (error.strerror or str(error)).lower()
-        raise StartError(f"listen {protocol} {where}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error

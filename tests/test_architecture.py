@@ -19,7 +19,7 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "metrics", "order", "output", "settings", "tsig"),
+    ("dnssec", "durations", "errors", "metrics", "order", "output", "peers", "settings", "tsig"),
     ("corefile", "http", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("meaning", "plugin"),
@@ -28,8 +28,9 @@ LAYERS = (
     ("transport",),
     ("plugins",),
     ("assemble",),
-    ("check", "server", "sources"),
+    ("check", "server", "sockets", "sources"),
     ("reload", "testing"),
+    ("workers",),
     ("etcd_server", "serve"),
     ("commands", "cli", "__main__"),
 )
