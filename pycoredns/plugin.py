@@ -30,13 +30,14 @@ class Outcome:
     one at hand, and ``times`` says for how many it stands. ``duration`` is in nanoseconds.
     """
 
-    __slots__ = ("block", "duration", "error", "note", "number", "peer", "request", "response", "slow", "times")
-
     duration: int
-    note: object
+    times: int = 1
+    note: object = None
     """What an observer keeps with an answer that is given again."""
-    number: int | None
+    number: int | None = None
     """The ID, where it is not that of ``request``."""
+    slow: dict[int, int] | None = None
+    """Of ``times``, those that took longer than CoreDNS's first bucket, by bucket; None where ``duration`` says it all."""
 
     def __init__(self, request: Request, response: Response, block: Block | None, error: Exception | None = None) -> None:
         """``error`` is what the chain raised in place of an answer; then ``response`` is the server's own."""
@@ -44,12 +45,7 @@ class Outcome:
         self.response = response
         self.block = block
         self.error = error
-        self.times = 1
         self.peer = request.peer
-        self.number = None
-        self.note = None
-        self.slow: dict[int, int] | None = None
-        """Of ``times``, those that took longer than CoreDNS's first bucket, by bucket; None where ``duration`` says it all."""
 
     @property
     def id(self) -> int:

@@ -329,7 +329,7 @@ class Request:
 
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""
-        self.origin.personal = True
+        self.personal = True
 
     def replace(self, name: bytes | None = None, tail: Tail | None = None, deeper: bool = False) -> Request:
         """The same question with another name (wire form) or tail; ``deeper`` for one the server asks itself."""
@@ -389,3 +389,7 @@ class _Derived(Request):
     def origin(self) -> Request:
         """The client's question."""
         return self._origin or self
+
+    def make_personal(self) -> None:
+        """Keeps the answer to the client's question from being remembered."""
+        self.origin.personal = True

@@ -16,9 +16,11 @@ from pycoredns.wire.walk import Found, walk, with_ttl
 if TYPE_CHECKING:
     from pycoredns.plugin import Outcome
 
-_HEAD = Struct("!HHHHH")
+_pack_head = Struct("!HHHHH").pack
 _COUNTS = Struct("!HHH")
 _HEADER_SIZE = 12
+_BESIDE_NAME = _HEADER_SIZE + 4
+"""Octets of a question's message besides the name."""
 _ALWAYS_FITS = SMALLEST_LIMIT - 2
 Walked: TypeAlias = tuple[bytes, list[Found]]
 """A section's records: the octets they stand in, and where there."""
@@ -153,13 +155,15 @@ class Response:
 
     def size(self, request: Request) -> int:
         """Octets of the answer before compression, with its own OPT but not with the query's: what CoreDNS logs and counts."""
-        body = len(self.answer) + len(self.authority) + len(self.additional)
-        return _HEADER_SIZE + len(request.asked) + 4 + body + len(self.opt or b"")
+        size = _BESIDE_NAME + len(request.asked) + len(self.answer)
+        if self.authorities or self.additionals or self.opt:
+            size += len(self.authority) + len(self.additional) + len(self.opt or b"")
+        return size
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        head = _HEAD.pack(
+        head = _pack_head(
             request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15,
             1,
             self.answers,
@@ -194,7 +198,7 @@ class Response:
         wire, counts = message.fit(beginning, request.asked, sections, min(request.limit, STREAM_LIMIT) - len(opt))
         cut = counts != (len(sections.answer), len(sections.authority), len(sections.additional))
         bits = request.header.reply_bits & ~self.withheld | self.flags | (TC if cut else 0) | self.rcode & 15
-        return _HEAD.pack(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
+        return _pack_head(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
 
 
 class _NoAnswer(Response):
@@ -437,7 +441,7 @@ class Relayed(Response):
         if request.asked != self.asked or len(self.wire) + len(opt) > request.limit:
             return self.plain().reply(request)
         bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
-        head = _HEAD.pack(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
+        head = _pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
         return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
 
 

@@ -12,7 +12,7 @@ from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.memo import LONGEST, Memo
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
-from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugin import Outcome, Plugin, tell
 from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Answer, Pending, Response, attempt, pending
 from pycoredns.stream import Stream
@@ -22,6 +22,7 @@ from pycoredns.wire.message import BadMessageError
 MOST_INTERNAL = 10
 """How deep the server may ask itself to follow names through its own blocks."""
 _MOST_PLACED = 16384
+_LONGEST_LABEL = names.LONGEST_LABEL
 _LONGEST_PARENT = names.LONGEST_NAME - names.LONGEST_LABEL - 1  # with any label before it the name is not too long
 
 panics = Counter("panics_total", "Questions that ended in an unexpected error.", prefix="coredns_")
@@ -67,7 +68,7 @@ class Service:
             name = request.name
             # the look-up of the parent also proves that the name ends where a NUL was found; an apex has a block of its own
             block = self._placed.get(name[name[0] + 1 :])
-            if block is None or name[0] > names.LONGEST_LABEL or name in self.zones or not tail.usual:
+            if block is None or name[0] > _LONGEST_LABEL or name in self.zones or not tail.usual:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
@@ -265,22 +266,23 @@ class Service:
         outcomes, self.outcomes = self.outcomes, []
         for outcome in outcomes:
             outcome.duration = duration
-            self._observe(outcome)
+            block = outcome.block
+            if block is None or block.each or outcome.error is not None or outcome.response.error is not None:
+                self._observe(outcome)
+                continue
+            try:
+                for observe in block.counters:
+                    observe(outcome)
+            except Exception as error:  # as in tell
+                log.error("observer failed: %r", error, exc_info=error)
 
     def _observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""
         block = outcome.block or _NOWHERE
-        try:
-            for observe in block.counters:
-                observe(outcome)
-            if block.each:
-                for observe in block.each:
-                    observe(outcome)
-            if block.failures and str(outcome.error or outcome.response.error or ""):
-                for observe in block.failures:
-                    observe(outcome)
-        except Exception as error:  # a background step ends here: whoever watches must not stop an answer
-            log.error("observer failed: %r", error, exc_info=error)
+        tell(block.counters, outcome)
+        tell(block.each, outcome)
+        if block.failures and str(outcome.error or outcome.response.error or ""):
+            tell(block.failures, outcome)
 
     def memo_is_stale(self) -> None:
         """Some data have changed: every remembered reply is looked at anew before it is given again."""

@@ -67,7 +67,6 @@ class Cache(Plugin):
         self.stores = {SUCCESS: Store(self.success.entries), DENIAL: Store(self.denial.entries)}
         self._successes, self._denials = self.stores[SUCCESS], self.stores[DENIAL]
         self._disabled = {each.sort: each.zones for each in self.disable}
-        self._all_names = names.ROOT in self.zones
         self._bounds = self._bounds_by_meaning()
         self._answer_bounds = self._bounds[ANSWER]
         self._prefetch = self.prefetch if self.prefetch and self.prefetch.amount else None
@@ -85,6 +84,11 @@ class Cache(Plugin):
         bounds[Meaning.NO_DATA] = bounds[Meaning.NO_NAME] = (min(shortest, longest), int(longest), DENIAL)
         bounds[Meaning.FAILURE] = (int(self.servfail), int(self.servfail), DENIAL)
         return bounds
+
+    @cached_property
+    def _all_names(self) -> bool:
+        """Does it keep answers for all names that its block is asked for?"""
+        return all(any(names.within(served, zone) for zone in self.zones) for served in self.block.zones)
 
     @cached_property
     def _asks_others(self) -> bool:
@@ -133,14 +137,19 @@ class Cache(Plugin):
 
     def _miss(self, request: Request, key: bytes) -> Answer:
         """Asks the plugins behind. What they say is for this client only: the next one gets it from the cache."""
-        if not self._all_names and not any(names.within(request.name, zone) for zone in self.zones):
+        # only a question that was changed on its way can be for a name of no zone of the block
+        if not (self._all_names and request.__class__ is Request) and not self._keeps(request.name):
             return self.next(request)
-        self.tally(request).misses += 1
+        (self._tallies.get(request.listener.service) or self.tally(request)).misses += 1
         request.make_personal()
         answer = self.next(request.with_authentic_data() if self._asks_others else request)
         if isinstance(answer, Response):
             return self.keep(request, key, answer)
         return then(answer, partial(self.keep, request, key))
+
+    def _keeps(self, name: bytes) -> bool:
+        """Is a name (lower-case wire form) in one of the zones?"""
+        return any(names.within(name, zone) for zone in self.zones)
 
     # --- giving
 
@@ -209,8 +218,8 @@ class Cache(Plugin):
             kept = Kept(response, bounded, monotonic() + bounded, sort)
             if self._choosy or behind:
                 self._store_with_care(request, key, kept, behind)
-            elif self.stores[sort].put(key, kept):
-                self.tally(request).evictions[sort] += 1
+            elif (self._successes if sort is SUCCESS else self._denials).put(key, kept):
+                (self._tallies.get(request.listener.service) or self.tally(request)).evictions[sort] += 1
         return self.shown(request, response) if response.flags & AD else response
 
     def _store_with_care(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
@@ -226,9 +235,9 @@ class Cache(Plugin):
         """A positive answer ends a denial where it was fetched for that; with ``prefer_positive`` where it answers."""
         if not self.prefers_positive:
             if behind:
-                self._denials.pop(key, None)
+                self._denials.drop(key)
         elif kept.response.answers:
-            self._denials.pop(key, None)
+            self._denials.drop(key)
         else:
             before = self._successes.get(key)
             kept.last_good = before.good() if before else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable
 
 from pycoredns.request import AD
@@ -47,7 +47,14 @@ class Popularity:
 class Kept:
     """An answer, until when it holds, and in the form it was last given."""
 
-    __slots__ = ("age", "given", "last_good", "popularity", "response", "sort", "ttl", "turn", "until")
+    given: Response
+    age: int = -1
+    """The age in whole seconds that ``given`` is made for; -1: none yet."""
+    turn: float = 0.0
+    """Until when ``given`` may be given at once, with nothing else to be looked at."""
+    popularity: Popularity | None = None
+    last_good: Kept | None = None
+    """The one before it that answered, where it does not."""
 
     def __init__(self, response: Response, ttl: int, until: float, sort: str) -> None:
         """``ttl`` is what it was kept with, ``until`` in seconds of ``time.monotonic``, ``sort`` success or denial."""
@@ -55,14 +62,6 @@ class Kept:
         self.ttl = ttl
         self.until = until
         self.sort = sort
-        self.given = response
-        self.age = -1
-        """The age in whole seconds that ``given`` is made for; -1: none yet."""
-        self.turn = 0.0
-        """Until when ``given`` may be given at once, with nothing else to be looked at."""
-        self.popularity: Popularity | None = None
-        self.last_good: Kept | None = None
-        """The one before it that answered, where it does not."""
 
     def copy(self) -> Kept:
         """The same for another cache."""
@@ -88,24 +87,40 @@ class Kept:
         return self if self.sort == SUCCESS and self.response.answers else self.last_good
 
 
-class Store(OrderedDict[bytes, Kept]):
-    """Answers of a sort by what was asked; the oldest goes first."""
+class Store(dict[bytes, Kept]):
+    """Answers of a sort by what was asked; the oldest goes first. Filled by ``put`` only, emptied by ``drop``."""
 
     def __init__(self, capacity: int) -> None:
         """``capacity`` is a number of answers."""
         super().__init__()
         self.capacity = capacity
+        self._order: deque[tuple[bytes, Kept]] = deque()  # the oldest first, some that are gone among them
 
     def put(self, key: bytes, kept: Kept) -> bool:
         """Keeps an answer; true where another one had to go."""
         before = len(self)
         self[key] = kept
+        self._order.append((key, kept))
         if len(self) == before:
-            self.move_to_end(key)
-        elif before >= self.capacity:
-            self.popitem(last=False)
-            return True
-        return False
+            self._tidy()
+            return False
+        if before < self.capacity:
+            return False
+        while True:
+            key, oldest = self._order.popleft()
+            if self.get(key) is oldest:
+                del self[key]
+                return True
+
+    def drop(self, key: bytes) -> None:
+        """Gives up an answer, if it is there."""
+        self.pop(key, None)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forgets those that are gone, when they are the most."""
+        if len(self._order) > 2 * len(self):
+            self._order = deque((key, kept) for key, kept in self._order if self.get(key) is kept)
 
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
         """Copies what an older store holds for these zones."""

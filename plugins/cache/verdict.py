@@ -18,7 +18,7 @@ ANSWER, NO_DATA, NO_NAME = Meaning.ANSWER, Meaning.NO_DATA, Meaning.NO_NAME
 _SPEAKING = (ANSWER, NO_DATA, NO_NAME)
 _NEVER_KEPT = (Meaning.ZONE_MATTER, Meaning.OTHER)
 _MOST_DENIALS = 1024
-_FIXED = Struct("!HHIH")
+_fixed = Struct("!HHIH").unpack_from
 _DO = DO >> 8
 
 Verdict: TypeAlias = tuple[Meaning, bool, int, bool]
@@ -29,18 +29,18 @@ _denials: dict[tuple[int, bytes], Verdict] = {}
 
 def judge(request: Request, response: Response) -> Verdict:
     """Judges an answer; the usual ones in a tenth of the time that it takes to look at all."""
-    if response.flags & TC or response.additionals or request.header.opcode:
-        return _judge_any(request, response)
     verdict = None
-    if not response.answers:
+    if response.flags & TC or response.additionals or request.header.opcode:
+        pass
+    elif not response.answers:
         if response.__class__ is Response:
             verdict = _judge_denial(request, response)
     elif response.rcode or response.authorities:
         pass
     elif response.__class__ is Relayed:
         verdict = _judge_relayed(request, response)
-    elif response.answers == 1 and response.answer.startswith(request.asked) and not response.opt:
-        rtype, _, ttl, _ = _FIXED.unpack_from(response.answer, len(request.asked))
+    elif response.answers == 1 and response.opt is None and response.answer.startswith(request.asked):
+        rtype, _, ttl, _ = _fixed(response.answer, len(request.asked))
         if rtype == request.tail.qtype:
             return ANSWER, True, ttl, True
     return verdict or _judge_any(request, response)

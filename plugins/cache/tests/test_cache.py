@@ -320,7 +320,7 @@ def test_a_full_cache_drops_its_oldest(setting):
     setting.cache.count()
     assert len(setting.cache.stores["success"]) == 1024
     assert Cache.entries.cell("dns://:53", "success", ".", "").value == 1024
-    assert list(setting.cache.stores["success"])[-2][:7] == b"\x010\4test\0"[:7]
+    assert any(key.startswith(b"\x010\4test\0") for key in setting.cache.stores["success"])
     assert Cache.evictions.cell("dns://:53", "success", ".", "").value == 1
 
 
