@@ -100,7 +100,7 @@ class HoldsZones(Plugin):
         """A zone's own name, a parent that is not known yet, other opcodes, other zones."""
         origin = self.origin_of(request.name)
         if origin is None:
-            return self.next(request)
+            return self.elsewhere(request)
         if request.header.opcode == types.NOTIFY:
             return self.notified(request, origin)
         zone = self._held[origin]
@@ -111,6 +111,10 @@ class HoldsZones(Plugin):
                 self._places.clear()
             self._places[names.parent(request.name)] = zone
         return zone.answer(request, self.missing)
+
+    def elsewhere(self, request: Request) -> Answer:
+        """A question about a name that is in none of the zones."""
+        return self.next(request)
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Somebody says that a zone has changed elsewhere, which concerns a secondary only (RFC 1996 §3.11)."""
