@@ -15,6 +15,7 @@ from pycoredns.wire.message import BadMessageError, Record, read_record
 
 if TYPE_CHECKING:
     from pycoredns.memo import Memo
+    from pycoredns.metadata import RequestMetadata
     from pycoredns.service import Service
     from pycoredns.tsig import Verified
 
@@ -241,9 +242,23 @@ class Request:
     case. Who reads ``client`` makes the answer depend on it, so that it is not remembered for others.
     """
 
-    __slots__ = ("_verified", "asked", "header", "listener", "name", "peer", "personal", "received", "tail", "terms", "wire")
+    __slots__ = (
+        "_metadata",
+        "_verified",
+        "asked",
+        "header",
+        "listener",
+        "name",
+        "peer",
+        "personal",
+        "received",
+        "tail",
+        "terms",
+        "wire",
+    )
 
     _verified: Verified
+    _metadata: RequestMetadata
 
     depth = 0
     """How many questions of the server's own led to this one."""
@@ -318,6 +333,15 @@ class Request:
             self.origin.terms = tail
 
     @property
+    def metadata(self) -> RequestMetadata | None:
+        """What plugins tell of it, where the plugin metadata collects that."""
+        return getattr(self if self.depth else self.origin, "_metadata", None)
+
+    @metadata.setter
+    def metadata(self, metadata: RequestMetadata) -> None:
+        (self if self.depth else self.origin)._metadata = metadata
+
+    @property
     def verified(self) -> Verified | None:
         """The client's signature and what it is worth, where the plugin tsig has looked at it (RFC 8945)."""
         return getattr(self.origin, "_verified", None)
@@ -384,6 +408,8 @@ class _Derived(Request):
         super().__init__(wire, header_of(wire[2:12]), asked, tail, of.peer, listener, of.received)
         self._origin = None if alone else of.origin
         self.depth = depth
+        if depth and depth == of.depth and of.metadata is not None:
+            self._metadata = of.metadata
 
     @property
     def origin(self) -> Request:

@@ -53,6 +53,8 @@ class Response:
     """What went wrong although there is an answer."""
     _begun_anew: ClassVar[Mapping[str, None]] = {}
     """Attributes that a copy does not inherit."""
+    wildcard: bytes = b""
+    """The wildcard its records were made from, in wire form, if it was one."""
     withheld: int = 0
     """Bits of the question's header (RD, CD) that the answer does not repeat: an upstream did not."""
 

@@ -45,6 +45,8 @@ class BlockSettings:
     """The name under which the plugin view chose its questions."""
     stacktrace: bool = False
     """Is the way to an unexpected error printed, or the error alone?"""
+    metadata: bool = False
+    """Is anybody told what plugins find out on a question's way?"""
     keys: dict[bytes, Key] = field(default_factory=dict)
     """The TSIG keys of the plugin tsig, by their names in lower-case wire form."""
     server: ServerSettings = field(default_factory=ServerSettings)

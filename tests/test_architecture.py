@@ -19,11 +19,11 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "metrics", "order", "output", "peers", "settings", "tsig"),
+    ("dnssec", "durations", "errors", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
     ("corefile", "http", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("meaning", "plugin"),
-    ("chain", "memo", "registry", "zone"),
+    ("chain", "memo", "metadata", "registry", "zone"),
     ("service",),
     ("transport",),
     ("plugins",),

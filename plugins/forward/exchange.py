@@ -57,6 +57,8 @@ class Exchange(Pending, Waiting):
             self._end()
             return
         self._upstream = upstream
+        if self._forward.block.settings.metadata and (metadata := self._request.metadata) is not None:
+            metadata.note("forward/upstream", upstream.terms.endpoint.text)
         upstream.ask(self, self._stream)
 
     def _next_upstream(self) -> Upstream | None:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition
 from pycoredns.durations import seconds_text
-from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.output import writer
 from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugins.log.classes import Class, class_of
 from pycoredns.plugins.log.format import COMBINED, COMMON, USUAL, Format, Prepared
-from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 
 __all__ = ["Log"]
 
-Class = Literal["all", "success", "denial", "error"]
-_CLASSES: dict[Meaning, Class] = {
-    Meaning.ANSWER: "success",
-    Meaning.DELEGATION: "success",
-    Meaning.NO_DATA: "denial",
-    Meaning.NO_NAME: "denial",
-}
 _MOST_CLIENTS = 8192
 _NOTHING: Prepared = ((), ())
 
@@ -42,13 +34,6 @@ class Rule:
     def wants(self, outcome: Outcome) -> bool:
         """Is the answer of a class that is logged?"""
         return "all" in self.classes or class_of(outcome) in self.classes
-
-
-def class_of(outcome: Outcome) -> Class:
-    """The class of an answer, in the words of the Corefile."""
-    if outcome.response is NO_ANSWER:
-        return "error"
-    return _CLASSES.get(meaning_of(outcome.request, outcome.response), "error")
 
 
 @dataclass

@@ -7,12 +7,13 @@ the duration) is left open as slots.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import zip_longest
 from typing import TypeAlias
 
 from pycoredns.durations import seconds_text
 from pycoredns.plugin import Outcome
+from pycoredns.plugins.log.classes import EMPTY, metadata
 from pycoredns.request import AA, AD, CD, QR, RA, RD, STREAM_LIMIT, TC
 from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import bracketed, join
@@ -21,7 +22,7 @@ from pycoredns.wire import names, types
 MIDDLE = '{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize}'
 COMMON = f'{{remote}}:{{port}} - {{>id}} "{MIDDLE} {{duration}}'
 COMBINED = COMMON + ' "{>opcode}"'
-EMPTY = "-"
+_METADATA = "{/"
 CLIENT = "{remote}:{port}"
 _FUSED = {"{type}": MIDDLE, "{remote}": CLIENT}
 """Labels that mostly stand together are filled together, in a third of the time."""
@@ -41,10 +42,10 @@ _OPT_FIXED = 11
 
 
 def _size(outcome: Outcome) -> int:
-    """Octets of the question, without what may stand behind its end."""
+    """Octets of the question, without its signature and what may stand behind its end."""
     request = outcome.request
     if not request.header.plain:
-        return len(request.wire)
+        return request.verified.signature.start if request.verified else len(request.wire)
     opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
     return _HEADER_AND_QUESTION + len(request.asked) + opt
 
@@ -113,8 +114,8 @@ class Format:
     """A format, taken apart."""
 
     def __init__(self, text: str) -> None:
-        """Takes any text; what is no label stands for itself, and metadata, of which there is none, for ``-``."""
-        self._parts = [(part, _FIXED.get(part)) for part in _parts(text) if part]
+        """Takes any text; what is no label stands for itself."""
+        self._parts = [(part, _filling(part)) for part in _parts(text) if part]
         self.slots: Slots = tuple(part for part, _ in self._parts if part in _OPEN)
         if self.slots == USUAL:
             self.slots = USUAL
@@ -135,6 +136,13 @@ class Format:
         return "".join(f"{text}{_OPEN[slot](outcome) if slot else ''}" for text, slot in zip_longest(texts, slots))
 
 
+def _filling(part: str) -> Callable[[Outcome], object] | None:
+    """What fills a part that is the same for all answers to a question; None for text."""
+    if part.startswith(_METADATA) and part.endswith("}") and "{" not in part[1:]:
+        return partial(metadata, label=part[len(_METADATA) : -1])
+    return _FIXED.get(part)
+
+
 def _parts(text: str) -> Iterator[str]:
     """Labels and the texts between them. A brace that opens no label is text, as in ``{ {name} }``."""
     while "}" in text:
@@ -144,10 +152,8 @@ def _parts(text: str) -> Iterator[str]:
         if label in _FUSED and text.startswith(_FUSED[label], start):
             label = _FUSED[label]
             end = start + len(label)
-        if label in _FIXED or label in _OPEN:
+        if label in _FIXED or label in _OPEN or label.startswith(_METADATA):
             yield from (text[:start], label)
-        elif label.startswith("{/"):
-            yield from (text[:start], EMPTY)
         else:
             yield text[:end]
         text = text[end:]
