@@ -1,0 +1,212 @@
+"""Proofs that something is not there, made for each question: they cover as little as can be (RFC 4470, RFC 7129 appendix B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, NamedTuple, Protocol
+
+from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash, shifted, type_bitmap
+from pycoredns.errors import FormatError
+from pycoredns.plugins.dnssec.keyring import CDNSKEY, CDS, ZoneKeys
+from pycoredns.wire import names, types
+from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
+
+NXNAME = 128
+"""The type that stands for a name that does not exist (RFC 9824 §2)."""
+NSEC3PARAM = 51
+_ROOM_FOR_LABEL = 2
+_A, _HINFO, _TXT, _LOC, _CERT, _SSHFP, _TLSA, _HIP, _OPENPGPKEY, _SPF = 1, 13, 16, 29, 37, 44, 52, 55, 61, 99
+_CLAIMED = frozenset(
+    {_A, _HINFO, _TXT, types.AAAA, _LOC, types.SRV, _CERT, _SSHFP, types.RRSIG, types.NSEC, _TLSA, _HIP, _OPENPGPKEY, _SPF}
+)
+"""Types that CoreDNS claims of every name."""
+_ALSO_AT_APEX = frozenset({types.NS, types.SOA, types.MX, types.DNSKEY})
+_ALSO_ELSEWHERE = frozenset({types.PTR, types.MX, 35, 53, 64, 65, 256, 257})
+"""What names have besides, and CoreDNS does not claim: NAPTR, SMIMEA, SVCB, HTTPS, URI, CAA. Never CNAME or DNAME, which would
+contradict a denial (RFC 6840 §4.3), nor NS, which would say that another zone begins there."""
+_AT_CUT = frozenset({types.NS, types.RRSIG, types.NSEC})
+_HASHING = b"\1\0\0\0\0"  # SHA-1, no flags, no iterations, no salt (RFC 9276 §3.1)
+
+
+class Proof(NamedTuple):
+    """An NSEC or NSEC3 record still to be signed."""
+
+    owner: bytes
+    rtype: int
+    rdata: bytes
+
+
+class Denial(Protocol):
+    """A way to prove that something is not there."""
+
+    says_missing: bool
+    """Does the response code say that a name is not there, or only the proof?"""
+    shown: dict[int, tuple[bytes, ...]]
+    """RDATA that it shows at a zone's apex, by type."""
+
+    def check(self, qtype: int) -> None:
+        """Raises a DNSError for a type that may not be asked for."""
+
+    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
+        """The name is not there."""
+
+    def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """The name has no such type."""
+
+    def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
+        """A zone begins there that has no DS record."""
+
+
+class Bitmaps:
+    """What a name is said to have: all of these types, save that which was asked for."""
+
+    def __init__(self, rtypes: Iterable[int]) -> None:
+        """Takes the types."""
+        present = frozenset(rtypes)
+        self.all = type_bitmap(present)
+        self._lacking = {rtype: type_bitmap(present - {rtype}) for rtype in present if rtype != types.NSEC}
+
+    def lacking(self, qtype: int) -> bytes:
+        """The bitmap without a type; NSEC itself is there where it is asked for."""
+        return self._lacking.get(qtype, self.all)
+
+
+class Claims:
+    """What is said of a zone's apex, with CDS and CDNSKEY or without, and of the names below."""
+
+    def __init__(self, at_apex: frozenset[int], elsewhere: frozenset[int]) -> None:
+        """Takes the types of both."""
+        self._apex, self._elsewhere = Bitmaps(at_apex), Bitmaps(elsewhere)
+        self._naming_apex = Bitmaps(at_apex | {CDS, CDNSKEY})
+
+    def of(self, keys: ZoneKeys, name: bytes) -> Bitmaps:
+        """What is said of a name."""
+        if name != keys.origin:
+            return self._elsewhere
+        return self._naming_apex if keys.named else self._apex
+
+
+class BlackLies:
+    """One NSEC at the name itself, which says that it is there without the type: CoreDNS's way."""
+
+    says_missing = False
+    shown: dict[int, tuple[bytes, ...]]
+    _claims: ClassVar[Claims] = Claims(_CLAIMED | _ALSO_AT_APEX, _CLAIMED)
+    _cut: ClassVar[bytes] = type_bitmap(_AT_CUT)
+
+    def __init__(self) -> None:
+        """Shows nothing."""
+        self.shown = {}
+
+    def check(self, qtype: int) -> None:
+        """Any type may be asked for."""
+
+    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
+        """As if the name were there."""
+        return self.without(keys, name, 0)
+
+    def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """Covers nothing but the name."""
+        return (Proof(name, types.NSEC, successor(name, keys.origin) + self._claims.of(keys, name).lacking(qtype)),)
+
+    def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
+        """Covers the names below the cut too."""
+        return (Proof(cut, types.NSEC, _next_sibling(cut, keys.origin) + self._cut),)
+
+
+class Compact(BlackLies):
+    """The same, and NXNAME in the NSEC of a name that is not there (RFC 9824)."""
+
+    _claims = Claims(_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE, _CLAIMED | _ALSO_ELSEWHERE)
+    _missing: ClassVar[bytes] = type_bitmap({types.RRSIG, types.NSEC, NXNAME})
+
+    def check(self, qtype: int) -> None:
+        """NXNAME is nothing to be asked for (RFC 9824 §3.5)."""
+        if qtype == NXNAME:
+            raise FormatError
+
+    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
+        """The apex is always there."""
+        if name == keys.origin:
+            return self.without(keys, name, 0)
+        return (Proof(name, types.NSEC, successor(name, keys.origin) + self._missing),)
+
+
+class WhiteLies:
+    """NSEC3 records that match or cover one hash each (RFC 5155 §7.2, RFC 7129 appendix B)."""
+
+    says_missing = True
+    shown: dict[int, tuple[bytes, ...]]
+    _claims: ClassVar[Claims] = Claims(
+        (_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE | {NSEC3PARAM}) - {types.NSEC}, (_CLAIMED | _ALSO_ELSEWHERE) - {types.NSEC}
+    )
+    _cut: ClassVar[bytes] = type_bitmap({types.NS})
+
+    def __init__(self) -> None:
+        """Shows how it hashes."""
+        self.shown = {NSEC3PARAM: (_HASHING,)}
+
+    def check(self, qtype: int) -> None:
+        """Any type may be asked for."""
+
+    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
+        """The parent is there, the name is not, and no wildcard in its place (RFC 5155 §7.2.2).
+
+        To say that the parent is there denies nothing of the other names, which an earlier ancestor would.
+        """
+        parent = names.parent(name)
+        encloser = _matching(keys, parent, self._claims.of(keys, parent).all)
+        wildcard = b"\1*" + parent
+        return (encloser, _covering(keys, name)) + ((_covering(keys, wildcard),) if wildcard != name else ())
+
+    def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """RFC 5155 §7.2.3."""
+        return (_matching(keys, name, self._claims.of(keys, name).lacking(qtype)),)
+
+    def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
+        """RFC 5155 §7.2.7."""
+        return (_matching(keys, cut, self._cut),)
+
+
+def _matching(keys: ZoneKeys, name: bytes, bitmap: bytes) -> Proof:
+    """The NSEC3 of a name that is there."""
+    digest = nsec3_hash(name)
+    return _nsec3(keys, digest, shifted(digest, 1), bitmap)
+
+
+def _covering(keys: ZoneKeys, name: bytes) -> Proof:
+    """An NSEC3 that leaves room for no hash but that of a name which is not there."""
+    digest = nsec3_hash(name)
+    return _nsec3(keys, shifted(digest, -1), shifted(digest, 1), b"")
+
+
+def _nsec3(keys: ZoneKeys, digest: bytes, following: bytes, bitmap: bytes) -> Proof:
+    rdata = b"%b%b%b%b" % (_HASHING, bytes((len(following),)), following, bitmap)
+    return Proof(hashed_label(digest) + keys.origin, types.NSEC3, rdata)
+
+
+def successor(name: bytes, origin: bytes) -> bytes:
+    """The next name in canonical order: the first below it, or beside it where there is no room below (RFC 4471 §3.1)."""
+    if len(name) + _ROOM_FOR_LABEL <= LONGEST_NAME:
+        return b"\1\0" + name
+    return _next_sibling(name, origin)
+
+
+def _next_sibling(name: bytes, origin: bytes) -> bytes:
+    """The next name that is not below it; behind the last of a zone comes its apex."""
+    if name == origin:
+        return origin
+    label, rest = name[1 : name[0] + 1], name[name[0] + 1 :]
+    if len(name) < LONGEST_NAME and len(label) < LONGEST_LABEL:
+        label += b"\0"
+    else:
+        label = label.rstrip(b"\xff")
+        if not label:
+            return _next_sibling(rest, origin)
+        last = label[-1] + 1
+        label = label[:-1] + bytes((0x5B if last == 0x41 else last,))  # there are no upper-case letters in canonical names
+    return bytes((len(label),)) + label + rest
+
+
+WAYS: dict[str, type[BlackLies] | type[WhiteLies]] = {"nsec": BlackLies, "nsec3": WhiteLies, "compact": Compact}
+"""The ways to deny, by their words in a Corefile."""

@@ -1,0 +1,306 @@
+"""Answers are signed on their way out, and denials proven, for those who ask for DNSSEC (RFC 4035 §3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic, time
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pycoredns.corefile.kinds import Count, Zone
+from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
+from pycoredns.dnssec.keys import BadKeyError
+from pycoredns.errors import StartError
+from pycoredns.metrics import Counter, Gauge, before_scrape
+from pycoredns.output import logger
+from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugins.dnssec.denial import WAYS, Proof
+from pycoredns.plugins.dnssec.keyring import ZoneKeys
+from pycoredns.plugins.dnssec.keystore import KeyStore
+from pycoredns.plugins.dnssec.options import KeySource
+from pycoredns.plugins.dnssec.sections import Section, Signer, end_of_aliases
+from pycoredns.plugins.dnssec.signatures import Signatures, Tally
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response, then
+from pycoredns.wire import names, types
+from pycoredns.wire.message import record
+from pycoredns.wire.walk import walk
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
+
+CAPACITY = Count(10000)
+POLL = 60.0
+"""Seconds between two looks into the folders of keys."""
+_LONGEST_HASHED_ZONE = names.LONGEST_NAME - 33  # before it stands a hash of 32 letters
+_TRANSFERS = (types.AXFR, types.IXFR)
+_ONLY_SOA = (types.SOA,)
+_NEGATIVE = (types.NOERROR, types.NXDOMAIN)
+log = logger("plugin/dnssec")
+
+
+@dataclass
+class Dnssec(Plugin):
+    """Sign answers on their way to those who ask for DNSSEC."""
+
+    entries = Gauge("cache_entries", "Sets whose signatures are kept.", "server", "type")
+    hits = Counter("cache_hits_total", "Sets whose signatures were at hand.", "server")
+    misses = Counter("cache_misses_total", "Sets that were signed anew.", "server")
+
+    zones: Annotated[tuple[Zone, ...], Arguments("zones to sign", otherwise=zones_of_block)] = ()
+    key: Annotated[tuple[KeySource, ...], Repeated("files, folders or secrets with keys that sign")] = ()
+    cache_capacity: Annotated[Count, Option("sets whose signatures are kept", placeholder="CAPACITY")] = CAPACITY
+    denial: Annotated[Literal["nsec", "nsec3", "compact"], Option("how it is proven that something is not there")] = "nsec"
+
+    def __post_init__(self) -> None:
+        """Prepares the keys; raises BadValueError where they and the zones do not fit."""
+        self.store = KeyStore(self.zones, self.key)
+        self._denial = WAYS[self.denial]()
+        too_long = [zone for zone in self.zones if len(zone) > _LONGEST_HASHED_ZONE]
+        if self.denial == "nsec3" and too_long:
+            raise BadValueError(f"{names.to_text(too_long[0])} leaves no room for NSEC3", "use denial nsec or compact")
+        self.rings = self.store.rings(time())
+        self._by_length = sorted(self.zones, key=len, reverse=True)
+        self.signatures = Signatures(self.cache_capacity)
+        self._signer = Signer(self.signatures, self.keys_of)
+        self._tallies: dict[Service, Tally] = {}
+
+    # --- who signs
+
+    def keys_of(self, name: bytes, rtype: int) -> ZoneKeys | None:
+        """The keys of the zone that a set belongs to; DS belongs to the parent's, if that is signed here (RFC 4035 §2.4)."""
+        found = None
+        for zone in self._by_length:
+            if names.within(name, zone):
+                found = self.rings.get(zone)
+                if rtype != types.DS or zone != name:
+                    break
+        return found
+
+    # --- the way of a question
+
+    def handle(self, request: Request) -> Answer:
+        """Answers for the keys; signs what those behind answer, where that is wanted."""
+        tail = request.tail
+        keys = self.keys_of(request.name, tail.qtype) if tail.qclass == types.IN else None
+        if keys is None:
+            return self.next(request)
+        if request.name == keys.origin:
+            shown = keys.sets.get(tail.qtype) or self._denial.shown.get(tail.qtype)
+            if shown is not None:
+                return self._shown(request, keys, shown)
+        self._denial.check(tail.qtype)
+        if not tail.do:
+            return self.next(request)
+        answer = self.next(request)
+        if isinstance(answer, Response):
+            return self._signed(request, keys, answer)
+        return then(answer, partial(self._signed, request, keys))
+
+    def _shown(self, request: Request, keys: ZoneKeys, rdatas: Sequence[bytes]) -> Response:
+        """A set that the plugin itself has at the zone's apex."""
+        records = b"".join([record(keys.origin, request.qtype, keys.ttl, rdata) for rdata in rdatas])
+        if not request.do:
+            return Response(answer=records, answers=len(rdatas))
+        section = self._signer.signed(records, len(rdatas), self.tally(request))
+        return self._made(Response(), section)
+
+    def _signed(self, request: Request, keys: ZoneKeys, response: Response) -> Answer:
+        """The answer with signatures, and with proofs where it denies something."""
+        if response.truncated or request.header.opcode != types.QUERY or request.qtype in _TRANSFERS:
+            return response
+        response = response.plain()
+        rtypes, ttl = self._signer.contents(response.authority, response.authorities)
+        tally = self.tally(request)
+        if not response.answers and response.rcode in _NEGATIVE:
+            if rtypes == _ONLY_SOA:
+                return self._denied(request, keys, response, ttl, tally)
+            if response.rcode == types.NXDOMAIN or types.SOA in rtypes:
+                return response  # proven already, or not to be proven
+            if types.NS in rtypes:
+                return self._delegated(request, response, types.DS in rtypes, ttl, tally)
+        answer = self._signer.signed(response.answer, response.answers, tally)
+        authority = self._signer.authority(response.authority, response.authorities, tally)
+        additional = self._signer.signed(response.additional, response.additionals, tally)
+        if rtypes == _ONLY_SOA:
+            end = end_of_aliases(request.name, response.answer, response.answers)
+            end_keys = self.keys_of(end, request.qtype) if end else None
+            if end and end_keys:  # RFC 4035 §3.1.3: aliases lead to what is not there
+                proofs = self._proofs(end_keys, end, request.qtype, response.rcode)
+                authority = authority.and_(self._signer.proven(proofs, end_keys, end, ttl, tally))
+                response = response.alike(rcode=self._rcode(response.rcode, end, end_keys))
+        return self._made(response, answer, authority, additional)
+
+    # --- denials
+
+    def _denied(self, request: Request, keys: ZoneKeys, response: Response, ttl: int, tally: Tally) -> Answer:
+        """A name or type that is not there; its proofs have the TTL of the SOA record."""
+        if request.qtype == types.DS and request.name != keys.origin and response.rcode == types.NOERROR:
+            asked = request.replace(tail=request.tail.replace(qtype=types.NS))
+            return then(self.next(asked), partial(self._without_ds, request, keys, response, ttl, tally))
+        proofs = self._proofs(keys, request.name, request.qtype, response.rcode)
+        return self._proven(request, keys, response, proofs, ttl, tally)
+
+    def _without_ds(
+        self, request: Request, keys: ZoneKeys, response: Response, ttl: int, tally: Tally, servers: Response
+    ) -> Response:
+        """Only where another zone begins may the proof say so: elsewhere it would let forged answers pass as unsigned ones."""
+        if _is_cut(servers, request.name):
+            proofs = self._denial.insecure(keys, request.name)
+        else:
+            proofs = self._proofs(keys, request.name, types.DS, response.rcode)
+        return self._proven(request, keys, response, proofs, ttl, tally)
+
+    def _proofs(self, keys: ZoneKeys, name: bytes, qtype: int, rcode: int) -> Sequence[Proof]:
+        """What proves that a name is not there, or has no such type."""
+        if rcode == types.NXDOMAIN and name != keys.origin:
+            return self._denial.missing(keys, name)
+        return self._denial.without(keys, name, qtype)
+
+    def _rcode(self, rcode: int, name: bytes, keys: ZoneKeys) -> int:
+        """The response code that the proof agrees with."""
+        return rcode if self._denial.says_missing and name != keys.origin else types.NOERROR
+
+    def _proven(
+        self, request: Request, keys: ZoneKeys, response: Response, proofs: Iterable[Proof], ttl: int, tally: Tally
+    ) -> Response:
+        """A denial with its proofs."""
+        proven = self._signer.proven(proofs, keys, request.asked, ttl, tally)
+        denied = response.alike(rcode=self._rcode(response.rcode, request.name, keys))
+        if request.qtype == types.NSEC and not self._denial.says_missing:  # then the proof is the answer
+            return self._made(denied, proven, Section())
+        authority = self._signer.authority(response.authority, response.authorities, tally)
+        return self._made(denied, None, authority.and_(proven))
+
+    def _delegated(self, request: Request, response: Response, secure: bool, ttl: int, tally: Tally) -> Response:
+        """Another zone begins: its DS records are signed, or proven not to be there; its NS records are its own."""
+        octets, count = response.authority, response.authorities
+        first = next(each for each in walk(octets, 0, count) if each.rtype == types.NS)
+        cut = octets[first.start : first.fixed]
+        keys = self.keys_of(cut.lower(), types.DS)
+        if keys is None or cut.lower() == keys.origin:
+            return response
+        section = self._signer.signed(octets, count, tally, only=types.DS)
+        if not secure:
+            proofs = self._denial.insecure(keys, cut.lower())
+            section = section.and_(self._signer.proven(proofs, keys, cut, ttl, tally))
+        return self._made(response, None, section)
+
+    def _made(
+        self,
+        response: Response,
+        answer: Section | None = None,
+        authority: Section | None = None,
+        additional: Section | None = None,
+    ) -> Response:
+        """The answer with other sections; it is given again for no longer than its signatures are."""
+        changes: dict[str, object] = {}
+        sets, until = 0, response.until
+        for name, number, section in (
+            ("answer", "answers", answer),
+            ("authority", "authorities", authority),
+            ("additional", "additionals", additional),
+        ):
+            if section is not None:
+                changes[name], changes[number] = section.octets, section.number
+                sets += section.sets
+                until = min(until, monotonic() + section.until - time())
+        return response.alike(**changes, until=until, repeated=partial(self._repeated, sets, response.repeated))
+
+    # --- counting, starting, reloading
+
+    def _repeated(self, sets: int, behind: object, outcome: Outcome) -> None:
+        """The memo has given an answer again with its signatures."""
+        self.tally(outcome.request).hits.value += sets * outcome.times
+        if callable(behind):
+            behind(outcome)
+
+    def tally(self, request: Request) -> Tally:
+        """The counts of the server that was asked."""
+        service = request.listener.service
+        tally = self._tallies.get(service)
+        if tally is None:
+            tally = Tally(self.hits.cell(service.address), self.misses.cell(service.address))
+            self._tallies[service] = tally
+        return tally
+
+    def count(self) -> None:
+        """Brings the metrics up to date."""
+        for service in self._tallies:
+            self.entries.cell(service.address, "signature").value = len(self.signatures)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Fetches what is not in files, and looks after the folders."""
+        if self.store.secrets:
+            try:
+                await asyncio.to_thread(self.store.read_secrets)
+            except BadKeyError as error:
+                raise StartError(f"plugin/dnssec: {error}") from None
+            self.rings = self.store.rings(time())
+        self._warn()
+        before_scrape.append(self.count)
+        watching = asyncio.create_task(self._watch()) if self.store.changing else None
+        try:
+            yield
+        finally:
+            before_scrape.remove(self.count)
+            if watching is not None:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+
+    def _warn(self) -> None:
+        for doubt in self.store.doubts():
+            log.warning("%s", doubt)
+        for zone in self.zones:
+            if zone not in self.rings:
+                log.warning("no key signs %s now: its answers leave without signatures", names.to_text(zone))
+
+    async def _watch(self) -> None:
+        """Takes the keys of the folders as they are, and as their times say; runs until it is cancelled."""
+        while True:
+            now = time()
+            event = self.store.next_event(now)
+            await asyncio.sleep(POLL if event is None else min(POLL, event - now))
+            self.look()
+
+    def look(self) -> None:
+        """Reads the folders, and signs with the keys whose time it is."""
+        self.store.read_folders()
+        rings = self.store.rings(time())
+        if {zone: ring.roles for zone, ring in rings.items()} == {zone: ring.roles for zone, ring in self.rings.items()}:
+            return
+        for zone, ring in rings.items():
+            log.info("%s is signed by %s", names.to_text(zone), ", ".join(str(key.tag) for key in ring.for_data))
+        self.rings = rings
+        self.signatures.forget()
+        self._signer.forget()
+        self._warn()
+        self.changed()
+
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
+        """Keys that are no secret."""
+        return [f"dnssec: {doubt}" for doubt in self.store.doubts()]
+
+    def take_over(self, old: Self) -> None:
+        """Keeps the signatures, if the keys are the same."""
+        if not self.signatures and _roles(self) == _roles(old):
+            self.signatures.take_over(old.signatures)
+
+
+def _roles(plugin: Dnssec) -> dict[bytes, tuple[tuple[bytes, ...], ...]]:
+    return {zone: ring.roles for zone, ring in plugin.rings.items()}
+
+
+def _is_cut(servers: Response, name: bytes) -> bool:
+    """Does an answer to a question for NS say that another zone begins at the name?"""
+    servers = servers.plain()
+    for octets, count in ((servers.answer, servers.answers), (servers.authority, servers.authorities)):
+        for each in walk(octets, 0, count):
+            if each.rtype == types.NS and octets[each.start : each.fixed].lower() == name:
+                return True
+    return False

@@ -1,0 +1,115 @@
+"""Signatures, kept by the digest of what they are over, so that a changed record never goes with an old one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from hashlib import blake2b
+from time import time
+from typing import Self
+
+from pycoredns.dnssec.signing import canonical_set, label_count, signature
+from pycoredns.metrics import Cell
+from pycoredns.plugins.dnssec.keyring import ZoneKeys
+
+DAY = 86400
+VALIDITY = 8 * DAY
+"""Seconds from the making of a signature to its end."""
+BACKDATED = 3 * 3600
+"""Seconds by which a signature begins earlier than it is made, for clocks that are slow."""
+RENEWED = 2 * DAY
+"""Seconds before its end at which a signature is given no more."""
+ORIGINAL_TTL = 3600
+"""The TTL that is signed, in seconds, as what comes here may have been counted down already; a longer one is signed as it is."""
+_DIGEST_SIZE = 16
+_TRIES = 8
+
+
+class Tally:
+    """One server's look-ups."""
+
+    __slots__ = ("hits", "misses")
+
+    def __init__(self, hits: Cell, misses: Cell) -> None:
+        """Takes the cells that are counted in."""
+        self.hits = hits
+        self.misses = misses
+
+
+class Signed:
+    """The signatures over a set: the RDATA of each, and until when (seconds since 1970) they are given."""
+
+    __slots__ = ("rdatas", "until", "used")
+
+    def __init__(self, rdatas: tuple[bytes, ...], until: int) -> None:
+        """Nobody has used them again so far."""
+        self.rdatas = rdatas
+        self.until = until
+        self.used = False
+
+
+class Signatures:
+    """Signs sets of records, and keeps so many signatures; what was not used again goes first."""
+
+    def __init__(self, capacity: int, clock: Callable[[], float] = time) -> None:
+        """``capacity`` is a number of sets; 0 keeps nothing."""
+        self._capacity = capacity
+        self._clock = clock
+        self._kept: dict[bytes, Signed] = {}
+        self._order: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        """How many sets' signatures are kept."""
+        return len(self._kept)
+
+    def over(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes], tally: Tally) -> Signed:
+        """The signatures over a set, whose names are all in lower case."""
+        ttl = ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
+        data = canonical_set(owner, rtype, ttl, rdatas)
+        digest = blake2b(keys.origin + data, digest_size=_DIGEST_SIZE).digest()
+        kept = self._kept.get(digest)
+        now = int(self._clock())
+        if kept is not None and now < kept.until:
+            tally.hits.value += 1
+            kept.used = True
+            return kept
+        tally.misses.value += 1
+        labels, inception, expiration = label_count(owner), now - BACKDATED, now + VALIDITY
+        made = Signed(
+            tuple([signature(key, rtype, labels, ttl, data, inception, expiration) for key in keys.signing(rtype)]),
+            expiration - RENEWED,
+        )
+        if made.rdatas:
+            self._keep(digest, made)
+        return made
+
+    def _keep(self, digest: bytes, made: Signed) -> None:
+        if digest not in self._kept:
+            if len(self._kept) >= self._capacity:
+                if not self._capacity:
+                    return
+                self._make_room()
+            self._order.append(digest)
+        self._kept[digest] = made
+
+    def _make_room(self) -> None:
+        """The oldest goes, but what was used since gets a second chance: a flood of names pushes out itself."""
+        digest = self._order.popleft()
+        for _ in range(_TRIES):
+            if not self._kept[digest].used:
+                break
+            self._kept[digest].used = False
+            self._order.append(digest)
+            digest = self._order.popleft()
+        del self._kept[digest]
+
+    def forget(self) -> None:
+        """Drops all: the keys have changed."""
+        self._kept.clear()
+        self._order.clear()
+
+    def take_over(self, old: Self) -> None:
+        """Keeps what another one kept, as far as there is room."""
+        for digest in old._order:
+            if len(self._kept) < self._capacity:
+                self._keep(digest, old._kept[digest])
