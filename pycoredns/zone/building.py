@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
-from pycoredns.zone.packed import DNAME, NS, SOA, Node, find, pack_node
+from pycoredns.zone.packed import DNAME, NS, NSEC3, SOA, Node, find, pack_node
 
 _LOWERED = {types.NS: 0, types.CNAME: 0, types.MX: 2}
 """Where names begin that are lower-cased, as CoreDNS does: so they are looked up as they stand."""
@@ -32,6 +32,8 @@ class Names:
     """Names that are delegated (RFC 1034 §4.2.1)."""
     hidden: dict[bytes, Node] = field(default_factory=dict)
     """Names below a cut or below a DNAME: only addresses for referrals are taken from there."""
+    hashed: dict[bytes, Node] = field(default_factory=dict)
+    """Hashes of names with their NSEC3 records, which are no names themselves (RFC 5155 §7.2.8)."""
     redirected: set[bytes] = field(default_factory=set)
     """Owners of DNAME records (RFC 6672)."""
 
@@ -77,16 +79,20 @@ class Builder:
 
     def names(self) -> Names:
         """All of them, sorted out; raises BadZoneError where there is no SOA. The builder is empty then."""
-        found, cuts = Names(), []
+        found, cuts, hashed = Names(), list[bytes](), list[bytes]()
         nodes, self._bodies = self._bodies, {}
         for name, bodies in nodes.items():
             node = pack_node(name, bodies if isinstance(bodies, list) else (bodies,))
             nodes[name] = node  # type: ignore[assignment]  # in place, as there may be a million
-            if name != self.origin and find(node, NS) is not None:
+            if find(node, NS) is not None and name != self.origin and not name.startswith(b"\1*"):
                 cuts.append(name)
-            if find(node, DNAME) is not None:
+            elif find(node, DNAME) is not None:
                 found.redirected.add(name)
+            elif find(node, NSEC3) is not None:
+                hashed.append(name)
         found.nodes = nodes  # type: ignore[assignment]  # all are nodes by now
+        for name in hashed:
+            found.hashed[name] = found.nodes.pop(name)
         if find(found.nodes.get(self.origin, ()), SOA) is None:
             raise BadZoneError("", f"no SOA record for {names.to_text(self.origin)}")
         self._hide(found, cuts)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pycoredns.errors import Dropped, ServerFailure
-from pycoredns.plugin import Handler, Plugin
+from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire import names, types
 from pycoredns.zone.journal import Difference, Journal, difference
+from pycoredns.zone.lookup import Missing
 from pycoredns.zone.zone import Zone
 
 _MOST_PLACES = 16384
@@ -29,8 +30,8 @@ class HoldsZones(Plugin):
     answered with SERVFAIL.
     """
 
-    missing: Handler | None = None
-    """Asked in place of a denial of a name: set where there is ``fallthrough``."""
+    missing: Missing | None = None
+    """Asked before a name is denied: set where there is ``fallthrough``."""
 
     def __post_init__(self) -> None:
         """Begins without zones; subclasses with a ``__post_init__`` call this first."""
@@ -62,14 +63,25 @@ class HoldsZones(Plugin):
         """A new version is there; ``changes`` are those since the last one, if they have been found out already."""
         old = self._held.get(zone.origin)
         if old is not None and old.serial != zone.serial:
-            journal = self._journals.setdefault(zone.origin, Journal())
-            journal.add(changes or difference(old, zone))
+            self._journals.setdefault(zone.origin, Journal()).add(changes or difference(old, zone))
+        else:
+            self._journals.pop(zone.origin, None)  # what has another content under the same serial follows from nothing
         self._held[zone.origin] = zone
         self._places.clear()
         self.changed()
         for plugin in self.block.plugins:
             if isinstance(plugin, FollowsZones):
                 plugin.zone_changed(zone)
+
+    def adopt(self, old: HoldsZones, origin: bytes) -> None:
+        """Takes a zone over from a predecessor as it is, on a reload of the Corefile."""
+        self._held[origin] = old._held.get(origin)
+        if origin in old._journals:
+            self._journals[origin] = old._journals[origin]
+
+    def faults(self) -> Iterable[str]:
+        """What is wrong with the zones that are to be held, each as ``FILE:LINE: CAUSE``, for ``pycoredns check``."""
+        return ()
 
     def zone(self, origin: bytes) -> Zone | None:
         """Exactly this zone, in its newest version; None if it is not held, or not there."""

@@ -31,9 +31,8 @@ def question(rtype: int) -> bytes:
     return rtype.to_bytes(2, "big") + b"\0\1"
 
 
-NS, CNAME, SOA, DS, DNAME, NSEC, NSEC3, NSEC3PARAM = map(
-    question, (types.NS, types.CNAME, types.SOA, types.DS, types.DNAME, types.NSEC, types.NSEC3, types.NSEC3PARAM)
-)
+A, AAAA, NS, CNAME, SOA, DS, DNAME = map(question, (types.A, types.AAAA, types.NS, types.CNAME, types.SOA, types.DS, types.DNAME))
+NSEC, NSEC3, NSEC3PARAM, RRSIG = map(question, (types.NSEC, types.NSEC3, types.NSEC3PARAM, types.RRSIG))
 
 
 def pack(name: bytes, asked: bytes, bodies: list[bytes], signatures: list[bytes], shadowed: bool = False) -> bytes:
@@ -49,16 +48,13 @@ def pack_node(name: bytes, bodies: Iterable[bytes]) -> Node:
     """Packs all records of a name, given behind their owner; signatures go to what they cover, duplicates are dropped."""
     sets: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
     for body in dict.fromkeys(bodies):
-        if body[:2] == _RRSIG:
+        if body[:4] == RRSIG:
             sets.setdefault(body[_FIXED : _FIXED + 2] + b"\0\1", ([], []))[1].append(body)
         else:
             sets.setdefault(body[:4], ([], []))[0].append(body)
     alias = CNAME in sets and bool(sets[CNAME][0])
     node = tuple(pack(name, asked, *parts, alias and asked != CNAME) for asked, parts in sets.items())
     return node[0] if len(node) == 1 else node
-
-
-_RRSIG = types.RRSIG.to_bytes(2, "big")
 
 
 def sets_of(node: Node) -> tuple[bytes, ...]:

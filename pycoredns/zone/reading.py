@@ -1,28 +1,272 @@
-"""Master files (RFC 1035 §5)."""
+"""Master files (RFC 1035 §5), with $INCLUDE and $GENERATE: plain lines by themselves, all others by dnspython's reader."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
+from typing import TypeAlias, cast
 
-from pycoredns.wire import names
-from pycoredns.zone.building import BadZoneError
+import dns.exception
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.tokenizer
+import dns.transaction
+import dns.zonefile
+
+from pycoredns.wire import names, types
+from pycoredns.zone.building import BadZoneError, Builder
+from pycoredns.zone.plain import SPECIAL, TEXT, NotPlain, PlainLines
 from pycoredns.zone.zone import Zone
+
+Take: TypeAlias = Callable[[bytes, int, int, bytes], None]
+"""Is given owner, type, TTL and RDATA of each record."""
+DEEPEST_INCLUDE = 7
+"""Files that may include each other in turn, as in CoreDNS."""
+MOST_GENERATED = 65536
+"""Records that one $GENERATE may make, as in CoreDNS."""
+LONGEST_ENTRY = 1 << 20
+"""Characters of one record, however many lines it has."""
+_BREATH = 50
+"""Lines between two moments in which other threads may run: answers are not to wait for a file."""
+_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
+_INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
+_GENERATE = re.compile(r"\$GENERATE\s+(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\s", re.IGNORECASE)
+_CAUGHT = re.compile(r"^.*?:\d+: |caught exception <class '[^']*'>: ")
 
 
 def read_zone(path: Path, origin: bytes) -> Zone:
     """The zone that a master file holds; raises BadZoneError, which names file and line, and OSError."""
-    import dns.exception
-    import dns.name
-    import dns.zone
+    return Reading(path, origin).zone()
 
-    from pycoredns.wire.message import Record
 
-    try:
-        parsed = dns.zone.from_file(str(path), names.to_text(origin), relativize=False, allow_include=True, check_origin=False)
-    except dns.exception.DNSException as error:
-        raise BadZoneError(str(path), str(error)) from None
-    found = [Record(name.to_wire() or b"", rdata.rdtype, 1, ttl, rdata.to_wire() or b"") for name, ttl, rdata in parsed.iterate_rdatas()]
-    try:
-        return Zone.of(origin, found)
-    except BadZoneError as error:
-        raise BadZoneError(str(path), error.cause) from None
+def read_serial(path: Path, origin: bytes) -> int | None:
+    """The serial of the first SOA record in a file; None where something before it cannot be read. Raises OSError."""
+    found: list[int] = []
+
+    def take(name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
+        if rtype == types.SOA and name.lower() == origin:
+            found.append(int.from_bytes(rdata[-20:-16], "big"))
+            raise _Enough
+
+    with suppress(BadZoneError, _Enough):
+        Reading(path, origin).read(take)
+    return found[0] if found else None
+
+
+class _Enough(Exception):
+    """The rest of the file does not matter."""
+
+
+class Reading:
+    """One go through a file and those it includes."""
+
+    def __init__(self, path: Path, origin: bytes) -> None:
+        """``origin`` is the zone's name in lower-case wire form."""
+        self.files: list[Path] = []
+        """The files that have been opened."""
+        self._path = path
+        self._origin = origin
+
+    def zone(self) -> Zone:
+        """The zone; raises BadZoneError and OSError."""
+        builder = Builder(self._origin)
+        self.read(builder.add)
+        try:
+            return Zone(self._origin, builder.names())
+        except BadZoneError as error:
+            raise BadZoneError(str(self._path), error.cause) from None
+
+    def read(self, take: Take) -> None:
+        """Gives away each record; raises BadZoneError and OSError."""
+        _MasterFile(self.files, self._path, self._origin, take).read()
+
+
+class _MasterFile:
+    """One file, and how far it has been read."""
+
+    def __init__(self, files: list[Path], path: Path, origin: bytes, take: Take, within: _MasterFile | None = None) -> None:
+        """``origin`` is what relative names end in, ``within`` the file that includes this one."""
+        self._files, self._path, self._take = files, path, take
+        self._depth: int = within._depth + 1 if within else 0
+        self._plain = PlainLines(origin)
+        self._owner: bytes | None = None
+        self._reader = dns.zonefile.Reader(
+            dns.tokenizer.Tokenizer(""), dns.rdataclass.IN, cast(dns.transaction.Transaction, _Collector(take))
+        )
+        self._reader.current_origin = self._reader.last_name = _parsed(origin)
+        if within is not None:
+            for state in ("last_ttl", "last_ttl_known", "default_ttl", "default_ttl_known", "default_ttl_from_soa"):
+                setattr(self._reader, state, getattr(within._reader, state))
+
+    def read(self) -> None:
+        """Reads all lines."""
+        self._files.append(self._path)
+        # a byte order mark is no part of the first name; octets that are no UTF-8 are an error where they stand
+        with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            lines = enumerate(file, 1)
+            for number, line in lines:
+                if not number % _BREATH:
+                    sleep(0)
+                if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
+                    self._read_entry(line, number, lines)
+
+    # --- plain lines: False where one is not
+
+    def _read_plain(self, line: str) -> bool:
+        words = line.split()
+        if not words:
+            return True
+        try:
+            if line[0] not in " \t":
+                owner = self._plain.name(words.pop(0))
+            elif (owner := self._owner or b"") == b"":
+                return False
+            return self._take_plain(owner, *self._plain.record(words))
+        except NotPlain:
+            return False
+
+    def _read_text(self, line: str) -> bool:
+        match = TEXT.fullmatch(line)
+        if match is None:
+            return False
+        try:
+            owner = self._plain.name(match[1]) if match[1] else self._owner
+        except NotPlain:
+            return False
+        if owner is None:
+            return False
+        text = match[3].encode("ascii")
+        return self._take_plain(owner, int(match[2]) if match[2] else None, types.TXT, b"%c%b" % (len(text), text))
+
+    def _take_plain(self, owner: bytes, ttl: int | None, rtype: int, rdata: bytes) -> bool:
+        reader = self._reader
+        if ttl is not None:
+            reader.last_ttl, reader.last_ttl_known = ttl, True
+        elif not reader.default_ttl_known or reader.default_ttl_from_soa:
+            return False
+        else:
+            ttl = reader.default_ttl
+        self._owner = owner
+        self._take(owner, rtype, ttl, rdata)
+        return True
+
+    # --- all others
+
+    def _read_entry(self, line: str, number: int, lines: Iterator[tuple[int, str]]) -> None:
+        """Reads a record that may go on for some lines, or a directive."""
+        entry, last = line, number
+        depth = _depth(line)
+        while depth > 0 and len(entry) <= LONGEST_ENTRY:
+            last, line = next(lines, (last, ""))
+            if not line:
+                break
+            entry += line
+            depth += _depth(line)
+        place = f"{self._path}:{number}"
+        if len(entry) > LONGEST_ENTRY:
+            raise BadZoneError(place, "a record is too long, or a parenthesis is not closed")
+        try:
+            if entry[:8].upper() == "$INCLUDE":
+                self._include(entry, place)
+            else:
+                _check_generate(entry, place)
+                self._read_fully(entry, number)
+        except dns.exception.DNSException as error:
+            found = min(max(self._reader.tok.where()[1], number), last)
+            raise BadZoneError(f"{self._path}:{found}", _cause(error, entry)) from None
+
+    def _read_fully(self, entry: str, number: int) -> None:
+        reader = self._reader
+        reader.tok = dns.tokenizer.Tokenizer(entry, str(self._path), _AS_IT_IS)
+        reader.tok.line_number = number
+        if self._owner is not None:
+            reader.last_name = _parsed(self._owner)
+        before = reader.current_origin
+        reader.read()
+        self._owner = reader.last_name.to_wire() if reader.last_name is not None else None
+        if reader.current_origin is not before and reader.current_origin is not None:
+            self._plain = PlainLines(reader.current_origin.to_wire() or names.ROOT)
+
+    def _include(self, entry: str, place: str) -> None:
+        match = _INCLUDE.fullmatch(entry)
+        if match is None:
+            raise BadZoneError(place, f"$INCLUDE needs the name of a file, and may have an origin: {_shown(entry)}")
+        if self._depth >= DEEPEST_INCLUDE:
+            raise BadZoneError(place, f"more than {DEEPEST_INCLUDE} files include each other")
+        origin = self._plain.origin
+        if match[3]:
+            origin = dns.name.from_text(match[3], self._reader.current_origin, _AS_IT_IS).to_wire() or origin
+        path = self._path.parent / (match[1] or match[2])
+        try:
+            _MasterFile(self._files, path, origin, self._take, self).read()
+        except OSError as error:
+            raise BadZoneError(place, f"{path} cannot be read: {error.strerror}") from None
+
+
+def _depth(line: str) -> int:
+    """How many parentheses a line opens more than it closes."""
+    parts = _PARTS.findall(line)
+    return parts.count("(") - parts.count(")")
+
+
+def _check_generate(entry: str, place: str) -> None:
+    match = _GENERATE.match(entry)
+    if match and (int(match[2]) - int(match[1])) // max(int(match[3] or 1), 1) >= MOST_GENERATED:
+        raise BadZoneError(place, f"$GENERATE makes more than {MOST_GENERATED} records")
+
+
+def _cause(error: dns.exception.DNSException, entry: str) -> str:
+    """What is wrong, in the reader's words, and with what."""
+    text = str(error)
+    while (shorter := _CAUGHT.sub("", text)) != text:
+        text = shorter
+    return f"{text.rstrip('.') or 'syntax error'}: {_shown(entry)}"
+
+
+def _shown(entry: str) -> str:
+    """A record of a file, as it can stand in a line of a log."""
+    text = " ".join(entry.split()).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _parsed(name: bytes) -> dns.name.Name:
+    return dns.name.Name([*names.labels(name), b""])
+
+
+class _AsItIs(dns.name.IDNACodec):
+    """Takes letters beyond ASCII for the octets they are written in, as CoreDNS does."""
+
+    def encode(self, label: str) -> bytes:
+        """UTF-8; dnspython reports what is none."""
+        return label.encode()
+
+
+_AS_IT_IS: dns.name.IDNACodec = _AsItIs()  # type: ignore[no-untyped-call]  # its base class has no types there
+
+
+class _Collector:
+    """Gives what dnspython reads away at once, where dnspython would build a zone of it."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self.manager = self
+
+    def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
+        """Records outside the zone come too; whoever takes them decides."""
+        return dns.name.root, False, dns.name.root
+
+    def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
+        self._take(name.to_wire() or b"", rdata.rdtype, ttl, rdata.to_wire() or b"")
+
+    def check_put_rdataset(self, check: object) -> None:
+        """What may stand beside what is for others to say."""
+
+    def add_unicode(self, version: str) -> None:
+        """$UNICODE is no news."""
+
+    def _set_origin(self, origin: dns.name.Name) -> None:
+        """$ORIGIN is looked up in the reader."""

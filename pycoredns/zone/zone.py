@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Self
 
-from pycoredns.plugin import Handler
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.wire.message import RECORD, Record
@@ -26,7 +25,8 @@ class Zone:
     def __init__(self, origin: bytes, found: Names) -> None:
         """``origin`` is in lower-case wire form; of ``found`` the zone is the only owner."""
         self.origin = origin
-        self.nodes, self.cuts, self.hidden, self.redirected = found.nodes, found.cuts, found.hidden, found.redirected
+        self.nodes, self.cuts, self.hidden, self.hashed = found.nodes, found.cuts, found.hidden, found.hashed
+        self.redirected = found.redirected
         apex = self.nodes[origin]
         self._soa = find(apex, SOA) or b""
         self.serial = int.from_bytes(self.soa().rdata[-20:-16], "big")
@@ -55,11 +55,15 @@ class Zone:
         apex = [each for each in sets_of(self.nodes[self.origin]) if not each.startswith(SOA)]
         for each in (self._soa, *apex):
             yield from _records_of(each, self.origin)
-        others: Iterable[tuple[bytes, Node]] = chain(self.nodes.items(), self.cuts.items(), self.hidden.items())
+        others: Iterable[tuple[bytes, Node]] = chain(*(each.items() for each in self._parts))
         for name, node in others:
             if name != self.origin:
                 for each in sets_of(node):
                     yield from _records_of(each, name)
+
+    @property
+    def _parts(self) -> tuple[dict[bytes, Node], ...]:
+        return self.nodes, self.cuts, self.hidden, self.hashed
 
     def everything(self, name: bytes) -> Node | None:
         """A name's records, also where the zone has no authority for them."""
@@ -68,14 +72,18 @@ class Zone:
             node = self.cuts.get(name)
         return self.hidden.get(name) if node is None else node
 
-    def answer(self, request: Request, missing: Handler | None = None) -> Answer:
+    def answer(self, request: Request, missing: lookup.Missing | None = None) -> Answer:
         """What RFC 1034 §4.3.2 finds for a question about a name in the zone, as CoreDNS says it.
 
-        ``missing`` is asked in place of a denial of the name. Names outside the zone that an alias leads to are looked up through
-        the server's own blocks.
+        ``missing`` is asked before a name is denied, and may answer in its place. Names that an alias leads to outside of the
+        zone are looked up through the server's own blocks.
         """
         name, tail = request.name, request.tail
         node = self.nodes.get(name)
+        if node is None and not (tail.do and self.denial):
+            encloser = name[name[0] + 1 :]
+            if encloser in self.nodes and encloser not in self.redirected and name not in self.cuts:
+                node = self.nodes.get(b"\1*" + encloser)
         if node:
             asked = tail.question
             for packed in (node,) if isinstance(node, bytes) else node:

@@ -1,0 +1,60 @@
+"""A zone in a master file that is read again when it has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from pycoredns.zone.journal import Difference, difference
+from pycoredns.zone.reading import Reading, read_serial
+from pycoredns.zone.zone import Zone
+
+
+class Loaded(NamedTuple):
+    """What has been read: a zone, and what changed since the one before."""
+
+    zone: Zone
+    changes: Difference | None
+
+
+class ZoneFile:
+    """The file of one zone, and the files it includes; reading is done wherever one likes, in a thread for instance."""
+
+    def __init__(self, path: Path, origin: bytes, by_time: bool = False) -> None:
+        """``by_time``: a newer file is read even if its serial is the same."""
+        self.path = path
+        self.origin = origin
+        self.by_time = by_time
+        self.zone: Zone | None = None
+        self._seen: dict[Path, tuple[int, ...]] = {}
+
+    def adopt(self, old: ZoneFile) -> None:
+        """Takes over what another has read of the same file."""
+        self.zone, self._seen = old.zone, old._seen
+
+    def has_changed(self) -> bool:
+        """Are the files others than those that were last looked at?"""
+        return not self._seen or any(_version(path) != version for path, version in self._seen.items())
+
+    def load(self) -> Loaded | None:
+        """Reads the file if its serial is new; raises BadZoneError and OSError."""
+        self._seen = {self.path: _version(self.path)}
+        old = self.zone
+        if old is not None and not self.by_time and read_serial(self.path, self.origin) == old.serial:
+            return None
+        reading = Reading(self.path, self.origin)
+        try:
+            zone = reading.zone()
+        finally:
+            self._seen |= {path: _version(path) for path in reading.files}
+        self.zone = zone
+        return Loaded(zone, difference(old, zone) if old is not None else None)
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """What differs once a file has been written or replaced; nothing of one that is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
