@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pycoredns.plugin import Outcome
 
 _pack_head = Struct("!HHHHH").pack
-_COUNTS = Struct("!HHH")
+_unpack_counts = Struct("!HHH").unpack_from
 _HEADER_SIZE = 12
 _BESIDE_NAME = _HEADER_SIZE + 4
 """Octets of a question's message besides the name."""
@@ -223,13 +223,13 @@ Answer: TypeAlias = Awaitable[Response]
 class Pending:
     """An answer that will come by a callback, without a task of its own."""
 
-    __slots__ = ("_callbacks", "_error", "_response")
+    __slots__ = ("_callback", "_error", "_response")
 
     def __init__(self) -> None:
         """Begins without an answer."""
         self._response: Response | None = None
         self._error: BaseException | None = None
-        self._callbacks: list[Callable[[Pending], None]] = []
+        self._callback: Callable[[Pending], object] | None = None
 
     @property
     def done(self) -> bool:
@@ -246,24 +246,28 @@ class Pending:
         """The answer is there: all who wait are called. Later calls do nothing."""
         if self._response is None and self._error is None:
             self._response = response
-            callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback(self)
+            self._call_back()
 
     def fail(self, error: BaseException) -> None:
         """No answer will come, for this reason. Later calls do nothing."""
         if not self.done:
             self._error = error
-            callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback(self)
+            self._call_back()
 
-    def when_done(self, callback: Callable[[Pending], None]) -> None:
-        """Calls back with this object, at once if it is done."""
-        if self._response is None and self._error is None:
-            self._callbacks.append(callback)
-        else:
+    def _call_back(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
             callback(self)
+
+    def when_done(self, callback: Callable[[Pending], object]) -> None:
+        """Calls back with this object, at once if it is done."""
+        if self._response is not None or self._error is not None:
+            callback(self)
+        elif self._callback is None:
+            self._callback = callback
+        else:
+            first = self._callback
+            self._callback = lambda done: (first(done), callback(done))
 
     def __await__(self) -> Generator[object, None, Response]:
         """Waits in a coroutine."""
@@ -373,12 +377,13 @@ class Relayed(Response):
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
-        counts = _COUNTS.unpack_from(wire, 6)
+        counts = _unpack_counts(wire, 6)
         answers, authorities, additionals = counts
-        found = walk(wire, 16 + len(asked), answers + authorities + additionals)
+        place = 16 + len(asked)
+        found = walk(wire, place, answers + authorities + additionals)
         opts = [each for each in found[answers + authorities :] if each.rtype == types.OPT] if additionals else None
         if not opts:
-            return cls(wire[: found[-1].end] if found else wire[: 16 + len(asked)], asked, found, counts)
+            return cls(wire[: found[-1].end if found else place], asked, found, counts)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
             relayed = cls(wire, asked, found, counts).plain()
         else:
@@ -440,7 +445,8 @@ class Relayed(Response):
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        if request.asked != self.asked or len(self.wire) + len(opt) > request.limit:
+        size = len(self.wire) + len(opt)
+        if request.asked != self.asked or (size > SMALLEST_LIMIT and size > request.limit):
             return self.plain().reply(request)
         bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
         head = _pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
@@ -451,8 +457,9 @@ _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
 
 
 def _simple(wire: bytes, found: list[Found]) -> bool:
-    for start, _, _, kind, _ in found:  # noqa: SIM110  half of what all() costs
-        if kind not in _NAMELESS or wire[start] != 0xC0 or wire[start + 1] != 12:
+    for each in found:  # noqa: SIM110  half of what all() costs
+        start = each[0]
+        if wire[start : start + 4] not in _NAMELESS:
             return False
     return True
 
@@ -460,4 +467,5 @@ def _simple(wire: bytes, found: list[Found]) -> bool:
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
-_NAMELESS = frozenset({types.A, types.AAAA, types.TXT})
+_NAMELESS = frozenset(b"\xc0\x0c" + rtype.to_bytes(2, "big") for rtype in (types.A, types.AAAA, types.TXT))
+"""How records begin that belong to the name that was asked, and hold no names."""

@@ -164,9 +164,8 @@ class Datagrams:
         self.to = terms.endpoint.text
         self._terms = terms
         self._measures = measures
-        self._opened: Cell | None = None
-        self._tally: Cell | None = None
-        """What counts the next question: that a socket was opened for it, or (None: no cell yet) that it found one open."""
+        self._reused: Cell | None = None
+        """What counts the next question, if a socket is open for it."""
         self._size = min(CHANNELS, terms.max_idle) if terms.max_idle else CHANNELS
         self._lifetime = min(LIFETIME, terms.max_age) if terms.max_age else LIFETIME
         self._channels: list[Channel] = []
@@ -193,10 +192,7 @@ class Datagrams:
             return
         waiting.sent = self._now
         if waiting.counted:
-            self._tally = self._tally or self._measures.reused("udp")
-            self._tally.value += 1
-            if self._tally is self._opened:
-                self._tally = None
+            (self._reused or self._count_opened()).value += 1
         pending, outgoing = channel.pending, channel.outgoing
         if len(pending) >= FULL:
             waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
@@ -212,10 +208,15 @@ class Datagrams:
         self._now = monotonic()
         if not self._channels:
             self._channels.append(self._open(AVAILABLE))
-            self._tally = self._opened = self._measures.opened("udp")
+            self._reused = None
         channel = self._present = choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
         asyncio.get_running_loop().call_soon(self._end_turn, channel)
         return channel
+
+    def _count_opened(self) -> Cell:
+        """What counts a question for which a socket was opened; those after it find that one open."""
+        self._reused = self._measures.reused("udp")
+        return self._measures.opened("udp")
 
     def _end_turn(self, channel: Channel) -> None:
         """Sends what the turn has queued, though the channel may be on its way out of use by now."""

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from pycoredns.wire.message import BadMessageError
 
-_FIXED = Struct("!HHIH")
+_POINTER = 0xC0
+_fixed = Struct("!HHIH").unpack_from
 _TTL = Struct("!I")
 _new = tuple.__new__  # each record of a relayed answer is made so: 0.2 µs less than by the class
 
@@ -30,13 +31,10 @@ def walk(wire: bytes, place: int, count: int) -> list[Found]:
     try:
         for _ in range(count):
             start = place
-            while length := wire[place]:
-                if length >= 0xC0:
-                    place += 1
-                    break
+            while 0 < (length := wire[place]) < _POINTER:
                 place += length + 1
-            place += 1
-            rtype, _, ttl, size = _FIXED.unpack_from(wire, place)
+            place += 2 if length else 1
+            rtype, _, ttl, size = _fixed(wire, place)
             end = place + 10 + size
             found.append(_new(Found, (start, place, end, rtype, ttl)))
             place = end
