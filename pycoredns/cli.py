@@ -15,6 +15,7 @@ COMMANDS = {
     "help": "show a plugin's options",
     "dev": "run a server with an etcd and sample records of its own, to try things",
     "query": "ask a name server a question",
+    "dnssec": "make the keys that sign a zone",
     "completion": "print a script that completes these commands in a shell",
 }
 FLAGS = ("-conf", "-dns.port", "-p", "-pidfile", "-plugins", "-quiet", "-version", "--help")

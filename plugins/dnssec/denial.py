@@ -47,8 +47,8 @@ class Denial(Protocol):
     def check(self, qtype: int) -> None:
         """Raises a DNSError for a type that may not be asked for."""
 
-    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
-        """The name is not there."""
+    def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """The name, which is not the zone's apex, is not there."""
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The name has no such type."""
@@ -101,9 +101,9 @@ class BlackLies:
     def check(self, qtype: int) -> None:
         """Any type may be asked for."""
 
-    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
-        """As if the name were there."""
-        return self.without(keys, name, 0)
+    def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """As if the name were there, without the type."""
+        return self.without(keys, name, qtype)
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """Covers nothing but the name."""
@@ -125,10 +125,8 @@ class Compact(BlackLies):
         if qtype == NXNAME:
             raise FormatError
 
-    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
-        """The apex is always there."""
-        if name == keys.origin:
-            return self.without(keys, name, 0)
+    def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
+        """The only types that it has are those of its proof."""
         return (Proof(name, types.NSEC, successor(name, keys.origin) + self._missing),)
 
 
@@ -149,7 +147,7 @@ class WhiteLies:
     def check(self, qtype: int) -> None:
         """Any type may be asked for."""
 
-    def missing(self, keys: ZoneKeys, name: bytes) -> Sequence[Proof]:
+    def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The parent is there, the name is not, and no wildcard in its place (RFC 5155 §7.2.2).
 
         To say that the parent is there denies nothing of the other names, which an earlier ancestor would.

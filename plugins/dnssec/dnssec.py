@@ -157,7 +157,7 @@ class Dnssec(Plugin):
     def _proofs(self, keys: ZoneKeys, name: bytes, qtype: int, rcode: int) -> Sequence[Proof]:
         """What proves that a name is not there, or has no such type."""
         if rcode == types.NXDOMAIN and name != keys.origin:
-            return self._denial.missing(keys, name)
+            return self._denial.missing(keys, name, qtype)
         return self._denial.without(keys, name, qtype)
 
     def _rcode(self, rcode: int, name: bytes, keys: ZoneKeys) -> int:
