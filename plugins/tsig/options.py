@@ -34,8 +34,8 @@ class Secret:
             return cls(Key.of(name.text, secret.text))
         except BadNameError as error:
             raise BadValueError(f'"{name}" is not a domain name ({error})') from None
-        except BadSecretError:  # which is not shown
-            raise BadValueError(f'the secret of "{name}" is not base64', "make one with: openssl rand -base64 32") from None
+        except BadSecretError as error:
+            raise BadValueError(f'key "{name}": {error}', "make a secret with: openssl rand -base64 32") from None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import hmac
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,7 +14,7 @@ from pycoredns.wire import names
 
 
 class BadSecretError(ValueError):
-    """A secret that is not base64."""
+    """A secret that is not base64, or empty, so that everybody knows it."""
 
 
 class Algorithm(Enum):
@@ -57,9 +56,11 @@ class Key:
     def of(cls, name: str, secret: str, algorithm: Algorithm = Algorithm.SHA256) -> Key:
         """A key from text, its secret in base64; raises BadNameError or BadSecretError."""
         try:
-            octets = b64decode(secret, validate=True)
-        except (binascii.Error, ValueError):
+            octets = binascii.a2b_base64(secret, strict_mode=True)
+        except ValueError:
             raise BadSecretError("the secret is not base64") from None
+        if not octets:
+            raise BadSecretError("the secret is empty")
         return cls(names.from_text(name).lower(), octets, algorithm)
 
     def mac(self, octets: bytes, algorithm: Algorithm) -> bytes:
