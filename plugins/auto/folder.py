@@ -1,0 +1,79 @@
+"""Which zone files lie in a folder and below it: one look at their names, none is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pycoredns.plugins.auto.naming import ZoneFiles
+from pycoredns.wire import names
+
+
+@dataclass
+class Look:
+    """What was seen at one time."""
+
+    files: dict[bytes, str] = field(default_factory=dict)
+    """The path of each zone's file."""
+    unread: list[str] = field(default_factory=list)
+    """Folders that could not be read, so that nothing is known of their files."""
+    complaints: list[str] = field(default_factory=list)
+
+    def knows(self, path: Path) -> bool:
+        """Would a file have been seen, were it still there?"""
+        return not any(path.is_relative_to(folder) for folder in self.unread)
+
+
+def look(wanted: ZoneFiles) -> Look:
+    """Looks through a folder and those below it, in the order of their names; links lead to files, not into other folders.
+
+    Of several files for a zone the first counts.
+    """
+    seen = Look()
+    for entry in _walk(os.path.realpath(wanted.dir), seen):
+        try:
+            origin = wanted.origin(entry.name)
+        except names.BadNameError as error:
+            seen.complaints.append(f"{entry.path}: its name makes no name of a zone: {error}")
+            continue
+        if origin is not None:
+            _note(origin, entry, seen)
+    return seen
+
+
+def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:
+    """All that is no folder; a folder that is gone is empty."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        seen.complaints.append(f"error reading {folder}: {(error.strerror or str(error)).lower()}")
+        if not isinstance(error, FileNotFoundError):
+            seen.unread.append(folder)
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, seen)
+        else:
+            yield entry
+
+
+def _note(origin: bytes, entry: os.DirEntry[str], seen: Look) -> None:
+    """Takes a file for its zone, unless the zone has one, or it is a pipe or a link to a folder."""
+    if not entry.is_file() and Path(entry.path).exists():
+        seen.complaints.append(f"{entry.path} is not a file")
+        return
+    previous = seen.files.setdefault(origin, entry.path)
+    if previous != entry.path and not _same(previous, entry.path):
+        text = 'Multiple zone files match origin "%s": using "%s" instead of "%s"'
+        seen.complaints.append(text % (names.to_text(origin), previous, entry.path))
+
+
+def _same(first: str, second: str) -> bool:
+    """One file under two names, as in the folders that Kubernetes mounts, is no conflict."""
+    try:
+        return Path(first).samefile(second)
+    except OSError:
+        return False

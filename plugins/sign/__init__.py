@@ -1,0 +1,109 @@
+"""Sign zone files ahead, into files that *file* or *auto* serve, and again before their signatures run out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pycoredns.corefile.kinds import Zone
+from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition, zones_of_block
+from pycoredns.dnssec.keys import BadKeyError
+from pycoredns.durations import duration_text
+from pycoredns.output import logger
+from pycoredns.plugin import Plugin
+from pycoredns.plugins.sign.options import Keys
+from pycoredns.plugins.sign.signer import Signer
+from pycoredns.plugins.sign.state import time_text
+from pycoredns.plugins.sign.watched import REFRESH, RETRY, Watched
+from pycoredns.plugins.sign.worker import Outcome
+
+__all__ = ["Sign"]
+
+log = logger("plugin/sign")
+
+
+@dataclass(kw_only=True)
+class Sign(Plugin):
+    """Sign zone files ahead, into files that other plugins serve, and again before their signatures run out."""
+
+    repeated: ClassVar[Repetition] = "each"
+    step: ClassVar[bool] = False
+
+    dbfile: Annotated[Path, Argument("the zone file to be signed")]
+    zones: Annotated[tuple[Zone, ...], Arguments("zones it is signed for", otherwise=zones_of_block)] = ()
+    keys: Annotated[tuple[Keys, ...], Repeated("the keys that sign, each with its flags 257", name="key")]
+    directory: Annotated[Path, Option("the folder of the signed files", placeholder="DIR")] = Path("/var/lib/coredns")
+
+    look_interval: ClassVar[float] = 60.0
+    """Seconds between two looks at files and times."""
+
+    def __post_init__(self) -> None:
+        """Keys that cannot be used are a mistake of the Corefile."""
+        try:
+            self._watched = [Watched(bytes(zone), self.dbfile, self.keys, self.directory) for zone in self.zones]
+            for line in {line for each in self._watched for line in each.doubts()}:
+                log.warning("%s", line)
+        except BadKeyError as error:
+            raise BadValueError(f"key: {error}") from None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Signs what needs it beside the server's start, and looks again from time to time."""
+        task = asyncio.create_task(self._keep_signed())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_signed(self) -> None:
+        first = True
+        while True:
+            try:
+                await self._sign_due(first)
+            except Exception as error:  # a background step ends here; the next may go better
+                log.error("%s could not be signed: %r", self.dbfile, error, exc_info=error)
+            first = False
+            await asyncio.sleep(self.look_interval)
+
+    async def _sign_due(self, first: bool) -> None:
+        """Signs all zones that need it, one after the other."""
+        due = await asyncio.to_thread(self._due, first)
+        if not due:
+            return
+        async with Signer.turn(), Signer.running() as signer:
+            for each in due:
+                begun = time.time()
+                self._tell(each, await signer.sign(each.work), begun)
+
+    def _due(self, first: bool) -> list[Watched]:
+        """The zones that need to be signed."""
+        due = []
+        for each in self._watched:
+            why = each.reason(time.time())
+            if why is not None:
+                log.info('Signing "%s" because %s', each, why)
+                due.append(each)
+            elif first:
+                log.info('Skipping signing zone "%s" in "%s": signatures are valid', each, each.work.target)
+        return due
+
+    def _tell(self, zone: Watched, outcome: Outcome, begun: float) -> None:
+        """What came of it."""
+        seconds: float = outcome["seconds"]
+        failed = "unwritable" in outcome or "error" in outcome
+        following = time_text(zone.look_again(RETRY if failed else REFRESH, begun))
+        if "unwritable" in outcome:
+            log.warning('Error signing "%s": failed to move zone file into place: %s', zone, outcome["unwritable"])
+        elif "error" in outcome:
+            text = 'Error signing "%s" with key tags "%s" in %s: %s, next: %s'
+            log.warning(text, zone, zone.tags, duration_text(seconds), outcome["error"], following)
+        elif outcome["serial"] is not None:
+            text = 'Successfully signed zone "%s" in "%s" with key tags "%s" and %d SOA serial, elapsed %f, next: %s'
+            log.info(text, zone, zone.work.target, zone.tags, outcome["serial"], seconds, following)

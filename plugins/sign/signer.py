@@ -1,0 +1,72 @@
+"""The server's side of the process that signs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+from weakref import WeakKeyDictionary
+
+from pycoredns.plugins.sign.state import Work
+from pycoredns.plugins.sign.worker import Outcome, to_line
+
+_WORKER = "pycoredns.plugins.sign.worker"
+_PATIENCE = 2.0
+"""Seconds in which it shall end when it is told to."""
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+class Signer:
+    """A process that signs one zone after the other."""
+
+    def __init__(self, process: Process) -> None:
+        """Takes a process that has been started."""
+        self._process = process
+
+    @staticmethod
+    def turn() -> asyncio.Lock:
+        """There is one signer at a time, however many zones there are."""
+        return _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator[Self]:
+        """Starts the process, and ends it also in the middle of its work. Raises OSError."""
+        command = (sys.executable, "-P", "-m", _WORKER)
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=_environment())
+        try:
+            yield cls(process)
+        finally:
+            await _end(process)
+
+    async def sign(self, work: Work) -> Outcome:
+        """Has a zone signed."""
+        reader, writer = self._process.stdout, self._process.stdin
+        line = b""
+        if reader and writer:
+            with suppress(ConnectionError):  # then there is no answer either
+                writer.write(to_line(work))
+                await writer.drain()
+            line = await reader.readline()
+        return json.loads(line) if line else {"error": "the process that signs has ended", "seconds": 0.0}
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with our path of modules: by itself a process would look into the working directory, which may be anybody's."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(path).absolute()) for path in sys.path)}
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _PATIENCE)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,134 @@
+"""Signs zones in a process of its own, so that nobody waits for it and its memory is given back: ``python -m`` this module.
+
+Reads works as lines of JSON from standard input, and writes a line for each to standard output: what ``perform`` returns.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pycoredns.dnssec.keys import BadKeyError
+from pycoredns.plugins.sign.options import read_signing_key
+from pycoredns.plugins.sign.signing import Lifetime, SignedZone
+from pycoredns.plugins.sign.state import DAY, HOUR, MADE_FROM, Work, digest, read_beginning, reason, time_text
+from pycoredns.plugins.sign.writing import record_lines, replacing
+from pycoredns.wire import names
+from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.reading import read_zone
+from pycoredns.zone.zone import Zone
+
+_BEFORE, _BEFORE_JITTER = 3 * HOUR, 18 * HOUR
+"""How long ago signatures begin to hold: clocks differ; and up to how much longer, so that zones differ."""
+_AFTER, _AFTER_JITTER = 32 * DAY, 5 * DAY
+"""How long they hold, and up to how much longer."""
+_KINDNESS = 10
+"""The server's own work goes first."""
+Outcome = Mapping[str, Any]
+
+
+def main() -> None:
+    """Works until there is no more to do; ended by SIGTERM it leaves no half-written file behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the server says when to stop
+    with suppress(OSError):
+        os.nice(_KINDNESS)
+    for line in sys.stdin:
+        print(json.dumps(perform(from_line(line))), flush=True)
+
+
+def to_line(work: Work) -> bytes:
+    """A work as a line of JSON."""
+    words = [names.to_text(work.zone), str(work.source), str(work.target), *map(str, work.keys)]
+    return json.dumps(words).encode() + b"\n"
+
+
+def from_line(line: str) -> Work:
+    """The work that a line means."""
+    zone, source, target, *keys = json.loads(line)
+    return Work(names.from_text(zone), Path(source), tuple(map(Path, keys)), Path(target))
+
+
+def perform(work: Work) -> Outcome:
+    """Signs a zone: ``serial`` (null where it is good already) or ``error`` or ``unwritable``, and ``seconds`` that it took."""
+    begun, said = time.monotonic(), dict[str, Any]()
+    try:
+        with _alone_in(work.target.parent):
+            said["serial"] = sign(work, time.time())
+    except (BadKeyError, BadZoneError) as error:
+        said["error"] = str(error)
+    except OSError as error:
+        said["unwritable"] = _told(error)
+    return {**said, "seconds": time.monotonic() - begun}
+
+
+def _told(error: OSError) -> str:
+    """As Go tells it: ``open FILE: permission denied``."""
+    reason = (error.strerror or str(error)).lower()
+    return f"open {error.filename}: {reason}" if error.filename else reason
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process signs into a folder: several servers, or workers of one, may share it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks: the last to be ready wins
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sign(work: Work, now: float) -> int | None:
+    """Makes the signed file of a zone, and returns its serial; None where it is good already.
+
+    Raises BadKeyError and BadZoneError, and OSError where it cannot be written.
+    """
+    keys = [read_signing_key(base, work.zone) for base in work.keys]
+    if reason(work, {(key.algorithm, key.tag) for key in keys}, now) is None:
+        return None
+    made_from, zone = _read(work)
+    signed = SignedZone(zone, keys, next_serial(work.target, int(now)), lifetime(now))
+    with replacing(work.target) as file:
+        file.write(f"; {names.to_text(work.zone)} signed by pycoredns at {time_text(now)}\n{MADE_FROM}{made_from}\n")
+        file.writelines(record_lines(signed.records()))
+    return signed.serial
+
+
+def _read(work: Work) -> tuple[str, Zone]:
+    """The zone, and the digest of its file before it was read: what changes meanwhile is seen the next time."""
+    try:
+        return digest(work.source), read_zone(work.source, work.zone)
+    except OSError as error:
+        raise BadZoneError("", _told(error)) from None
+
+
+def next_serial(target: Path, now: int) -> int:
+    """The Unix time, or one more than the present serial where that is not before it, as in the same second."""
+    try:
+        present = read_beginning(target).serial
+    except OSError:
+        present = None
+    ahead = None if present is None else (present - now) & 0xFFFFFFFF
+    return (now if ahead is None or ahead >= DAY else now + ahead + 1) & 0xFFFFFFFF
+
+
+def lifetime(now: float) -> Lifetime:
+    """From some hours ago to a month ahead, by chance so that not all zones are signed again at once."""
+    before = _BEFORE + random.uniform(0, _BEFORE_JITTER)  # noqa: S311  spreads load, keeps no secret
+    after = _AFTER + random.uniform(0, _AFTER_JITTER)  # noqa: S311  likewise
+    return Lifetime(int(now - before), int(now + after))
+
+
+if __name__ == "__main__":
+    main()
