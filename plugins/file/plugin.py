@@ -13,9 +13,10 @@ from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Duration, Fallthrough, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
-from pycoredns.errors import StartError
+from pycoredns.errors import Refused, StartError
 from pycoredns.output import logger
 from pycoredns.plugins.file.options import Ignored
+from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire.names import to_text
@@ -54,6 +55,7 @@ class File(HoldsZones):
         super().__post_init__()
         self._files = {bytes(zone): ZoneFile(self.file, bytes(zone), self.reload_by_mtime) for zone in self.zones}
         self._intervals = dict.fromkeys(self._files, float(self.reload))
+        self._last: Plugin | None = None
         self._settle()
 
     def _join(self, other: File, interval: float) -> None:
@@ -71,11 +73,18 @@ class File(HoldsZones):
     def _pass_on(self, request: Request) -> Answer | None:
         return self.next(request) if self.through.covers(request.name) else None
 
+    def elsewhere(self, request: Request) -> Answer:
+        """Names outside the zones are refused where nobody stands behind that could know them, as CoreDNS does."""
+        if self is self._last:
+            raise Refused
+        return self.next(request)
+
     # --- reading
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Reads the files, and again when they have changed; raises StartError with all that is wrong with them."""
+        self._last = [plugin for plugin in self.block.plugins if plugin.step][-1]
         faults = [fault async for fault in self._load_all()]
         if faults:
             raise StartError("\n".join(f"plugin/file: {fault}" for fault in faults))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Missing: TypeAlias = Callable[[Request], Answer | None]
 """Answers for a name that is not there, or leaves it to the zone."""
 LONGEST_CHAIN = 10
-"""CNAME records that are followed in the zone for one question, as CoreDNS does."""
+"""CNAME records of the zone in one answer, as CoreDNS has it."""
 _DESPITE_ALIAS = frozenset({NSEC, RRSIG})
 _PASSED_ON = frozenset({types.NXDOMAIN, types.SERVFAIL})
 _FIXED = 10
@@ -163,7 +163,7 @@ def _redirect(zone: Zone, request: Request, owner: bytes, node: Node) -> Answer:
 def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
     """Adds what an alias leads to."""
     zone, asked, do = draft.zone, request.tail.question, draft.do
-    for _ in range(LONGEST_CHAIN):
+    for _ in range(LONGEST_CHAIN - 1):
         node = zone.nodes.get(target)
         cut = _cut_above(zone, target) if node is None else None
         if cut is not None and not (cut == target and request.qtype == types.DS):

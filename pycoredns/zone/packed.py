@@ -19,8 +19,8 @@ Node: TypeAlias = bytes | tuple[bytes, ...]
 HEADER = Struct("!4sB3sHI")
 START = HEADER.size
 """Where the records begin."""
-SEVERAL, SIGNED, TARGETS, SHADOWED = 1, 2, 4, 8
-"""Traits: more than one record, or signatures; names in it want addresses along; a CNAME stands beside it."""
+SEVERAL, SIGNED, TARGETS, SHADOWED, SERVERS = 1, 2, 4, 8, 16
+"""Traits: more than one record, or signatures; names in it want addresses along; a CNAME stands beside it; they are name servers."""
 WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
 """Where in the RDATA of a type its target begins."""
 _FIXED = 10
@@ -39,15 +39,15 @@ def pack(name: bytes, asked: bytes, bodies: list[bytes], signatures: list[bytes]
     """Packs a set; bodies are records behind their owner name."""
     records = name.join(bodies)
     traits = SEVERAL * (len(bodies) != 1 or bool(signatures)) | SIGNED * bool(signatures) | SHADOWED * shadowed
-    traits |= TARGETS * (int.from_bytes(asked[:2], "big") in WITH_TARGETS)
+    traits |= TARGETS * (int.from_bytes(asked[:2], "big") in WITH_TARGETS) | SERVERS * (asked == NS)
     header = HEADER.pack(asked, traits, len(bodies).to_bytes(3, "big"), len(signatures), START + len(records))
     return b"%b%b%b" % (header, records, name.join([b"", *signatures] if bodies else signatures))
 
 
 def pack_node(name: bytes, bodies: Iterable[bytes]) -> Node:
-    """Packs all records of a name, given behind their owner; signatures go to what they cover, duplicates are dropped."""
+    """Packs all records of a name, given behind their owner; signatures go to what they cover."""
     sets: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
-    for body in dict.fromkeys(bodies):
+    for body in bodies:
         if body[:4] == RRSIG:
             sets.setdefault(body[_FIXED : _FIXED + 2] + b"\0\1", ([], []))[1].append(body)
         else:
