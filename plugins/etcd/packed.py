@@ -1,8 +1,8 @@
 """Records as bytes, because a hundred thousand objects would cost memory and pauses of the garbage collector.
 
-The first octet says what follows. A or AAAA: a usual record, an address and nothing that needs a second thought; behind six
-octets (priority, weight, port) and the labels to strip stands the resource record without its owner, ready to be sent.
-OTHER: all fields. SPOILED: why the value could not be read.
+The first octet says what follows. A or AAAA: a usual record, an address and nothing that needs a second thought, as the resource
+record without its owner, ready to be sent. With DETAILED added, what SRV records need stands before it: priority, weight, port,
+and the labels to strip. OTHER: all fields. SPOILED: why the value could not be read.
 """
 
 from math import floor
@@ -13,7 +13,18 @@ from pycoredns.wire import types
 from .skydns import DEFAULT_PRIORITY, Service
 
 OTHER, SPOILED = 0, 254
-_USUAL = Struct("!BHHHBHHIH")
+DETAILED = 128
+BARE_DETAILS = DEFAULT_PRIORITY.to_bytes(2, "big") + bytes(5)
+"""The details of a usual record that does not tell them."""
+_DETAILS = Struct("!HHHB")
+_RECORD = Struct("!HHIH")
+ADDRESS_AT = {
+    types.A: 1,
+    types.AAAA: 1,
+    types.A | DETAILED: 1 + _DETAILS.size,
+    types.AAAA | DETAILED: 1 + _DETAILS.size,
+}
+"""Where the resource record of a usual record begins, by its first octet."""
 _OTHER = Struct("!BBqqqqqI?IIII")
 _LONGEST_REASON = 200
 
@@ -23,9 +34,15 @@ def pack(service: Service, plain: bool) -> bytes:
     return (_pack_usual(service) if plain else b"") or _pack_other(service)
 
 
-def pack_address(rdata: bytes, ttl: int) -> bytes:
-    """A usual record that is an IPv4 address and nothing else, at a plain key."""
-    return _USUAL.pack(types.A, DEFAULT_PRIORITY, 0, 0, 0, types.A, types.IN, ttl, 4) + rdata
+def pack_address(rtype: int, rdata: bytes, ttl: int, details: bytes = BARE_DETAILS) -> bytes:
+    """A usual record, at a plain key. One without details fits 48 octets of memory, as a `bytes` object has 33 of its own."""
+    record = _RECORD.pack(rtype, types.IN, ttl, len(rdata)) + rdata
+    return bytes((rtype,)) + record if details == BARE_DETAILS else b"%c%b%b" % (rtype | DETAILED, details, record)
+
+
+def details(packed: bytes) -> bytes:
+    """Of a usual record: priority, weight and port, as an SRV record has them, and the labels to strip."""
+    return packed[1 : 1 + _DETAILS.size] if packed[0] & DETAILED else BARE_DETAILS
 
 
 def _pack_usual(service: Service) -> bytes:
@@ -36,7 +53,7 @@ def _pack_usual(service: Service) -> bytes:
         return b""
     if weight and floor(100.0 / weight * weight) != 100:
         return b""
-    return _USUAL.pack(rtype, priority, weight, port, targetstrip, rtype, types.IN, ttl, len(host)) + host
+    return pack_address(rtype, host, ttl, _DETAILS.pack(priority, weight, port, targetstrip))
 
 
 def _pack_other(service: Service) -> bytes:
@@ -58,9 +75,10 @@ def reason(packed: bytes) -> str:
 
 def unpack(packed: bytes, key: bytes) -> Service:
     """The record again, which is not a spoiled one, with its key."""
-    if packed[0] != OTHER:
-        rtype, priority, weight, port, targetstrip, _, _, ttl, _ = _USUAL.unpack_from(packed)
-        return Service(key, rtype, packed[_USUAL.size :], b"", b"", b"", port, priority, weight, ttl, targetstrip)
+    if place := ADDRESS_AT.get(packed[0]):
+        rtype, _, ttl, _ = _RECORD.unpack_from(packed, place)
+        priority, weight, port, targetstrip = _DETAILS.unpack(details(packed))
+        return Service(key, rtype, packed[place + _RECORD.size :], b"", b"", b"", port, priority, weight, ttl, targetstrip)
     _, rtype, port, priority, weight, targetstrip, lease, ttl, mail, host, spelling, text, _ = _OTHER.unpack_from(packed)
     texts = packed[_OTHER.size :]
     spelling += host

@@ -21,6 +21,7 @@ from pycoredns.wire import names, types
 from .answers import Inquiry, NoSuchKey, follow
 from .keys import is_plain_label, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
+from .packed import ADDRESS_AT, details
 from .settings import Settings
 from .source import Identity, following
 from .zone import COREDNS, SKYDNS, Zone
@@ -32,7 +33,7 @@ SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
 NOBODY = Credentials()
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
-_ADDRESSES = frozenset({types.A, types.AAAA})
+_address_at = ADDRESS_AT.get
 _BY_EXACT_KEY = frozenset({types.CNAME, types.PTR, types.SOA})
 """Types for which it does not matter what lies below a name."""
 
@@ -103,9 +104,9 @@ class Etcd(Plugin):
         if record is None:  # as of SEVERAL
             if only is key and is_plain_label(name[1:cut]):
                 return self._missing(request, zone)
-        elif record[0] in _ADDRESSES:
-            if record[0] == request.tail.qtype:
-                return Response(0, request.asked + record[8:], 1)
+        elif start := _address_at(record[0]):
+            if record[0] & 127 == request.tail.qtype:
+                return Response(0, request.asked + record[start:], 1)
             return self._answer_beside_address(request, zone, key, only)
         return self._inquire(request, zone, name)
 
@@ -117,12 +118,13 @@ class Etcd(Plugin):
         if qtype != types.SRV:
             return zone.empty()
         target = request.name
-        as_key_says = only.count(b"/", len(key)) == record[7] and b"/" not in target[1 : target[0] + 1]
+        detail, address = details(record), record[ADDRESS_AT[record[0]] :]
+        as_key_says = only.count(b"/", len(key)) == detail[6] and b"/" not in target[1 : target[0] + 1]
         if not (self._names_from_keys and as_key_says):
             return self._inquire(request, zone, target)
         size = (6 + len(target)).to_bytes(2, "big")
-        srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, record[12:16], size, record[1:3], record[5:7], target)
-        return Response(0, srv, 1, b"", 0, target + record[8:], 1)
+        srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, address[4:8], size, detail[:2], detail[4:6], target)
+        return Response(0, srv, 1, b"", 0, target + address, 1)
 
     def _missing(self, request: Request, zone: Zone) -> Answer:
         if request.qtype == types.SOA and self._manners.any_soa:

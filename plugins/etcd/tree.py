@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
+from pycoredns.wire import types
+
 from . import packed as packing
 from .keys import WILDCARDS, before_wildcard, is_plain, segments
 from .skydns import BadValue, read, read_address
@@ -87,7 +89,7 @@ class Tree:
     def _pack(self, key: bytes, value: bytes, lease: int) -> bytes:
         alone = None if lease else read_address(value)
         if alone and is_plain(key):
-            return packing.pack_address(alone[0], alone[1] or self.default_ttl)
+            return packing.pack_address(types.A, alone[0], alone[1] or self.default_ttl)
         try:
             service = read(value, key, lease, self.default_ttl)
         except BadValue as error:

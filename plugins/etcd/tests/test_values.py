@@ -78,7 +78,7 @@ NOT_ALONE = [
 def test_an_address_alone_is_read_without_json_to_the_same_record(value):
     rdata, ttl = read_address(value.encode())
     service = read(value.encode(), KEY, 0, 300)
-    assert packing.pack_address(rdata, ttl or 300) == packing.pack(service, plain=True)
+    assert packing.pack_address(types.A, rdata, ttl or 300) == packing.pack(service, plain=True)
 
 
 @pytest.mark.parametrize("value", NOT_ALONE)
