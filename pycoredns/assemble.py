@@ -52,6 +52,7 @@ class Assembly:
     """Blocks in the Corefile's order, and which zones of them are served on which address."""
 
     settings: ServerSettings
+    corefile: Corefile
     blocks: list[Block] = field(default_factory=list)
     addresses: dict[Address, list[tuple[bytes, Block]]] = field(default_factory=dict)
     keys: dict[int, list[Key]] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Assembly:
 
 def assemble(corefile: Corefile, port: int = DEFAULT_PORT) -> Assembly:
     """Makes the plugins of all blocks; ``port`` is that of keys without one. Raises ConfigErrors with all mistakes."""
-    assembly = Assembly(ServerSettings(corefile=corefile.file, checksum=corefile.checksum))
+    assembly = Assembly(ServerSettings(corefile=corefile.file, checksum=corefile.checksum), corefile)
     errors: list[ConfigError] = []
     for server_block in corefile.blocks:
         keys = _read_keys(server_block.keys, port, errors)

@@ -1,4 +1,4 @@
-"""The command line: CoreDNS's flags, then our sub-commands."""
+"""The command line: CoreDNS's flags and -workers, then our sub-commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 
-from pycoredns.commands.arguments import port
+from pycoredns.commands.arguments import port, workers
 
 COMMANDS = {
     "check": "find all mistakes of a Corefile without starting",
@@ -18,8 +18,8 @@ COMMANDS = {
     "dnssec": "make the keys that sign a zone",
     "completion": "print a script that completes these commands in a shell",
 }
-FLAGS = ("-conf", "-dns.port", "-p", "-pidfile", "-plugins", "-quiet", "-version", "--help")
-"""CoreDNS's flags; two dashes do as well."""
+FLAGS = ("-conf", "-dns.port", "-p", "-pidfile", "-plugins", "-quiet", "-version", "-workers", "--help")
+"""CoreDNS's flags, and -workers; two dashes do as well."""
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
 Signals: SIGUSR1 reloads the Corefile, SIGTERM and SIGINT let pending answers leave and end the server.
@@ -41,6 +41,13 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
     made.add_argument("-plugins", "--plugins", action="store_true", help="list installed plugins")
     made.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
     made.add_argument("-version", "--version", action="store_true", help="show version")
+    made.add_argument(
+        *("-workers", "--workers"),
+        metavar="N",
+        type=workers,
+        default=1,
+        help="processes that answer questions, or auto for one on each core (default: 1)",
+    )
     subparsers = made.add_subparsers(metavar="COMMAND", dest="command")
     for name in commands:
         import_module(f"pycoredns.commands.{name}").add_parser(subparsers)
@@ -77,4 +84,4 @@ def _serve(options: Namespace) -> int:
     if options.version:
         print("\n".join(serve.version_lines()))
         return 0
-    return serve.run(sources.find(options.conf, options.port), options.quiet, options.pidfile)
+    return serve.run(sources.find(options.conf, options.port), options.quiet, options.pidfile, workers=options.workers)

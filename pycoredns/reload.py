@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 
+from pycoredns import memory
 from pycoredns.assemble import Assembly, assemble
 from pycoredns.corefile.expand import Corefile
 from pycoredns.errors import ConfigErrors, StartError
@@ -21,12 +21,10 @@ failed = Counter("failed_total", "Reloads of the Corefile that failed.", prefix=
 version = Gauge("version_info", "The checksum of the Corefile that is served.", "hash", "value", prefix="coredns_reload_")
 
 
-async def _retire(old: Server) -> None:
-    """Stops a server, and gives its memory back: what was there at its start is not looked at by the collector otherwise."""
+async def retire(old: Server) -> None:
+    """Stops a server that was replaced, and gives its memory back."""
     await old.stop(final=False)
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    memory.give_back()
 
 
 class Reloader:
@@ -83,7 +81,7 @@ class Reloader:
         async with self._busy:
             log.info("Reloading")
             try:
-                new = Server(self._assemble(corefile))
+                new = self.server.successor(self._assemble(corefile))
                 await new.start(self.server)
             except (ConfigErrors, StartError, OSError) as error:
                 failed.cell().value += 1
@@ -95,7 +93,7 @@ class Reloader:
                 log.error("Reload failed: %r", error, exc_info=error)
                 return False
             old, self.server = self.server, new
-            task = asyncio.get_running_loop().create_task(_retire(old))
+            task = asyncio.get_running_loop().create_task(retire(old))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
             self.announce()

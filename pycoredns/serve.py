@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -12,17 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pycoredns import COREDNS_VERSION, __version__, output
+from pycoredns import COREDNS_VERSION, __version__, memory, output
 from pycoredns.assemble import assemble
 from pycoredns.errors import ConfigErrors, PluginError, StartError
 from pycoredns.reload import Reloader
 from pycoredns.server import Server
 from pycoredns.sources import Source
 
-GC_THRESHOLDS = (5000, 50, 1000)
-"""Full collections are rare: what is served lives long, and one over a million records takes 100 ms and more."""
-SETTLED_AFTER = 0.5
-"""Seconds after the start when what was made for it is taken for lasting: the first answers need not wait for that."""
 log = output.logger("pycoredns")
 
 
@@ -34,7 +29,9 @@ def version_lines() -> list[str]:
     return [f"CoreDNS-{COREDNS_VERSION}", f"{system}/{machine}, python{python}, pycoredns-{__version__}"]
 
 
-def run(source: Source, quiet: bool = False, pidfile: str = "", started: Callable[[Server], None] | None = None) -> int:
+def run(
+    source: Source, quiet: bool = False, pidfile: str = "", started: Callable[[Server], None] | None = None, workers: int = 1
+) -> int:
     """Serves until a signal ends it; returns the exit status. ``started`` is called once questions are answered."""
     import uvloop
 
@@ -46,6 +43,10 @@ def run(source: Source, quiet: bool = False, pidfile: str = "", started: Callabl
         output.complain(_reason(source, error))
         return 1
     try:
+        if workers > 1:
+            from pycoredns.workers.supervisor import Supervisor, running
+
+            return running(lambda crew: _serve(Supervisor(assembly, source, crew), source, quiet, pidfile, started), workers)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(Server(assembly), source, quiet, pidfile, started))
     finally:
@@ -74,7 +75,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         for line in version_lines():
             output.say(line)
     _write_pid(pidfile)
-    asyncio.get_running_loop().call_later(SETTLED_AFTER, _settle_memory)
+    asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
     watching = asyncio.get_running_loop().create_task(reloader.watch())
     if started is not None:
         started(server)
@@ -108,13 +109,6 @@ def _write_pid(file: str) -> None:
             Path(file).write_text(f"{os.getpid()}\n")
         except OSError as error:
             log.error("the process ID cannot be written to %s: %s", file, error.strerror)
-
-
-def _settle_memory() -> None:
-    """What is there now stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 class _Signals:

@@ -33,7 +33,7 @@ class Server:
             address: Service(str(address), served, chaos=any(block.settings.chaos for _, block in served))
             for address, served in assembly.addresses.items()
         }
-        self._sockets = sockets or Sockets()
+        self.sockets = sockets or Sockets()
         self._udp: dict[Key, UDPListener] = {}
         self._tcp: dict[Key, TCPListener] = {}
         self._stack = AsyncExitStack()
@@ -49,6 +49,10 @@ class Server:
     def waiting(self) -> int:
         """Questions whose answers are still to come."""
         return sum(service.waiting for service in self.services.values())
+
+    def successor(self, assembly: Assembly) -> Server:
+        """A server of the same kind, for a reloaded Corefile."""
+        return Server(assembly)
 
     def start_lines(self) -> list[str]:
         """What is served where, as CoreDNS prints it."""
@@ -75,8 +79,8 @@ class Server:
     async def prepare(self, old: Server | None = None) -> None:
         """Opens sockets and plugins, but answers nothing yet: ``old`` goes on until ``commit``, or after ``give_up``."""
         show_debug(self.assembly.settings.debug)
-        if not self._sockets.bound:
-            self._sockets = Sockets.open(self.services, old._sockets if old else None)
+        if not self.sockets.bound:
+            self.sockets = Sockets.open(self.services, old.sockets if old else None)
         await self._run_plugins(old)
 
     async def _run_plugins(self, old: Server | None) -> None:
@@ -121,7 +125,7 @@ class Server:
 
     async def _listen(self) -> None:
         """Takes questions from now on."""
-        for key, (sock, *_) in self._sockets.bound.items():
+        for key, (sock, *_) in self.sockets.bound.items():
             if key.protocol == "udp":
                 self._udp[key] = UDPListener(self.services[key.address], sock.dup())
                 self._udp[key].start()
@@ -148,17 +152,21 @@ class Server:
         for outcome in await asyncio.gather(*(plugin.drain(final) for plugin in self._in_order()), return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.error("a plugin failed to drain: %r", outcome, exc_info=outcome)
-        for listener in self._listeners:
-            listener.stop()
-        until = monotonic() + DRAIN_SECONDS
-        while self.waiting and monotonic() < until:  # noqa: ASYNC110  an event would cost each answer
-            await asyncio.sleep(0.01)
+        await self._finish(final)
         try:
             await self._stack.aclose()
         except Exception as error:  # a background task ends here
             log.error("a plugin failed to stop: %r", error, exc_info=error)
         finally:
             self._close()
+
+    async def _finish(self, final: bool) -> None:
+        """Takes no more questions, and waits for answers that are still to come."""
+        for listener in self._listeners:
+            listener.stop()
+        until = monotonic() + DRAIN_SECONDS
+        while self.waiting and monotonic() < until:  # noqa: ASYNC110  an event would cost each answer
+            await asyncio.sleep(0.01)
 
     @property
     def _listeners(self) -> list[UDPListener | TCPListener]:
@@ -169,7 +177,7 @@ class Server:
         for listener in self._listeners:
             listener.memo.forget()
             listener.close()
-        self._sockets.close()
+        self.sockets.close()
 
 
 def _served_at(block: Block) -> set[str]:

@@ -15,6 +15,7 @@ from pycoredns.durations import duration_text
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Counter, Histogram
 from pycoredns.output import logger
+from pycoredns.peers import Role, here
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.health.overload import BUCKETS, measure
 
@@ -43,6 +44,7 @@ class Health(Plugin):
 
     step: ClassVar[bool] = False
     repeated: ClassVar[Repetition] = "last"
+    roles: ClassVar[Role] = Role.LONE | Role.SUPERVISOR
 
     address: Annotated[ListenAddress, Argument("where /health is served")] = ListenAddress("", 8080)
     lameduck: Annotated[Lameduck | None, Option("how long the server goes on after it was told to stop")] = None
@@ -62,9 +64,10 @@ class Health(Plugin):
             await asyncio.gather(task, return_exceptions=True)
             await route.close()
 
-    def answer(self, request: HTTPRequest) -> HTTPReply:
-        """Who answers is alive."""
-        return OK
+    async def answer(self, request: HTTPRequest) -> HTTPReply:
+        """Who answers is alive; where there are workers, so must all be that run."""
+        silent = await here().silent()
+        return HTTPReply(503, ", ".join(silent).encode()) if silent else OK
 
     async def drain(self, final: bool) -> None:
         """Waits, so that those who send questions learn in time that they must go elsewhere."""

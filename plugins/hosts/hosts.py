@@ -55,8 +55,12 @@ DEFAULT_TTL = HostTTL(3600)
 class Hosts(Plugin):
     """Answer A, AAAA and PTR questions from a file like /etc/hosts, and from such lines in the Corefile."""
 
-    entries_gauge = Gauge("entries", "Addresses and names, those of the file and of the Corefile together.", "hostsfile")
-    reload_gauge = Gauge("reload_timestamp_seconds", "When the file that was read last had been changed, in seconds since 1970.")
+    entries_gauge = Gauge(
+        "entries", "Addresses and names, those of the file and of the Corefile together.", "hostsfile", alike=True
+    )
+    reload_gauge = Gauge(
+        "reload_timestamp_seconds", "When the file that was read last had been changed, in seconds since 1970.", alike=True
+    )
 
     file: Annotated[Path, Argument("lines of ADDRESS NAME...")] = ETC_HOSTS
     zones: Annotated[tuple[Zone, ...], Arguments("zones whose names are answered", otherwise=zones_of_block)] = ()

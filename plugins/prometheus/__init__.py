@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from pycoredns.corefile.options import Argument, Option
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Gauge
 from pycoredns.pauses import watch
+from pycoredns.peers import Role, here
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.request import Listener
@@ -36,6 +37,8 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 class Prometheus(Plugin):
     """Count questions and answers, and show all metrics to Prometheus at /metrics."""
 
+    roles: ClassVar[Role] = Role.LONE | Role.WORKER | Role.SUPERVISOR
+
     address: Annotated[ListenAddress, Argument("where /metrics is served")] = ListenAddress("localhost", 9153)
     runtime_metrics: Annotated[bool, Option("shows figures of the Python runtime too")] = False
     tls: Annotated[Path | None, Option("has /metrics served by TLS, as a web configuration of Prometheus's exporters says")] = (
@@ -48,8 +51,11 @@ class Prometheus(Plugin):
         "A metric with a constant '1' value labeled by version, revision, and goversion from which CoreDNS was built.",
         *("version", "revision", "goversion"),
         prefix="coredns_",
+        alike=True,
     )
-    enabled: ClassVar = Gauge("plugin_enabled", "Plugins of each zone.", "server", "zone", "view", "name", prefix="coredns_")
+    enabled: ClassVar = Gauge(
+        "plugin_enabled", "Plugins of each zone.", "server", "zone", "view", "name", prefix="coredns_", alike=True
+    )
 
     def __post_init__(self) -> None:
         """Nothing has been counted yet."""
@@ -65,7 +71,8 @@ class Prometheus(Plugin):
         tls = read_tls(self.tls) if self.tls else None
         route = await open_route(self.address, PATH, self.scrape, tls)
         try:
-            with watch.watching():
+            # the pauses of a supervisor's loop keep no question waiting
+            with nullcontext() if here().role is Role.SUPERVISOR else watch.watching():
                 yield
         finally:
             await route.close()
@@ -104,7 +111,8 @@ class Prometheus(Plugin):
         # imported when it is needed, beside the loop: prometheus_client takes as long as the whole start of the server
         exposition = await asyncio.to_thread(import_module, "pycoredns.plugins.prometheus.exposition")
         self._bring_up_to_date()
-        body: bytes = exposition.text(runtime=any(plugin.runtime_metrics for plugin in self._siblings()))
+        families, processes = await here().families(), here().processes
+        body: bytes = exposition.text(families, processes, any(plugin.runtime_metrics for plugin in self._siblings()))
         headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
         if not _takes_gzip(request.headers.get("accept-encoding", "")):
             return HTTPReply(200, body, headers)

@@ -6,7 +6,8 @@ import asyncio
 import resource
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -14,32 +15,39 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
-from pycoredns.metrics import Cell, HistogramCell, Metric, families
+from pycoredns import metrics
+from pycoredns.metrics import Cell, HistogramCell
 
 _NETWORK = Path("/proc/self/net/netstat")
 _UNLIMITED = float(2**64 - 1)
+_ADDED = {"process_cpu_seconds", "process_virtual_memory_bytes", "process_resident_memory_bytes", "process_open_fds"}
 
 
-def text(runtime: bool = False) -> bytes:
-    """The text format, version 0.0.4; ``runtime`` adds what the Python interpreter knows of itself."""
-    return generate_latest(_Everything(runtime))
+def text(metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool = False) -> bytes:
+    """The text format, version 0.0.4; ``runtime`` adds what the Python interpreter knows of itself.
+
+    ``processes`` are the IDs of all that make up the server, the present one first.
+    """
+    return generate_latest(_Everything(metrics, processes, runtime))
 
 
 class _Everything(Collector):
     """The server's metrics, those of its process and, if wanted, of its interpreter, by name."""
 
-    def __init__(self, runtime: bool) -> None:
+    def __init__(self, metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool) -> None:
+        self._metrics = metrics
+        self._processes = processes
         self._runtime = runtime
 
     def collect(self) -> list[Family]:
-        found = [_family(metric) for metric in families()]
-        found += [*ProcessCollector(registry=None).collect(), *PlatformCollector(registry=None).collect(), *_process()]
+        found = [_family(metric) for metric in self._metrics]
+        found += [*_processes(self._processes), *PlatformCollector(registry=None).collect(), *_process()]
         if self._runtime:
             found += [*GCCollector(CollectorRegistry()).collect(), *_interpreter()]
         return sorted(found, key=lambda family: str(family.name))
 
 
-def _family(metric: Metric[Cell] | Metric[HistogramCell]) -> Family:
+def _family(metric: metrics.Family) -> Family:
     """One of the server's metrics in prometheus_client's terms."""
     if metric.kind == "histogram":
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
@@ -62,6 +70,24 @@ def _buckets(cell: HistogramCell) -> Iterator[tuple[str, float]]:
         total += count
         yield f"{bound:.15g}", total
     yield "+Inf", total + cell.counts[-1]
+
+
+def _processes(processes: Sequence[int]) -> list[Family]:
+    """The time, memory and descriptors that all processes use; when the first one began, and how many files one may open."""
+    found = {family.name: family for family in ProcessCollector(registry=None).collect()}
+    if len(processes) > 1:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _add(found["process_cpu_seconds"], ended.ru_utime + ended.ru_stime)
+    for process in processes[1:]:
+        for family in ProcessCollector(pid=partial(int, process), registry=None).collect():
+            if family.name in _ADDED:
+                _add(found[family.name], family.samples[0].value)
+    return list(found.values())
+
+
+def _add(family: Family, value: float) -> None:
+    """Adds to the only number of a metric."""
+    family.samples = [sample._replace(value=sample.value + value) for sample in family.samples]
 
 
 def _process() -> Iterator[Family]:

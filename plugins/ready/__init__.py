@@ -11,6 +11,7 @@ from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
 from pycoredns.http import HTTPReply, HTTPRequest, Route, open_route
 from pycoredns.output import logger
+from pycoredns.peers import Message, Role, here
 from pycoredns.plugin import Plugin
 
 __all__ = ["Ready"]
@@ -26,6 +27,7 @@ class Ready(Plugin):
     """Answer /ready once the plugins of all server blocks with this plugin can answer."""
 
     step: ClassVar[bool] = False
+    roles: ClassVar[Role] = Role.LONE | Role.WORKER | Role.SUPERVISOR
 
     address: Annotated[ListenAddress, Argument("where /ready is served")] = ListenAddress("", 8181)
     monitor: Annotated[Literal["until-ready", "continuously"], Option("whether a plugin that was ready once is asked again")] = (
@@ -40,9 +42,11 @@ class Ready(Plugin):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves /ready."""
+        self._topic = f"ready/{list(self.block.siblings).index(self.block)}"
         self._route = await open_route(self.address, PATH, self.answer)
         try:
-            yield
+            with here().offering(self._topic, lambda _: Message(self.missing())):
+                yield
         finally:
             await self._route.close()
 
@@ -51,18 +55,21 @@ class Ready(Plugin):
         if final and self._route is not None:
             await self._route.close()
 
-    def answer(self, request: HTTPRequest) -> HTTPReply:
-        """200, or 503 with the names of those that are not ready."""
-        missing = self.missing()
-        if not missing:
+    async def answer(self, request: HTTPRequest) -> HTTPReply:
+        """200, or 503 with the names of those that are not ready, whichever worker they are in, and with commas between them."""
+        names: set[str] = set()
+        for number, answer in enumerate(await here().gather(self._topic)):
+            names.update((f"worker {number}",) if answer is None else answer.value)
+        if not names:
             return OK
+        missing = ",".join(sorted(names))
         log.info('Plugins not ready: "%s"', missing)
         return HTTPReply(503, missing.encode())
 
-    def missing(self) -> str:
-        """The names of the plugins that are not ready, with commas between them."""
+    def missing(self) -> list[str]:
+        """The names of the plugins that are not ready."""
         blocks = [block for block in self.block.siblings if any(isinstance(plugin, Ready) for plugin in block.plugins)]
-        return ",".join(sorted({plugin.name for block in blocks for plugin in block.plugins if not self._is_ready(plugin)}))
+        return sorted({plugin.name for block in blocks for plugin in block.plugins if not self._is_ready(plugin)})
 
     def _is_ready(self, plugin: Plugin) -> bool:
         if id(plugin) in self._were_ready:

@@ -13,6 +13,7 @@ from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.http.connection import Connection
 from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
+from pycoredns.peers import Role, here
 
 MOST_CONNECTIONS = 256
 """Past this the oldest connection is ended for a new one."""
@@ -22,16 +23,17 @@ BACKLOG = 128
 class Route:
     """A path of an endpoint and who answers it, until it is closed."""
 
-    def __init__(self, endpoint: Endpoint, path: str, handler: HTTPHandler) -> None:
-        """Takes the path from whoever had it, who gets it back if this one is closed first."""
+    def __init__(self, endpoint: Endpoint | None, path: str, handler: HTTPHandler) -> None:
+        """Takes the path from whoever had it, who gets it back if this one is closed first; without an endpoint nobody asks."""
         self._endpoint = endpoint
         self._path = path
         self.handler = handler
-        endpoint.routes.setdefault(path, []).append(self)
+        if endpoint is not None:
+            endpoint.routes.setdefault(path, []).append(self)
 
     async def close(self) -> None:
         """Gives the path up; with the last one its endpoint is closed. May be called again."""
-        if self in (others := self._endpoint.routes.get(self._path, [])):
+        if self._endpoint is not None and self in (others := self._endpoint.routes.get(self._path, [])):
             others.remove(self)
             if not others:
                 del self._endpoint.routes[self._path]
@@ -40,7 +42,12 @@ class Route:
 
 
 async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tls: ssl.SSLContext | None = None) -> Route:
-    """Has a path answered at an address, which is opened unless it is open already; raises StartError where it cannot be."""
+    """Has a path answered at an address, which is opened unless it is open already; raises StartError where it cannot be.
+
+    Of several processes the supervisor alone opens addresses; in a worker the path is answered by nobody.
+    """
+    if here().role is Role.WORKER:
+        return Route(None, path, handler)
     endpoint = _endpoints.get(str(address))
     if endpoint is None:
         endpoint = Endpoint(str(address), await _bind(address), tls)

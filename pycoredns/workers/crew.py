@@ -1,0 +1,280 @@
+"""The workers of a supervisor: begun, told what to do, replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from time import monotonic
+from typing import Any, TypeAlias
+
+from pycoredns.errors import StartError
+from pycoredns.metrics import Counter, Gauge
+from pycoredns.output import logger, writer
+from pycoredns.peers import Message, NobodyAnswers
+from pycoredns.server import DRAIN_SECONDS
+from pycoredns.workers import worker
+from pycoredns.workers.channel import Channel, Refused
+from pycoredns.workers.figures import Written
+from pycoredns.workers.nursery import FATAL
+from pycoredns.workers.plan import Plan, written
+
+START_SECONDS = 30.0
+"""How long a worker may take to start, or to do its part of a reload."""
+ANSWER_SECONDS = 3.0
+"""How long it may take to answer what all are asked."""
+STOP_SECONDS = DRAIN_SECONDS + 3.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+"""Seconds before one that died soon after its birth is replaced; they double each time. Others are replaced at once."""
+SOON = 10.0
+
+Fork: TypeAlias = Callable[[Callable[[], int], Collection[int]], Awaitable[int]]
+
+deaths = Counter("deaths_total", "Workers that ended though nobody told them to.", prefix="coredns_pycoredns_worker_")
+serving = Gauge("workers", "Workers that answer questions.", prefix="coredns_pycoredns_")
+log = logger("pycoredns")
+
+
+class Member:
+    """One worker, as long as its process lives."""
+
+    def __init__(self, number: int, process: int, channel: Channel) -> None:
+        """It has been forked just now."""
+        self.number = number
+        self.process = process
+        self.channel = channel
+        self.born = monotonic()
+        self.started = False
+        self.last: Written = []
+        """What it had counted when it was last asked."""
+        self.dead = asyncio.Event()
+
+    def __str__(self) -> str:
+        """As the log names it."""
+        return f"worker {self.number} (process {self.process})"
+
+    def kill(self) -> None:
+        """Ends it at once; its place is free when it has been reaped."""
+        if not self.dead.is_set():
+            os.kill(self.process, signal.SIGKILL)
+
+
+class Crew:
+    """A number of workers that follow one plan. Whoever changes it, or them, holds ``changing``."""
+
+    def __init__(self, size: int, fork: Fork, buried: Callable[[Written], None]) -> None:
+        """``fork`` runs a function in a process of its own; ``buried`` is told what a worker had counted that is gone."""
+        self.size = size
+        self.members: dict[int, Member] = {}
+        self.changing = asyncio.Lock()
+        self._fork = fork
+        self._buried = buried
+        self._plan: Plan | None = None
+        self._leader: Member | None = None
+        self._pauses = dict.fromkeys(range(size), 0.0)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    @property
+    def started(self) -> list[Member]:
+        """Those that answer questions."""
+        return [member for member in self.members.values() if member.started]
+
+    # --- from one plan to the next
+
+    async def begin(self, plan: Plan) -> None:
+        """Has workers born for the first plan; raises StartError if one of them cannot follow it."""
+        self._plan = plan
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
+        members = [await self._beget(number, plan) for number in range(self.size)]
+        await _all(self._start(member) for member in members)
+
+    async def prepare(self, plan: Plan) -> None:
+        """Makes all ready for a plan; raises StartError if one of them cannot follow it, and then all must ``give_up``."""
+        await _all(self._prepare(member, plan) for member in self.started)
+
+    async def _prepare(self, member: Member, plan: Plan) -> None:
+        present = self._plan.sockets if self._plan else None
+        for key, sockets in (plan.sockets.beyond(present) if present else plan.sockets).bound.items():
+            await member.channel.call("take", Message(written(key)), [sockets[member.number]], START_SECONDS)
+        keys = [written(key) for key in plan.sockets.bound]
+        await member.channel.call("prepare", Message([plan.corefile.checksum, keys]), seconds=START_SECONDS)
+
+    async def commit(self, plan: Plan) -> None:
+        """Has all follow the plan they are ready for; one that does not is replaced by one that will."""
+        self._plan = plan
+        await asyncio.gather(*(self._commit(member) for member in self.started))
+
+    async def _commit(self, member: Member) -> None:
+        try:
+            await member.channel.call("commit", seconds=START_SECONDS)
+        except (NobodyAnswers, Refused) as error:
+            log.error("%s does not follow the reload: %s", member, error)
+            member.kill()
+
+    async def give_up(self) -> None:
+        """Has all go on as before."""
+        calls = (member.channel.call("give_up", seconds=START_SECONDS) for member in self.started)
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Has all let pending answers leave, and end."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*(self._stop(member) for member in self.members.values()))
+
+    async def _stop(self, member: Member) -> None:
+        try:
+            if member.started:
+                await member.channel.call("stop", seconds=STOP_SECONDS)
+                async with asyncio.timeout(1):
+                    await member.dead.wait()
+        except (NobodyAnswers, Refused, TimeoutError) as error:
+            log.warning("%s does not stop: %s", member, error or "it is still there")
+        member.kill()
+        await member.dead.wait()
+
+    # --- birth
+
+    async def _beget(self, number: int, plan: Plan) -> Member:
+        """Forks a worker; the first one leads."""
+        ours, theirs = socket.socketpair()
+        leading = self._leader is None
+        keep = {theirs.fileno(), *(several[number].fileno() for several in plan.sockets.bound.values())}
+        try:
+            process = await self._fork(lambda: worker.live(number, plan, theirs, leading), keep)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        member = self._adopt(number, process, ours)
+        if leading:
+            self._leader = member
+        return member
+
+    def _adopt(self, number: int, process: int, sock: socket.socket) -> Member:
+        channel = Channel(sock, {"ask_leader": self._ask_leader}, lambda: member.kill())
+        member = self.members[number] = Member(number, process, channel)
+        channel.start()
+        self._reap()  # one that died at once was not known yet
+        return member
+
+    async def _start(self, member: Member) -> None:
+        await member.channel.call("start", seconds=START_SECONDS)
+        member.started = True
+        serving.cell().value = len(self.started)
+        if self._leader is None:
+            self._appoint(member)
+
+    async def _replace(self, number: int, pause: float) -> None:
+        """Has a worker born in the place of a dead one."""
+        while True:
+            await asyncio.sleep(pause)
+            async with self.changing:
+                if self._plan is None or await self._try_to_replace(number, self._plan):
+                    return
+            pause = self._next_pause(number)
+
+    async def _try_to_replace(self, number: int, plan: Plan) -> bool:
+        try:
+            member = await self._beget(number, plan)
+            await self._start(member)
+        except (OSError, NobodyAnswers, Refused) as error:
+            log.error("worker %d cannot be replaced: %s", number, error)
+            if number in self.members:
+                self.members[number].kill()
+                await self.members[number].dead.wait()
+            return False
+        log.info("%s answers in its place", member)
+        return True
+
+    def _next_pause(self, number: int) -> float:
+        pause = self._pauses[number]
+        self._pauses[number] = min(max(pause * 2, SHORTEST_PAUSE), LONGEST_PAUSE)
+        return pause
+
+    # --- death
+
+    def _reap(self) -> None:
+        """Learns which workers have ended."""
+        for member in tuple(self.members.values()):
+            process, status = os.waitpid(member.process, os.WNOHANG)
+            if process:
+                self._bury(member, os.waitstatus_to_exitcode(status))
+
+    def _bury(self, member: Member, status: int) -> None:
+        """Forgets a worker, and has it replaced if it was serving."""
+        del self.members[member.number]
+        member.dead.set()
+        member.channel.close()
+        self._buried(member.last)
+        serving.cell().value = len(self.started)
+        if self._stopping:
+            return
+        if status == FATAL:
+            writer.flush()
+            os._exit(FATAL)  # as the server would have done by itself; its line has been written
+        if member is self._leader:
+            self._leader = None
+            for heir in self.started[:1]:
+                self._appoint(heir)
+        if member.started:
+            self._mourn(member, status)
+
+    def _mourn(self, member: Member, status: int) -> None:
+        deaths.cell().value += 1
+        if monotonic() - member.born > SOON:
+            self._pauses[member.number] = 0.0
+        pause = self._next_pause(member.number)
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        log.error("%s %s; another one begins %s", member, how, f"in {pause:g} s" if pause else "at once")
+        self._do(self._replace(member.number, pause))
+
+    # --- one for all, all for one
+
+    def _appoint(self, member: Member) -> None:
+        """Has a worker lead."""
+        self._leader = member
+        self._do(member.channel.call("lead"))
+
+    async def _ask_leader(self, message: Message, _: list[socket.socket]) -> Message:
+        """Passes a worker's question on to the one that leads."""
+        if self._leader is None:
+            raise NobodyAnswers("no worker leads just now")
+        return await self._leader.channel.call("answer", message)
+
+    async def ask_all(self, name: str, message: Message | None = None) -> Sequence[Message | None]:
+        """What each worker says, by number; None for one that is not there or says nothing in time."""
+        return await asyncio.gather(*(self._ask(self.members.get(number), name, message) for number in range(self.size)))
+
+    async def _ask(self, member: Member | None, name: str, message: Message | None) -> Message | None:
+        if member is None or not member.started:
+            return None
+        try:
+            return await member.channel.call(name, message, seconds=ANSWER_SECONDS)
+        except (NobodyAnswers, Refused):
+            return None
+
+    def _do(self, work: Coroutine[Any, Any, object]) -> None:
+        """Does something beside everything else."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(task.exception(), Exception):
+            log.error("the supervisor failed: %r", task.exception(), exc_info=task.exception())
+
+
+async def _all(calls: Iterable[Awaitable[object]]) -> None:
+    """Waits for all; raises StartError with what the first one says that cannot be done."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, Refused):
+            raise StartError(str(outcome))
+        if isinstance(outcome, BaseException):
+            raise StartError(f"a worker: {outcome}") from outcome

@@ -1,0 +1,168 @@
+"""A worker: a whole server but for what only one may have, in a process that its supervisor has forked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+
+from pycoredns import memory
+from pycoredns.assemble import assemble
+from pycoredns.peers import Message, Peers, Role, become
+from pycoredns.reload import retire
+from pycoredns.server import Server
+from pycoredns.sockets import Key, Sockets
+from pycoredns.workers import figures
+from pycoredns.workers.channel import Channel, Handler, Refused
+from pycoredns.workers.plan import Plan, read
+
+
+class WorkerPeers(Peers):
+    """The others as a worker sees them: by way of the supervisor."""
+
+    role = Role.WORKER
+
+    def __init__(self, channel: Channel, leading: bool) -> None:
+        """``leading``: it does what only one may do."""
+        super().__init__()
+        self._channel = channel
+        self._leading = leading
+
+    @property
+    def leading(self) -> bool:
+        """Does it lead?"""
+        return self._leading
+
+    def lead(self) -> None:
+        """From now on it does."""
+        if not self._leading:
+            self._leading = True
+            for lead in tuple(self._heirs):
+                lead()
+
+    async def ask_leader(self, topic: str, message: Message) -> Message:
+        """Asks the worker that leads."""
+        if self._leading:
+            return await self.answer(topic, message)
+        return await self._channel.call("ask_leader", Message([topic, message.value], message.body))
+
+
+def live(number: int, plan: Plan, sock: socket.socket, leading: bool) -> int:
+    """The life of a worker, from its birth on; returns the exit status."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Worker(number, plan, sock, leading).serve())
+
+
+class Worker:
+    """Does what the supervisor says: ``start``; to reload ``take``, ``prepare`` and then ``commit`` or ``give_up``; ``stop``."""
+
+    def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool) -> None:
+        """``number`` says which of the plan's sockets are its own."""
+        calls: dict[str, Handler] = {
+            "start": self.start,
+            "take": self.take,
+            "prepare": self.prepare,
+            "commit": self.commit,
+            "give_up": self.give_up,
+            "stop": self.stop,
+            "lead": self.lead,
+            "hear": self.hear,
+            "answer": self.answer,
+            "count": self.count,
+        }
+        self._channel = Channel(sock, calls, self._abandon)
+        self._peers = WorkerPeers(self._channel, leading)
+        become(self._peers)
+        self._source = plan.source
+        self._server = Server(assemble(plan.corefile, plan.source.port), plan.sockets.of_worker(number))
+        self._next: Server | None = None
+        self._taken: dict[Key, socket.socket] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> int:
+        """Waits for what the supervisor says, until it says stop."""
+        self._channel.start()
+        await self._ended.wait()
+        return 0
+
+    def _abandon(self) -> None:
+        """Without a supervisor there is nobody to stop or replace it, and a new server may want its addresses."""
+        os._exit(0)
+
+    # --- what the supervisor calls
+
+    async def start(self, message: Message, _: list[socket.socket]) -> None:
+        """Answers questions from now on."""
+        await self._server.start()
+        asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
+
+    def take(self, message: Message, sockets: list[socket.socket]) -> None:
+        """Takes a socket that the next server needs."""
+        (self._taken[read(message.value)],) = sockets
+
+    async def prepare(self, message: Message, _: list[socket.socket]) -> None:
+        """Makes the next server ready, from the Corefile with this checksum and for the sockets with these keys."""
+        checksum, keys = message.value
+        corefile = self._source.read()
+        if corefile.checksum != checksum:
+            raise Refused(f"{self._source.file} has changed while it was read")
+        server = Server(assemble(corefile, self._source.port), self._sockets_for([read(key) for key in keys]))
+        try:
+            await server.prepare(self._server)
+        except BaseException:
+            await server.give_up(self._server)
+            raise
+        self._next = server
+
+    def _sockets_for(self, keys: list[Key]) -> Sockets:
+        """What has been taken, and what the present server has already."""
+        taken, self._taken = self._taken, {}
+        present = self._server.sockets.bound
+        return Sockets({key: [taken[key] if key in taken else present[key][0].dup()] for key in keys})
+
+    async def commit(self, message: Message, _: list[socket.socket]) -> None:
+        """The next server answers from now on."""
+        if self._next is None:
+            return
+        old, self._server, self._next = self._server, self._next, None
+        await self._server.commit(old)
+        task = asyncio.get_running_loop().create_task(retire(old))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def give_up(self, message: Message, _: list[socket.socket]) -> None:
+        """There is no next server after all."""
+        for sock in self._taken.values():
+            sock.close()
+        self._taken.clear()
+        if self._next is not None:
+            server, self._next = self._next, None
+            await server.give_up(self._server)
+
+    async def stop(self, message: Message, _: list[socket.socket]) -> None:
+        """Lets pending answers leave, and ends."""
+        await self._server.stop()
+        await asyncio.gather(*self._retiring)
+        self._ended.set()
+
+    def hear(self, message: Message, _: list[socket.socket]) -> None:
+        """Shows that it can answer."""
+
+    def lead(self, message: Message, _: list[socket.socket]) -> None:
+        """Does from now on what only one may do."""
+        self._peers.lead()
+
+    async def answer(self, message: Message, _: list[socket.socket]) -> Message:
+        """Answers for a plugin: a topic and what is asked."""
+        topic, value = message.value
+        return await self._peers.answer(topic, Message(value, message.body))
+
+    def count(self, message: Message, _: list[socket.socket]) -> Message:
+        """Tells what was counted."""
+        for service in self._server.services.values():
+            for listener in service.listeners:
+                listener.memo.count_all()
+        return Message(figures.written())
