@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from pycoredns.errors import Dropped, ServerFailure
-from pycoredns.plugin import Plugin
+from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire import names, types
@@ -123,6 +124,12 @@ class HoldsZones(Plugin):
                 self._places.clear()
             self._places[names.parent(request.name)] = zone
         return zone.answer(request, self.missing)
+
+    @cached_property
+    def is_last(self) -> bool:
+        """Does nobody stand behind it that could know more names?"""
+        behind = self.block.plugins[self.block.plugins.index(self) + 1 :]
+        return not any(plugin.step and overrides(plugin, "handle") for plugin in behind)
 
     def elsewhere(self, request: Request) -> Answer:
         """A question about a name that is in none of the zones."""

@@ -1,0 +1,188 @@
+"""What a transfer brings, record by record: a whole zone, or the steps that lead to it from the one we have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pycoredns.wire import names, types
+from pycoredns.wire.message import Record
+from pycoredns.zone.building import Builder
+from pycoredns.zone.journal import Difference, difference
+from pycoredns.zone.zone import Zone
+
+_FOLDED = frozenset({types.NS, types.CNAME, types.SOA, types.PTR, types.MX, types.SRV, types.DNAME})
+"""Types whose RDATA may come in another case than the one it is held in."""
+_SHORTEST_SOA = 22
+
+
+class TransferError(Exception):
+    """A transfer that cannot be used; the text says why."""
+
+
+class NothingNewer(Exception):
+    """The primary's zone is the one we have, or an older one."""
+
+    def __init__(self, serial: int, ours: int) -> None:
+        """Takes the serials of both."""
+        super().__init__(f"its serial {serial} is not newer than ours, {ours}")
+        self.serial = serial
+        self.ours = ours
+
+
+@dataclass
+class Step:
+    """From one serial to the next."""
+
+    old: Record
+    new: Record
+    removed: list[Record] = field(default_factory=list)
+    added: list[Record] = field(default_factory=list)
+
+
+Taking: TypeAlias = Callable[[Record], None]
+
+
+class Incoming:
+    """Takes the records of a transfer in their order, whichever form they come in (RFC 5936 §2.2, RFC 1995 §4).
+
+    Whole zones go into a builder at once, so that a large one is held but once; what is ``complete`` becomes a zone by ``zone``.
+    """
+
+    def __init__(self, origin: bytes, ours: Zone | None, most: int) -> None:
+        """``ours`` is the version we have; of more records than ``most`` nothing is taken."""
+        self.origin = origin
+        self.ours = ours
+        self.complete = False
+        self.count = 0
+        self.steps: list[Step] = []
+        self._most = most
+        self._builder = Builder(origin)
+        self._take: Taking = self._take_first
+        self._soa: Record
+
+    @property
+    def incremental(self) -> bool:
+        """Is it made of steps?"""
+        return bool(self.steps)
+
+    @property
+    def serial(self) -> int:
+        """The serial of what comes."""
+        return serial_of(self._soa)
+
+    def feed(self, records: Iterable[Record]) -> None:
+        """Takes the records of a message; raises TransferError, or NothingNewer."""
+        for each in records:
+            self.count += 1
+            if self.complete:
+                raise TransferError("there are records behind the last SOA")
+            if self.count > self._most:
+                raise TransferError(f"it has more than {self._most} records")
+            if each.rclass != types.IN:
+                raise TransferError(f"a record is of class {types.class_text(each.rclass)}")
+            self._take(each)
+
+    def _is_soa(self, record: Record) -> bool:
+        if record.rtype != types.SOA or record.name.lower() != self.origin:
+            return False
+        if len(record.rdata) < _SHORTEST_SOA:
+            raise TransferError("an SOA is cut off")
+        return True
+
+    def _take_first(self, record: Record) -> None:
+        """The SOA of the newest version."""
+        if not self._is_soa(record):
+            raise TransferError("it does not begin with the zone's SOA")
+        if self.ours is not None and not is_newer(serial_of(record), self.ours.serial):
+            raise NothingNewer(serial_of(record), self.ours.serial)
+        self._soa, self._take = record, self._take_second
+
+    def _take_second(self, record: Record) -> None:
+        """Another SOA begins the steps, anything else is the zone's."""
+        if self._is_soa(record) and serial_of(record) != self.serial:
+            if self.ours is None or serial_of(record) != self.ours.serial:
+                raise TransferError(f"its first step is from serial {serial_of(record)}, which we have not got")
+            self._begin_step(record)
+            return
+        self._add(self._soa)
+        self._take = self._take_whole
+        self._take_whole(record)
+
+    def _take_whole(self, record: Record) -> None:
+        """A record of the whole zone, or the SOA that ends it."""
+        if not self._is_soa(record):
+            self._add(record)
+        elif serial_of(record) == self.serial:
+            self.complete = True
+        else:
+            raise TransferError(f"it begins with serial {self.serial} and ends with {serial_of(record)}")
+
+    def _add(self, record: Record) -> None:
+        self._builder.add(record.name, record.rtype, record.ttl, record.rdata)
+
+    def _begin_step(self, soa: Record) -> None:
+        self.steps.append(Step(soa, soa))
+        self._take = self._take_removed
+
+    def _take_removed(self, record: Record) -> None:
+        """A record that went, or the SOA of the step's end."""
+        step = self.steps[-1]
+        if not self._is_soa(record):
+            step.removed.append(record)
+            return
+        if not is_newer(serial_of(record), serial_of(step.old)):
+            raise TransferError(f"a step leads from serial {serial_of(step.old)} to {serial_of(record)}")
+        step.new, self._take = record, self._take_added
+
+    def _take_added(self, record: Record) -> None:
+        """A record that came, or an SOA: the last one, or that of the next step's beginning."""
+        step = self.steps[-1]
+        if not self._is_soa(record):
+            step.added.append(record)
+        elif serial_of(record) != serial_of(step.new):
+            raise TransferError(f"a step ends at serial {serial_of(step.new)}, the next begins at {serial_of(record)}")
+        elif serial_of(record) == self.serial:
+            self.complete = True
+        else:
+            self._begin_step(record)
+
+    def zone(self) -> tuple[Zone, Difference | None]:
+        """The new version, and what changed from ours; may take seconds. Raises TransferError or BadZoneError."""
+        if not self.incremental:
+            zone = Zone(self.origin, self._builder.names())
+            return zone, difference(self.ours, zone) if self.ours is not None else None
+        if self.ours is None:
+            raise TransferError("there is nothing that its steps could change")
+        zone = Zone.of(self.origin, _changed(self.ours, self.steps))
+        return zone, difference(self.ours, zone)
+
+
+def _changed(zone: Zone, steps: Iterable[Step]) -> Iterable[Record]:
+    """The records of a zone after some steps; raises TransferError where a record is to go that is not there."""
+    records = {_key(each): each for each in zone.records() if each.rtype != types.SOA}
+    soa = zone.soa()
+    for step in steps:
+        for each in step.removed:
+            if records.pop(_key(each), None) is None:
+                raise TransferError(f"a record of {names.to_text(each.name)} is to go that is not there")
+        for each in step.added:
+            records[_key(each)] = each
+        soa = step.new
+    return [soa, *records.values()]
+
+
+def _key(record: Record) -> tuple[bytes, int, bytes]:
+    """What makes a record the same as another, whatever its TTL and case."""
+    return record.name.lower(), record.rtype, record.rdata.lower() if record.rtype in _FOLDED else record.rdata
+
+
+def serial_of(soa: Record) -> int:
+    """The serial of an SOA record."""
+    return int.from_bytes(soa.rdata[-20:-16], "big")
+
+
+def is_newer(serial: int, other: int) -> bool:
+    """Is a serial greater than another (RFC 1982 §3.2)?"""
+    return 0 < (serial - other & 0xFFFFFFFF) <= 0x7FFFFFFF

@@ -1,0 +1,121 @@
+"""Zones kept on disk, so that they are served right after a restart though no primary answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from time import time
+from urllib.parse import quote
+
+from pycoredns.output import logger
+from pycoredns.wire import message, names
+from pycoredns.wire.message import BadMessageError, Record
+from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.zone import Zone
+
+log = logger("plugin/secondary")
+_BEGINNING = b"pycoredns zone 1\n"
+_DIGEST_SIZE = 32
+_CHUNK = 1 << 20
+_LONGEST_FILE_NAME = 200
+
+
+class Shelf:
+    """A folder with a file for each zone: a line, the records in uncompressed wire form, and the SHA-256 of both.
+
+    A file's time of change says when a primary last had this version, so that its expiry counts on while the server is down.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """The folder exists."""
+        self._folder = folder
+
+    def path(self, origin: bytes) -> Path:
+        """The file of a zone."""
+        name = quote(names.to_text(origin), safe="")
+        if len(name) > _LONGEST_FILE_NAME:
+            name = sha256(origin).hexdigest() + "."
+        return self._folder / f"{name}zone"
+
+    async def keep(self, zone: Zone) -> None:
+        """Puts a version in the place of the last one; what goes wrong is logged."""
+        try:
+            await asyncio.to_thread(self._write, zone)
+        except OSError as error:
+            name = names.to_text(zone.origin)
+            log.error("Zone %s cannot be kept in %s: %s", name, self._folder, error.strerror or error)
+
+    def _write(self, zone: Zone) -> None:
+        """Whoever looks sees the old file or the whole new one, also after a loss of power."""
+        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=self._folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                digest = sha256()
+                for chunk in _chunks(zone):
+                    digest.update(chunk)
+                    file.write(chunk)
+                file.write(digest.digest())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self.path(zone.origin))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def confirm(self, origin: bytes) -> None:
+        """A primary still has this version."""
+        with suppress(OSError):
+            os.utime(self.path(origin))
+
+    def drop(self, origin: bytes) -> None:
+        """The zone is served no more."""
+        with suppress(OSError):
+            self.path(origin).unlink()
+
+    def load(self, origin: bytes) -> tuple[Zone, float] | None:
+        """A zone, and for how many seconds no primary has confirmed it; None where it is not there or cannot be read."""
+        path = self.path(origin)
+        try:
+            octets, changed = path.read_bytes(), path.stat().st_mtime
+            zone = Zone.of(origin, _records(octets))
+        except FileNotFoundError:
+            return None
+        except (OSError, BadMessageError, BadZoneError) as error:
+            log.error("%s is passed over: %s", path, error)
+            return None
+        return zone, max(0.0, time() - changed)
+
+
+def _chunks(zone: Zone) -> Iterator[bytes]:
+    """The file of a zone, without the digest."""
+    chunk = bytearray(_BEGINNING)
+    for each in zone.records():
+        chunk += each.wire()
+        if len(chunk) >= _CHUNK:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
+
+
+def _records(octets: bytes) -> Iterator[Record]:
+    """The records of a file; raises BadMessageError where it is not whole."""
+    end = len(octets) - _DIGEST_SIZE
+    if not octets.startswith(_BEGINNING) or sha256(memoryview(octets)[:end]).digest() != octets[end:]:
+        raise BadMessageError("it is not a zone that was kept, or not all of it")
+    place = len(_BEGINNING)
+    while place < end:
+        each, place = message.read_record(octets, place)
+        yield each

@@ -1,0 +1,225 @@
+"""When a zone is looked after: refresh, retry and expiry by its SOA, and at once on NOTIFY (RFC 1034 §4.3.5, RFC 1996)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import random
+from time import monotonic
+
+from pycoredns.output import logger
+from pycoredns.plugins.secondary.asking import Primary, fetch, serial_at
+from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
+from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.wire import names
+from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.journal import Difference
+from pycoredns.zone.zone import Zone
+
+log = logger("plugin/secondary")
+FIRST_RETRY, LONGEST_FIRST_RETRY = 0.25, 10.0
+"""Seconds between attempts to get a zone for the first time: doubled each time, up to the second figure."""
+REFRESH_JITTER, RETRY_JITTER = 5.0, 2.0
+"""Seconds by which many secondaries of a primary are kept apart, at most."""
+PAUSE = 0.25
+"""Seconds between two looks at the primaries, however many NOTIFY messages come."""
+TRANSFERS = 16
+"""Transfers at a time."""
+
+
+@dataclass(frozen=True)
+class Timers:
+    """The SOA's seconds; each at least one."""
+
+    refresh: int
+    retry: int
+    expire: int
+
+    @classmethod
+    def of(cls, zone: Zone) -> Timers:
+        """What a zone's SOA says (RFC 1035 §3.3.13)."""
+        rdata = zone.soa().rdata
+        return cls(*(max(int.from_bytes(rdata[place : place + 4], "big"), 1) for place in (-16, -12, -8)))
+
+
+class Follower:
+    """Keeps one zone as its primaries have it."""
+
+    def __init__(
+        self,
+        origin: bytes,
+        primaries: Sequence[Primary],
+        most: int,
+        shelf: Shelf | None,
+        arrived: Callable[[Zone, Difference | None], None],
+        expired: Callable[[bytes], None],
+    ) -> None:
+        """``arrived`` takes each new version, and one that had expired when it is good again; it may raise TransferError.
+
+        ``most`` is how many records the zone may have; ``shelf`` is where it is kept on disk.
+        """
+        self.origin = origin
+        self.primaries = primaries
+        self.zone: Zone | None = None
+        self.checked = monotonic()
+        """When a primary last had what we have."""
+        self.expired = False
+        self.restored = False
+        self._most = most
+        self._shelf = shelf
+        self._arrived = arrived
+        self._expired = expired
+        self._notified = asyncio.Event()
+        self._first_asked = ""
+        self._pause = FIRST_RETRY
+        self._name = names.to_text(origin)
+
+    def continue_from(self, zone: Zone, checked: float) -> None:
+        """Begins with a version that is there; a primary had it at ``checked``."""
+        self.zone, self.checked = zone, checked
+
+    async def restore(self) -> None:
+        """Serves what is there already, from before or from disk, if it has not expired."""
+        if self.restored:
+            return
+        self.restored = True
+        if self.zone is None and self._shelf is not None:
+            kept = await asyncio.to_thread(self._shelf.load, self.origin)
+            if kept is not None:
+                self.continue_from(kept[0], monotonic() - kept[1])
+        if self.zone is not None:
+            self._check_expiry()
+            if not self.expired:
+                self._serve_restored(self.zone)
+
+    def _serve_restored(self, zone: Zone) -> None:
+        try:
+            self._arrived(zone, None)
+        except TransferError as error:
+            log.warning("Zone %s as it was is not served: %s", self._name, error)
+            self.zone = None
+
+    def forget(self) -> None:
+        """The zone is served no more, nor kept on disk."""
+        if self._shelf is not None:
+            self._shelf.drop(self.origin)
+
+    def notify(self, client: str) -> None:
+        """A primary says that the zone has changed; it is asked first."""
+        self._first_asked = client
+        self._notified.set()
+
+    async def run(self, turns: asyncio.Semaphore) -> None:
+        """Looks after the zone until it is cancelled; ``turns`` are for the transfers at a time."""
+        while True:
+            self._notified.clear()
+            good = await self._refresh(turns)
+            started = monotonic()
+            await self._wait(good)
+            await asyncio.sleep(max(0.0, PAUSE - (monotonic() - started)))
+
+    # --- time
+
+    async def _wait(self, good: bool) -> None:
+        """Until the next look at the primaries, or NOTIFY; the zone may expire meanwhile."""
+        until = monotonic() + self._interval(good)
+        while (left := until - monotonic()) > 0:
+            self._check_expiry()
+            try:
+                async with asyncio.timeout(min(left, self._time_left())):
+                    await self._notified.wait()
+                return
+            except TimeoutError:
+                continue
+
+    def _interval(self, good: bool) -> float:
+        if self.zone is None:
+            interval, self._pause = self._pause, min(self._pause * 2, LONGEST_FIRST_RETRY)
+            return interval
+        timers = Timers.of(self.zone)
+        if good:
+            return timers.refresh + random() * REFRESH_JITTER  # noqa: S311  keeps secondaries apart, no secret
+        return timers.retry + random() * RETRY_JITTER  # noqa: S311  likewise
+
+    def _time_left(self) -> float:
+        """Seconds until the zone expires."""
+        if self.zone is None or self.expired:
+            return float("inf")
+        return Timers.of(self.zone).expire - (monotonic() - self.checked)
+
+    def _check_expiry(self) -> None:
+        if self._time_left() <= 0:
+            self.expired = True
+            log.error("Zone %s is expired", self._name)
+            self._expired(self.origin)
+
+    # --- the primaries
+
+    def _in_order(self) -> list[Primary]:
+        """The primaries; the one that sent NOTIFY first."""
+        first, self._first_asked = self._first_asked, ""
+        return sorted(self.primaries, key=lambda primary: primary.server.address != first)
+
+    async def _refresh(self, turns: asyncio.Semaphore) -> bool:
+        """Gets the zone from the first primary that has a newer one; was any of them good for us?"""
+        good, faults = False, list[str]()
+        for primary in self._in_order():
+            try:
+                changed = await self._look_at(primary, turns)
+            except (TransferError, BadZoneError, OSError) as error:
+                faults.append(f"{primary.server}: {_reason(error)}")
+                continue
+            self._confirm()
+            good = True
+            if changed:
+                break
+        if faults and not good:
+            log.warning("All '%s' masters failed to transfer: %s", self._name, "; ".join(faults))
+        elif faults:
+            log.warning("A primary of '%s' failed: %s", self._name, "; ".join(faults))
+        return good
+
+    async def _look_at(self, primary: Primary, turns: asyncio.Semaphore) -> bool:
+        """Gets the zone where a primary has a newer version; raises TransferError, BadZoneError or OSError."""
+        if self.zone is not None:
+            serial = await serial_at(primary, self.origin)
+            if serial == self.zone.serial:
+                return False
+            if not is_newer(serial, self.zone.serial):
+                raise TransferError(f"its serial {serial} is not newer than ours, {self.zone.serial}: not taken")
+        try:
+            async with turns:
+                zone, changes = await fetch(primary, self.origin, self.zone, self._most)
+        except NothingNewer as error:
+            if error.serial == error.ours:
+                return False
+            raise TransferError(f"{error}: not taken") from None
+        await self._take(zone, changes, primary)
+        return True
+
+    async def _take(self, zone: Zone, changes: Difference | None, primary: Primary) -> None:
+        """Puts a new version in the place of the old one."""
+        self._arrived(zone, changes)
+        self.zone, self.expired = zone, False
+        log.info("Transferred: %s from %s", self._name, primary.server)
+        if self._shelf is not None:
+            await self._shelf.keep(zone)
+
+    def _confirm(self) -> None:
+        """A primary has what we have."""
+        self.checked = monotonic()
+        if self.expired and self.zone is not None:
+            self.expired = False
+            self._arrived(self.zone, None)
+        if self._shelf is not None:
+            self._shelf.confirm(self.origin)
+
+
+def _reason(error: Exception) -> str:
+    """Why something failed, in words."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

@@ -1,0 +1,262 @@
+"""Zones of other name servers: who has them, what is served of them, and who says that they have changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple, Self
+
+from pycoredns.corefile import kinds
+from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.kinds import Fallthrough
+from pycoredns.corefile.model import Directive
+from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
+from pycoredns.corefile.servers import ServerAddress
+from pycoredns.errors import Dropped, Refused, StartError
+from pycoredns.output import logger
+from pycoredns.plugins.secondary.asking import Primary
+from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
+from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostRecords
+from pycoredns.plugins.secondary.refresh import TRANSFERS, Follower
+from pycoredns.request import Request
+from pycoredns.response import Answer, Response
+from pycoredns.settings import BlockSettings
+from pycoredns.tsig import Key
+from pycoredns.wire import names
+from pycoredns.zone.holder import HoldsZones
+from pycoredns.zone.journal import Difference, Journal
+from pycoredns.zone.zone import Zone
+
+log = logger("plugin/secondary")
+USUAL_MOST = MostRecords(5_000_000)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a zone comes from, and how it is kept."""
+
+    servers: tuple[ServerAddress, ...]
+    key: KeyName | None
+    most: int
+    shelf: Shelf | None
+    members: Members | None
+    """Of a catalog: which zones it may bring."""
+
+
+class Inherited(NamedTuple):
+    """What there was of a zone before a reload, or under another catalog; ``checked`` as a follower has it."""
+
+    zone: Zone
+    checked: float
+    journal: Journal | None
+
+
+@dataclass
+class Secondary(HoldsZones):
+    """Serve zones that other name servers hold, and keep them as they have them."""
+
+    repeated: ClassVar[Repetition] = "merged"
+
+    zones: Annotated[tuple[kinds.Zone, ...], Arguments("zones that are fetched", otherwise=zones_of_block)]
+    transfer: Annotated[tuple[From, ...], Repeated("primaries, the first that answers counts")]
+    catalog: Annotated[
+        tuple[Members, ...], Repeated("the zones list others, which are fetched too: all, or those within these")
+    ] = ()
+    through: Annotated[Fallthrough, Option("pass questions for missing names on", name="fallthrough")] = Fallthrough()
+    key: Annotated[KeyName | None, Option("the key of tsig that questions to primaries are signed with")] = None
+    persist: Annotated[Path | None, Option("a folder in which zones are kept for the next start", kind=Folder)] = None
+    max_records: Annotated[MostRecords, Option("a zone with more records is not taken")] = USUAL_MOST
+
+    @classmethod
+    def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
+        """All lines of a block make one plugin, so that the longest zone answers; ``fallthrough`` holds for all."""
+        first, *others = (parse_directive(cls, directive, context) for directive in directives)
+        for other in others:
+            first._join(other)
+        return first
+
+    def __post_init__(self) -> None:
+        """Fetches nothing yet."""
+        super().__post_init__()
+        servers = tuple(server for line in self.transfer for server in line.servers)
+        members = None
+        for each in self.catalog:
+            members = members | each if members else each
+        shelf = Shelf(self.persist) if self.persist else None
+        source = Source(servers, self.key, self.max_records, shelf, members)
+        self.sources = dict.fromkeys(map(bytes, self.zones), source)
+        self._owners = Owners()
+        self._keys: dict[bytes, Key] = {}
+        self._inherited: dict[bytes, Inherited] = {}
+        self._followers: dict[bytes, Follower] = {}
+        self._tasks: dict[bytes, asyncio.Task[None]] | None = None
+        self._settle()
+
+    def _join(self, other: Secondary) -> None:
+        """Takes the zones of another line; of a zone that stands on both the other's primaries count."""
+        for origin, source in other.sources.items():
+            earlier = self.sources.get(origin)
+            if earlier and earlier.members and source.members:
+                source = replace(source, members=earlier.members | source.members)
+            self.sources[origin] = source
+        self.through = other.through if other.through.zones else self.through
+        self._settle()
+
+    def _settle(self) -> None:
+        for origin in self.sources:
+            self.hold(origin)
+        self.missing = self._pass_on if self.through.zones else None
+
+    def _pass_on(self, request: Request) -> Answer | None:
+        return self.next(request) if self.through.covers(request.name) else None
+
+    # --- questions
+
+    def elsewhere(self, request: Request) -> Answer:
+        """Names outside the zones are refused where nobody stands behind that could know them, as CoreDNS does."""
+        if self.is_last:
+            raise Refused
+        return self.next(request)
+
+    def notified(self, request: Request, origin: bytes) -> Answer:
+        """Has a zone looked at when a primary says that it has changed; to anybody else there is no answer (RFC 1996 §3.10)."""
+        client, name = request.client[0], names.to_text(origin)
+        follower = self._followers.get(origin)
+        if follower is None or all(primary.server.address != client for primary in follower.primaries):
+            log.info("Dropping notify from %s for %s", client, name)
+            raise Dropped
+        log.info("Notify from %s for %s: checking transfer", client, name)
+        follower.notify(client)
+        return Response()
+
+    # --- the zones
+
+    def _begin(self, origin: bytes, source: Source) -> Follower:
+        """Looks after a zone from now on, or once the plugin runs."""
+        primaries = tuple(Primary(server, self._key_of(source)) for server in source.servers)
+        follower = Follower(origin, primaries, source.most, source.shelf, self._arrived, self.withdraw)
+        self._followers[origin] = follower
+        if origin in self._inherited:
+            self._inherit(follower, self._inherited.pop(origin))
+        if self._tasks is not None:
+            self._tasks[origin] = asyncio.get_running_loop().create_task(self._look_after(follower))
+        return follower
+
+    def _inherit(self, follower: Follower, inherited: Inherited) -> None:
+        """Goes on with what the plugin's predecessor had."""
+        follower.continue_from(inherited.zone, inherited.checked)
+        if inherited.journal is not None:
+            self._journals[follower.origin] = inherited.journal
+
+    async def _look_after(self, follower: Follower) -> None:
+        """A fault of ours ends no zone for good."""
+        while True:
+            try:
+                await follower.restore()
+                await follower.run(self._turns)
+            except Exception as error:  # a background step ends here; the next may go better
+                log.error("zone %s: %r", names.to_text(follower.origin), error, exc_info=error)
+                await asyncio.sleep(10.0)
+
+    def _end(self, origin: bytes) -> None:
+        """A zone is served no more."""
+        self._stop(origin)
+        self._followers.pop(origin).forget()
+        self.drop(origin)
+
+    def _stop(self, origin: bytes) -> None:
+        task = self._tasks.pop(origin, None) if self._tasks is not None else None
+        if task is not None:
+            task.cancel()
+
+    def _key_of(self, source: Source) -> Key | None:
+        if source.key is None:
+            return None
+        key = self._keys[source.key.name]
+        return replace(key, algorithm=source.key.algorithm) if source.key.algorithm else key
+
+    def _arrived(self, zone: Zone, changes: Difference | None) -> None:
+        """Serves a new version; raises TransferError for what should be a catalog and is none."""
+        source = self.sources.get(zone.origin)
+        if source is None or source.members is None:
+            self.publish(zone, changes)
+            return
+        members = members_of(zone)
+        self.publish(zone, changes)
+        self._apply(zone.origin, source, source.members, members)
+
+    def _apply(self, catalog: bytes, source: Source, admitted: Members, members: Mapping[bytes, Member]) -> None:
+        """Begins, resets and ends zones as a catalog says."""
+        wanted = {zone: member for zone, member in members.items() if admitted.admit(zone)}
+        shown, of_member = names.to_text(catalog), replace(source, members=None)
+        for change in self._owners.apply(catalog, members, wanted, self.sources):
+            if change.begins:
+                self._begin_member(change, of_member)
+            elif change.ends:
+                self._end(change.zone)
+            log.log(change.level, change.text, names.to_text(change.zone), shown)
+        if len(wanted) < len(members):
+            text = "Skipped %d member zones from catalog %s: outside configured member zones"
+            log.warning(text, len(members) - len(wanted), shown)
+        log.info("Parsed catalog zone %s with %d member zones", shown, len(members))
+
+    def _begin_member(self, change: Change, source: Source) -> None:
+        """A new member, or one that comes from elsewhere now; its data are kept if it is still the same."""
+        before = self._followers.get(change.zone)
+        if before is not None:
+            self._stop(change.zone)
+            if change.preserves and before.zone is not None:
+                self._inherited[change.zone] = Inherited(before.zone, before.checked, None)
+            else:
+                self.withdraw(change.zone)
+                before.forget()
+        self.hold(change.zone)
+        self._begin(change.zone, source)
+
+    # --- start, stop, reload
+
+    def configure(self, settings: BlockSettings) -> None:
+        """The keys are those of tsig."""
+        self._keys = settings.keys
+
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
+        """A key that is not there."""
+        return self._missing_keys()
+
+    def _missing_keys(self) -> list[str]:
+        wanted = {source.key.name: None for source in self.sources.values() if source.key is not None}
+        lacking = [names.to_text(name) for name in wanted if name not in self._keys]
+        return [f"plugin/secondary: there is no key {name}; give it to tsig: secret {name} SECRET" for name in lacking]
+
+    def take_over(self, old: Self) -> None:
+        """Goes on with the zones that are there."""
+        self._inherited = {
+            origin: Inherited(follower.zone, follower.checked, old._journals.get(origin))
+            for origin, follower in old._followers.items()
+            if follower.zone is not None
+        }
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves what is kept on disk at once, then looks after all zones."""
+        if lacking := self._missing_keys():
+            raise StartError("\n".join(lacking))
+        self._turns = asyncio.Semaphore(TRANSFERS)
+        for origin, source in self.sources.items():
+            self._begin(origin, source)
+        while waiting := [follower for follower in self._followers.values() if not follower.restored]:
+            for follower in waiting:  # a catalog brings more
+                await follower.restore()
+        loop = asyncio.get_running_loop()
+        self._tasks = {origin: loop.create_task(self._look_after(each)) for origin, each in self._followers.items()}
+        try:
+            yield
+        finally:
+            tasks, self._tasks = list(self._tasks.values()), None
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
