@@ -51,10 +51,12 @@ class Response:
     """Makes the answers that are given in turn from memory, where they differ by the order of their records only."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
-    _begun_anew: ClassVar[Mapping[str, None]] = {}
+    _begun_anew: ClassVar[Mapping[str, object]] = {"gist": b""}
     """Attributes that a copy does not inherit."""
     wildcard: bytes = b""
     """The wildcard its records were made from, in wire form, if it was one."""
+    gist: bytes = b""
+    """Where each answer has an authority section of its own: one that means the same, with the same TTL, for many of them."""
     withheld: int = 0
     """Bits of the question's header (RD, CD) that the answer does not repeat: an upstream did not."""
 

@@ -63,7 +63,7 @@ def _judge_denial(request: Request, response: Response) -> Verdict | None:
     """All denials of a zone have the same authority, so the verdict is remembered by it."""
     if response.opt or request.tail.qtype in (types.AXFR, types.IXFR):
         return None
-    key = response.rcode, response.authority
+    key = response.rcode, response.gist or response.authority
     verdict = _denials.get(key)
     if verdict is None:
         if len(_denials) >= _MOST_DENIALS:

@@ -32,9 +32,8 @@ class Section(NamedTuple):
     sets: int = 0
     """How many sets are signed in it."""
 
-    def and_(self, other: Section) -> Section:
-        """Both, one behind the other."""
-        return Section(self.octets + other.octets, self.number + other.number, min(self.until, other.until), self.sets + other.sets)
+
+NOTHING = Section()
 
 
 class Contents(NamedTuple):
@@ -119,9 +118,15 @@ class Signer:
         signer = names.read(rdata, _SIGNER)[0].lower()
         return signer != keys.origin or int.from_bytes(rdata[_TAG], "big") in keys.tags
 
-    def proven(self, proofs: Iterable[Proof], keys: ZoneKeys, shown: bytes, ttl: int, tally: Tally) -> Section:
-        """Records of a denial with their signatures; ``shown`` is the name as it was asked, for the owner that is that name."""
-        made, number, until, sets = [], 0, inf, 0
+    def proven(
+        self, proofs: Iterable[Proof], keys: ZoneKeys, shown: bytes, ttl: int, tally: Tally, behind: Section = NOTHING
+    ) -> Section:
+        """The records of a denial with their signatures, behind other records.
+
+        ``shown`` is the name as it was asked, for the owner that is that name.
+        """
+        octets, number, until, sets = behind
+        made = [octets]
         name = shown.lower()
         for owner, rtype, rdata in proofs:
             signed = self.signatures.over(keys, owner, rtype, ttl, (rdata,), tally)

@@ -37,9 +37,10 @@ def signature(key: Key, rtype: int, labels: int, ttl: int, signed: bytes, incept
 def canonical_set(owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes]) -> bytes:
     """The records as they are signed: in the order of their RDATA, none twice; all names are lower-case (RFC 4034 §6)."""
     head = owner + _FIXED.pack(rtype, types.IN, ttl)
-    if len(rdatas) > 1:
-        rdatas = sorted(set(rdatas))
-    return b"".join([b"%b%b%b" % (head, _SIZE.pack(len(rdata)), rdata) for rdata in rdatas])
+    if len(rdatas) == 1:
+        (rdata,) = rdatas
+        return b"%b%b%b" % (head, _SIZE.pack(len(rdata)), rdata)
+    return b"".join([b"%b%b%b" % (head, _SIZE.pack(len(rdata)), rdata) for rdata in sorted(set(rdatas))])
 
 
 def label_count(owner: bytes) -> int:
