@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
-from pycoredns.zone.packed import DNAME, NS, NSEC3, SOA, Node, find, pack_node
+from pycoredns.zone.packed import DNAME, NS, NSEC3, RRSIG, SOA, Node, find, pack_node, pack_one
 
 _LOWERED = {types.NS: 0, types.CNAME: 0, types.MX: 2}
 """Where names begin that are lower-cased, as CoreDNS does: so they are looked up as they stand."""
+_MATTER = frozenset({NS, DNAME, NSEC3, RRSIG})
+"""Types that decide more than what is answered for them."""
 
 
 class BadZoneError(ValueError):
@@ -45,12 +48,15 @@ class Builder:
         """``origin`` is in lower-case wire form."""
         self.origin = origin
         self._bodies: dict[bytes, bytes | list[bytes]] = {}
+        self._parent: bytes | None = None  # of the last name, so that its siblings need not be looked at
 
     def add(self, name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
         """Takes a record of class IN; one that lies outside the zone is left out, of several SOA the last counts."""
         name = name.lower()
-        if not names.within(name, self.origin):
-            return
+        if name[name[0] + 1 :] != self._parent:
+            if not names.within(name, self.origin):
+                return
+            self._parent = name[name[0] + 1 :] if name != self.origin else None
         if rtype in _LOWERED:
             start = _LOWERED[rtype]
             rdata = rdata[:start] + rdata[start:].lower()
@@ -80,17 +86,19 @@ class Builder:
     def names(self) -> Names:
         """All of them, sorted out; raises BadZoneError where there is no SOA. The builder is empty then."""
         found, cuts, hashed = Names(), list[bytes](), list[bytes]()
-        nodes, self._bodies = self._bodies, {}
-        for name, bodies in nodes.items():
-            node = pack_node(name, bodies if isinstance(bodies, list) else (bodies,))
-            nodes[name] = node  # type: ignore[assignment]  # in place, as there may be a million
+        nodes = cast(dict[bytes, Node], self._bodies)
+        for name, bodies in self._bodies.items():  # in their place, as there may be a million
+            if isinstance(bodies, bytes) and bodies[:4] not in _MATTER:
+                nodes[name] = pack_one(bodies)
+                continue
+            node = nodes[name] = pack_node(name, [bodies] if isinstance(bodies, bytes) else bodies)
             if find(node, NS) is not None and name != self.origin and not name.startswith(b"\1*"):
                 cuts.append(name)
             elif find(node, DNAME) is not None:
                 found.redirected.add(name)
             elif find(node, NSEC3) is not None:
                 hashed.append(name)
-        found.nodes = nodes  # type: ignore[assignment]  # all are nodes by now
+        found.nodes, self._bodies = nodes, {}
         for name in hashed:
             found.hashed[name] = found.nodes.pop(name)
         if find(found.nodes.get(self.origin, ()), SOA) is None:

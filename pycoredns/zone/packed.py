@@ -20,7 +20,7 @@ HEADER = Struct("!4sB3sHI")
 START = HEADER.size
 """Where the records begin."""
 SEVERAL, SIGNED, TARGETS, SHADOWED, SERVERS = 1, 2, 4, 8, 16
-"""Traits: more than one record, or signatures; names in it want addresses along; a CNAME stands beside it; they are name servers."""
+"""Traits: not one record alone; there are signatures; addresses of targets go along; a CNAME stands beside; name servers."""
 WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
 """Where in the RDATA of a type its target begins."""
 _FIXED = 10
@@ -42,6 +42,23 @@ def pack(name: bytes, asked: bytes, bodies: list[bytes], signatures: list[bytes]
     traits |= TARGETS * (int.from_bytes(asked[:2], "big") in WITH_TARGETS) | SERVERS * (asked == NS)
     header = HEADER.pack(asked, traits, len(bodies).to_bytes(3, "big"), len(signatures), START + len(records))
     return b"%b%b%b" % (header, records, name.join([b"", *signatures] if bodies else signatures))
+
+
+def pack_one(body: bytes) -> bytes:
+    """Packs the only record of a name, which is no signature."""
+    asked = body[:4]
+    header = _single.get((asked, len(body)))
+    if header is None:
+        traits = TARGETS * (int.from_bytes(asked[:2], "big") in WITH_TARGETS) | SERVERS * (asked == NS)
+        if len(_single) >= _MOST_HEADERS:
+            _single.clear()
+        header = _single[asked, len(body)] = HEADER.pack(asked, traits, b"\0\0\1", 0, START + len(body))
+    return header + body
+
+
+_single: dict[tuple[bytes, int], bytes] = {}
+"""The headers of single records, by type and length."""
+_MOST_HEADERS = 4096
 
 
 def pack_node(name: bytes, bodies: Iterable[bytes]) -> Node:

@@ -40,6 +40,7 @@ class PlainLines:
     def __init__(self, origin: bytes) -> None:
         """``origin`` (wire form) is what relative names end in."""
         self.origin = origin
+        self._longest = min(LONGEST_LABEL, LONGEST_NAME - len(origin) - 1)
         self._readers: dict[str, tuple[int, Callable[[list[str]], bytes]]] = {
             "A": (types.A, _address), "AAAA": (types.AAAA, _address6), "NS": (types.NS, self._target),
             "CNAME": (types.CNAME, self._target), "PTR": (types.PTR, self._target), "DNAME": (types.DNAME, self._target),
@@ -49,6 +50,8 @@ class PlainLines:
 
     def name(self, text: str) -> bytes:
         """A name in wire form, in the case it is written in; raises NotPlain."""
+        if "." not in text and 0 < len(text) <= self._longest:
+            return b"%c%b%b" % (len(text), text.encode("ascii"), self.origin)
         relative = not text.endswith(".")
         labels = (text if relative else text[:-1]).encode("ascii").split(b".")
         for label in labels:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from time import sleep
 from typing import TypeAlias, cast
 
 import dns.exception
@@ -30,8 +29,6 @@ MOST_GENERATED = 65536
 """Records that one $GENERATE may make, as in CoreDNS."""
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
-_BREATH = 50
-"""Lines between two moments in which other threads may run: answers are not to wait for a file."""
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _GENERATE = re.compile(r"\$GENERATE\s+(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\s", re.IGNORECASE)
@@ -109,8 +106,6 @@ class _MasterFile:
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             lines = enumerate(file, 1)
             for number, line in lines:
-                if not number % _BREATH:
-                    sleep(0)
                 if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
                     self._read_entry(line, number, lines)
 
