@@ -79,6 +79,9 @@ def _serve(options: Namespace) -> int:
 
         print("\n".join(sorted(available())))
         return 0
+    from pycoredns import memory
+
+    memory.begin()
     from pycoredns import serve, sources
 
     if options.version:
