@@ -60,6 +60,7 @@ class SecretsFile:
 class Chosen:
     """Some numbers by their names, `all` of them, or `none`."""
 
+    word: ClassVar[str]
     names: ClassVar[Mapping[str, int]]
     numbers: frozenset[int] = frozenset()
     all: bool = False
@@ -69,7 +70,7 @@ class Chosen:
         """What stands behind `all` or `none` does not matter."""
         words = [word.text for word in line.arguments]
         if not words:
-            raise BadValueError(f"{cls.__name__} are missing")
+            raise BadValueError(f"{cls.word} are missing")
         if words[0] in ("all", "none"):
             return cls(all=words[0] == "all")
         for word in words:
@@ -87,6 +88,7 @@ class QueryTypes(Chosen):
     """Types of questions."""
 
     placeholder: ClassVar[str] = "all|none|TYPES..."
+    word: ClassVar[str] = "TYPES"
     names: ClassVar[Mapping[str, int]] = TYPE_NUMBERS
 
 
@@ -95,6 +97,7 @@ class Opcodes(Chosen):
     """Opcodes of requests (RFC 1035 §4.1.1, RFC 1996, RFC 2136)."""
 
     placeholder: ClassVar[str] = "all|none|OPCODES..."
+    word: ClassVar[str] = "OPCODES"
     names: ClassVar[Mapping[str, int]] = _OPCODES
 
 

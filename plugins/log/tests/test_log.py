@@ -2,14 +2,18 @@
 
 import re
 
+import dns.message
+import dns.tsigkeyring
 import pytest
 
 from pycoredns.errors import ConfigErrors, ServerFailure
+from pycoredns.metadata import ProvidesMetadata, RequestMetadata
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log import Log
-from pycoredns.request import RA
+from pycoredns.request import RA, Request
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.testing import request_for, running
+from pycoredns.tsig import find, verify
 from pycoredns.wire import types
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text
@@ -88,6 +92,46 @@ def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
 def test_own_formats(lines, text, expected):
     outcome = outcome_of(ANSWER, client=("2001:db8::1", 53))
     assert logged(lines, outcome, ".", text) == f"[INFO] {expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{/some/thing}", "known"),
+        ("{/noted}{name}", "found a.test."),
+        ("{/nobody/knows} {/}", "- -"),
+        ("{/log/type} {/log/class}", "NXDOMAIN denial"),
+        ("{/zone/wildcard}", "*.test."),
+        ("{/some/{name}", "{/some/a.test."),
+        ("{/some/thing", "{/some/thing"),
+    ],
+)
+def test_metadata(lines, text, expected):
+    outcome = outcome_of(Response(rcode=3).alike(wildcard=from_text("*.test")))
+    outcome.request.metadata = RequestMetadata(outcome.request, [Told()])
+    outcome.request.metadata.note("noted", "found ")
+    assert logged(lines, outcome, ".", text) == f"[INFO] {expected}"
+
+
+class Told(ProvidesMetadata):
+    def metadata(self, request):
+        return {"some/thing": lambda: "known"}
+
+
+@pytest.mark.parametrize("label", ["some/thing", "log/type", "log/class", "zone/wildcard"])
+def test_no_metadata_without_the_plugin(lines, label):
+    outcome = outcome_of(Response().alike(wildcard=from_text("*.test")))
+    assert logged(lines, outcome, ".", f"{{/{label}}}") == "[INFO] -"
+
+
+def test_a_signed_question_is_as_long_as_without_its_signature(lines):
+    query = dns.message.make_query("a.test", "A", use_edns=True, payload=1232)
+    size = len(query.to_wire())
+    query.use_tsig(dns.tsigkeyring.from_text({"key.": "AAAA"}))
+    listener = request_for("a.test").listener
+    request = Request.read(query.to_wire(), b"", listener, 0)
+    request.signed_with(verify(request.wire, find(request.wire), {}, 0))
+    assert logged(lines, Outcome(request, ANSWER, None), ".", "{size}") == f"[INFO] {size}"
 
 
 @pytest.mark.parametrize(
