@@ -23,19 +23,22 @@ def answers_question(request: Request, section: Walked) -> bool:
 
 
 def answers_directly(request: Request, octets: bytes, found: list[Found]) -> bool:
-    """The usual case, without reading a name: aliases each of the one before, then only records of the type."""
+    """The usual case, without reading a name: aliases each of the one before, then only records of the type; and signatures."""
     tail = request.tail
     qtype, qclass = tail.qtype, tail.question[2:]
     names_of_owner = (request.asked, _POINTER_TO_QUESTION)
-    rtype = 0
+    last = 0
     for start, fixed, end, rtype, _ in found:
+        if rtype == types.RRSIG:
+            continue
+        last = rtype
         if octets[start:fixed] not in names_of_owner or octets[fixed + 2 : fixed + 4] != qclass:
             return False
         if rtype == types.CNAME:
             names_of_owner = (octets[fixed + 10 : end], (_POINTER | fixed + 10).to_bytes(2, "big"))
         elif rtype != qtype:
             return False
-    return rtype == qtype != types.CNAME
+    return last == qtype != types.CNAME
 
 
 def _same_class(request: Request, octets: bytes, each: Found) -> bool:

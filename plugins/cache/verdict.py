@@ -11,6 +11,7 @@ from pycoredns.request import TC, Request
 from pycoredns.response import Relayed, Response
 from pycoredns.wire import types
 from pycoredns.wire.edns import DO
+from pycoredns.wire.walk import Found, walk
 
 SHORT = 5
 """TTL in seconds of what says nothing about its own."""
@@ -35,11 +36,16 @@ def judge(request: Request, response: Response) -> Verdict:
     elif not response.answers:
         if response.__class__ is Response:
             verdict = _judge_denial(request, response)
-    elif response.rcode or response.authorities:
+    elif response.rcode:
         pass
     elif response.__class__ is Relayed:
-        verdict = _judge_relayed(request, response)
-    elif response.answers == 1 and response.opt is None and response.answer.startswith(request.asked):
+        if not response.authorities:
+            verdict = _judge_relayed(request, response)
+    elif response.opt is not None:
+        pass
+    elif response.answers > 1 or response.authorities:
+        verdict = _judge_plain(request, response)
+    elif response.answer.startswith(request.asked):
         rtype, _, ttl, _ = _fixed(response.answer, len(request.asked))
         if rtype == request.tail.qtype:
             return ANSWER, True, ttl, True
@@ -50,9 +56,22 @@ def _judge_relayed(request: Request, response: Relayed) -> Verdict | None:
     """An answer section only, of what was asked for, perhaps behind aliases."""
     if (response.opt and response.opt[7] & _DO) or not answers_directly(request, response.wire, response.found):
         return None
-    ttl = least = response.found[0].ttl
+    return _judge_direct(response.found)
+
+
+def _judge_plain(request: Request, response: Response) -> Verdict | None:
+    """What was asked for, perhaps behind aliases or with signatures, and something about its zone."""
+    found = walk(response.answer, 0, response.answers)
+    if not answers_directly(request, response.answer, found):
+        return None
+    return _judge_direct(found + walk(response.authority, 0, response.authorities) if response.authorities else found)
+
+
+def _judge_direct(found: list[Found]) -> Verdict:
+    """The TTLs of what answers the question."""
+    ttl = least = found[0].ttl
     even = True
-    for each in response.found:
+    for each in found:
         if each.ttl != ttl:
             even = False
             least = min(least, each.ttl)
