@@ -1,21 +1,28 @@
 """The parts of `benchmarks/run` that can be wrong without being noticed."""
 
+import random
+import socket
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import dns.message
+import dns.rdatatype
 import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.harness import load, sample  # noqa: E402
-from benchmarks.harness.comparison import Comparison, Measured, Round  # noqa: E402
+from benchmarks.harness import interpreter, latency, load, sample  # noqa: E402
+from benchmarks.harness.data import Records, write_key  # noqa: E402
+from benchmarks.harness.latency import Latency  # noqa: E402
+from benchmarks.harness.outcome import Comparison, Measured, Round  # noqa: E402
 from benchmarks.harness.processes import Process, family, free_port  # noqa: E402
+from benchmarks.harness.questions import Kind, Style, messages  # noqa: E402
 from benchmarks.harness.servers import filled_in  # noqa: E402
-from benchmarks.harness.workload import Limits, Workload, WorkloadError, load_workload  # noqa: E402
+from benchmarks.harness.workload import Limits, Peer, Workers, Workload, WorkloadError, load_workload  # noqa: E402
 from pycoredns.check import check  # noqa: E402
 
 WORKLOADS = sorted((ROOT / "benchmarks/workloads").glob("*.toml"))
@@ -41,28 +48,82 @@ n1.test. IN A
 n1.test. 60 IN A 192.0.2.1
 n1.test. 60 IN A 192.0.2.2
 """
+SIGNATURE = "n1.test. 60 IN RRSIG A 13 2 60 20260102000000 20260101000000 4711 test. AAAA"
 
 
 @pytest.mark.parametrize("path", WORKLOADS, ids=lambda path: path.stem)
-def test_a_workload_is_well_formed(path: Path) -> None:
-    workload = load_workload(path)
-    places = {"port": "1053", "http": "9153", "etcd": "http://127.0.0.1:2379", "upstream": "127.0.0.1:1054", "dir": "/tmp"}
+def test_a_workload_is_well_formed(path: Path, tmp_path: Path) -> None:
+    workload = load_workload(path).small(10)
+    for name, records in workload.files.items():
+        records.write(tmp_path / name)
+    places = {"port": "1053", "http": "9153", "health": "8080", "ready": "8181", "etcd": "http://127.0.0.1:2379"}
+    places |= {"upstream": "127.0.0.1:1054", "dir": str(tmp_path), "key": workload.key and write_key(tmp_path, workload.key)}
     assert not check(filled_in(workload.corefile, places), path.name)
-    assert workload.goal or workload.limits
-    assert len(next(iter(workload.questions.lines(1))).split()) == 2
+    assert set(workload.messages(1, 20))
 
 
-def test_a_word_that_is_unknown_in_a_workload_is_named(tmp_path: Path) -> None:
-    (tmp_path / "x.toml").write_text('title = ""\ncorefile = ""\nspeed = 3\n[questions]\nname = ""\ncount = 1\n')
-    with pytest.raises(WorkloadError, match=r"x\.toml.*speed"):
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('speed = 3\n[questions]\nname = ""\ncount = 1\n', "speed"),
+        ('[questions]\nname = ""\ncount = 1\ngenerator = "odd"\n', "odd"),
+        ('[questions]\nname = ""\ncount = 1\n[load]\nprotocol = "dot"\n', "dot"),
+    ],
+)
+def test_what_is_unknown_in_a_workload_is_named(text: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(f'title = ""\ncorefile = ""\n{text}')
+    with pytest.raises(WorkloadError, match=rf"x\.toml.*{named}"):
         load_workload(tmp_path / "x.toml")
 
 
+def asked(kinds: tuple[Kind, ...], count: int, style: Style | None = None, number: int = 1) -> list[dns.message.Message]:
+    return [dns.message.from_wire(each) for each in messages(kinds, style or Style(), number, count)]
+
+
+def names(found: list[dns.message.Message]) -> list[str]:
+    return [str(each.question[0].name) for each in found]
+
+
 def test_questions_of_a_round_are_those_of_no_other() -> None:
-    questions = load_workload(ROOT / "benchmarks/workloads/etcd-nxdomain.toml").questions
-    few = replace(questions, count=100)
-    rounds = [set(few.lines(number)) for number in range(-1, 4)]
-    assert len(set().union(*rounds)) == 500
+    kinds = (Kind("{}.test", 1, "unseen"),)
+    assert len(set().union(*(names(asked(kinds, 100, number=number)) for number in range(-1, 4)))) == 500
+
+
+def test_numbered_names_are_asked_in_one_order_over_and_over() -> None:
+    found = names(asked((Kind("n{}.test", 5),), 10))
+    assert sorted(found[:5]) == [f"n{number}.test." for number in range(5)]
+    assert found[:5] == found[5:] == names(asked((Kind("n{}.test", 5),), 5, number=2))
+
+
+def test_few_names_are_asked_often() -> None:
+    found = names(asked((Kind("n{}.test", 100, "zipf"),), 5000))
+    assert found.count("n0.test.") > 5 * found.count("n20.test.") > 0
+
+
+def test_a_search_list_comes_before_the_name_itself() -> None:
+    found = asked((Kind("w{}.test", 1, types=("A", "AAAA"), search=("b.c", "c")),), 6)
+    assert names(found) == ["w0.test.b.c."] * 2 + ["w0.test.c."] * 2 + ["w0.test."] * 2
+    assert [dns.rdatatype.to_text(each.question[0].rdtype) for each in found] == ["A", "AAAA"] * 3
+
+
+def test_kinds_come_as_often_as_their_shares_say() -> None:
+    found = names(asked((Kind("a{}.test", 1, share=0.9), Kind("b{}.test", 1, share=0.1)), 2000))
+    assert 120 < found.count("b0.test.") < 280
+
+
+def test_a_client_writes_in_its_style() -> None:
+    kinds = (Kind("abcdefgh{}.test", 1),)
+    assert len(set(names(asked(kinds, 20, Style(mixed_case=True))))) > 15
+    cookies = {each.options[0].to_text() for each in asked(kinds, 20, Style(cookies=True))}
+    assert len(cookies) == 20
+    (signed,) = asked(kinds, 1, Style(dnssec_ok=True))
+    assert (signed.ednsflags, signed.options) == (0x8000, ())
+
+
+def test_data_are_numbered_and_no_address_comes_twice() -> None:
+    records = Records("{number} {copy} {address}", 2, key="/k{number}/{copy}", copies=2)
+    assert [key for key, _ in records.items()] == ["/k0/0", "/k0/1", "/k1/0", "/k1/1"]
+    assert [text for _, text in records.items()][-1] == "1 1 10.0.0.3"
 
 
 def test_dnsperfs_report_is_read() -> None:
@@ -82,6 +143,8 @@ def test_dnsperfs_report_is_read() -> None:
         ("n1.test. 60 IN A 192.0.2.2\n", "", True),
         ("NOERROR", "NXDOMAIN", True),
         ("QR AA RD", "QR RD", True),
+        ("n1.test. IN A", "N1.test. IN A", True),
+        ("flags QR AA RD", "flags QR AA RD\nedns 0\neflags DO\npayload 1232", True),
     ],
 )
 def test_answers_are_compared(change: str, with_what: str, differs: bool) -> None:
@@ -90,8 +153,17 @@ def test_answers_are_compared(change: str, with_what: str, differs: bool) -> Non
     assert bool(sample.compare(one, other, 2)) == differs
 
 
+@pytest.mark.parametrize(
+    ("change", "with_what", "differs"), [("AAAA", "BBBB", False), ("20260102", "20260103", False), ("4711", "4712", True)]
+)
+def test_of_a_signature_its_key_must_be_alike(change: str, with_what: str, differs: bool) -> None:
+    texts = ANSWER + SIGNATURE, ANSWER + SIGNATURE.replace(change, with_what)
+    one, other = (dns.message.from_text(text, one_rr_per_rrset=True) for text in texts)
+    assert bool(sample.compare(one, other, 2)) == differs
+
+
 def rounds(cpu_seconds: list[float]) -> list[Round]:
-    return [Round(load.parse(REPORT), each) for each in cpu_seconds]
+    return [Round(load.parse(REPORT), each, each) for each in cpu_seconds]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +177,28 @@ def test_the_median_of_the_rounds_counts_and_only_with_right_answers(goal: float
     assert outcome.reached() == reached
 
 
+def test_a_peer_may_cost_so_much_less() -> None:
+    workload = replace(load_workload(WORKLOADS[0]), goal=None, peers={"nsd": Peer("", at_most=1.2)})
+    contenders = [Measured(name, rounds([seconds])) for name, seconds in (("one", 0.9), ("nsd", 0.1), ("ours", 0.13))]
+    assert Comparison(workload, contenders).shortfalls() == ["1.30 times nsd's cost"]
+
+
+def test_of_several_workers_the_busiest_bounds_what_they_bear() -> None:
+    workload = replace(load_workload(WORKLOADS[0]), goal=None, workers=Workers(2, 1.9))
+    one, two = Round(load.parse(REPORT), 0.2, 0.2), Round(load.parse(REPORT), 0.2, 0.125)
+    outcome = Comparison(workload, [Measured("CoreDNS", [one]), Measured("one worker", [one]), Measured("ours", [two])])
+    assert outcome.scaling() == pytest.approx(1.6)
+    assert outcome.shortfalls() == ["2 workers bear 1.60 times one"]
+
+
+def test_late_and_lost_answers_are_told() -> None:
+    slow, quick = (Latency(100, 10, 0, 50, p99, 900, behind_us=20) for p99 in (300, 200))
+    contenders = [Measured("one", rounds([0.3]), half=[quick]), Measured("ours", rounds([0.3]), half=[slow])]
+    contenders[1].pressed = [load.parse(REPORT)]
+    outcome = Comparison(replace(load_workload(WORKLOADS[0]), goal=None), contenders)
+    assert outcome.shortfalls() == ["p99 300 µs against 200", "3 lost"]
+
+
 @pytest.mark.parametrize(("first_ms", "resident", "reached"), [(190, 50, True), (210, 50, False), (190, 61, False)])
 def test_a_start_has_limits(first_ms: float, resident: float, reached: bool) -> None:
     workload: Workload = replace(load_workload(WORKLOADS[0]), limits=Limits(200, 60))
@@ -112,15 +206,61 @@ def test_a_start_has_limits(first_ms: float, resident: float, reached: bool) -> 
     assert Comparison(workload, [measured]).reached() == reached
 
 
+def answer_with_a_pause(sock: socket.socket, seconds: float) -> None:
+    """Sends each query back; after the hundredth it pauses."""
+    for number in range(300):
+        query, client = sock.recvfrom(512)
+        if number == 100:
+            time.sleep(seconds)
+        sock.sendto(query, client)
+
+
+@pytest.mark.parametrize("protocol", ["udp"])
+def test_all_that_a_pause_delays_counts(protocol: str, tmp_path: Path) -> None:
+    """A client that waits for answers would see one late: this asks on, and sees a third or more (coordinated omission)."""
+    (tmp_path / "questions").write_bytes(b"\0\x04\0\0ab")
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        server = threading.Thread(target=answer_with_a_pause, args=(sock, 0.3))
+        server.start()
+        arguments = (sock.getsockname()[1], tmp_path / "questions", protocol, 4, 500, 0.6, 2.0)
+        found = latency.measured_by_process(*arguments, seconds=3)
+        server.join()
+    assert (found.asked, found.lost) == (300, 0)
+    assert found.p99_us > 150_000
+    assert found.p50_us < 290_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spread", "text"),
+    [
+        ("'--enable-optimizations' '--with-lto'", 100, "3.11.2 (PGO, LTO)"),
+        ("'--enable-shared'", 1_900_000, "3.11.2 (PGO)"),
+        ("'--enable-shared'", 20_000, "3.11.2 (not optimised)"),
+    ],
+)
+def test_a_python_without_a_profile_is_seen(arguments: str, spread: int, text: str) -> None:
+    python = interpreter.Interpreter("3.11.2", "/usr/bin/python3", arguments, spread)
+    assert str(python) == text
+    assert bool(python.warning()) == ("not optimised" in text)
+
+
+def test_the_python_of_a_server_is_found() -> None:
+    found = interpreter.interpreter_of(f"{Path(sys.prefix) / 'bin/pycoredns'} -conf x")
+    assert found
+    assert found.version.startswith("3.")
+    assert interpreter.interpreter_of("/bin/cat") is None
+
+
 def test_children_are_measured_and_ended(tmp_path: Path) -> None:
     program = "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print('up', flush=True); child.wait()"
-    process = Process([sys.executable, "-c", program], 0, tmp_path, tmp_path / "output")
+    process = Process([sys.executable, "-c", program], {0}, tmp_path, tmp_path / "output")
     try:
         while "up" not in process.last_words():
             assert not process.ended()
         members = family(process._child.pid)
         assert len(members) == 2
-        assert process.cpu_seconds() >= 0
+        assert set(process.cpu_seconds()) == set(members)
         assert process.resident_bytes() > 1 << 20
     finally:
         process.stop(patience=0)
@@ -138,5 +278,20 @@ def alive(pid: int) -> bool:
         return False
 
 
+def test_what_goes_through_a_pipe_blocks_nobody(tmp_path: Path) -> None:
+    program = "import sys; [print('x' * 1000) for _ in range(1000)]; print('done', file=sys.stderr)"
+    process = Process([sys.executable, "-c", program], {0}, tmp_path, tmp_path / "output", piped=True)
+    try:
+        process._child.wait(10)
+    finally:
+        process.stop()
+    assert process.last_words() == "done\n"
+
+
 def test_a_free_port_is_free_for_both() -> None:
     assert 1024 < free_port() < 65536
+
+
+def test_a_message_has_a_random_case_that_is_the_same_for_both_servers() -> None:
+    style = Style(mixed_case=True, cookies=True)
+    assert style.message("abc.test", "A", random.Random(3)) == style.message("abc.test", "A", random.Random(3))

@@ -6,21 +6,26 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from pycoredns.etcd_server import EtcdServerError
 
 from . import programs, report
-from .comparison import Comparison, Laboratory
+from .bench import Effort
+from .chart import write_chart
+from .interpreter import interpreter_of
+from .laboratory import Commands, Laboratory
 from .processes import LOAD_CORE, SERVER_CORE
 from .programs import BENCHMARKS, MissingProgram
-from .servers import Contender
+from .results import Result, result_of, write_results
 from .workload import Workload, WorkloadError, load_workload
 
 WORKLOADS = BENCHMARKS / "workloads"
 OURS = f"{Path(sys.prefix) / 'bin/pycoredns'} -conf {{corefile}}"
+PROBLEMS_SHOWN = 10
+SMOKE, SMOKE_DATA = Effort(0, 0, sample=20), 200
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,13 +36,14 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--seconds", type=float, default=3.0, help="load of one server in one round (default: %(default)s)")
     it.add_argument("--server", default=OURS, metavar="COMMAND", help="measure this instead; {corefile} is replaced")
     it.add_argument("--json", type=Path, default=BENCHMARKS / "results.json", metavar="FILE", help="where the figures go")
-    it.add_argument("--readme", action="store_true", help="put the table into benchmarks/README.md")
+    it.add_argument("--readme", action="store_true", help="put tables and chart of all figures in the JSON into benchmarks/")
+    it.add_argument("--smoke", action="store_true", help="compare answers over little data, and measure nothing")
     it.add_argument("--list", action="store_true", help="name the workloads and end")
     return it
 
 
 def main(words: Sequence[str]) -> int:
-    """0: every goal reached and all answers alike; 1: not so; 2: it could not be measured."""
+    """0: every goal reached and all answers alike; 1: not so; 2: something could not be measured."""
     options = parser().parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -45,7 +51,7 @@ def main(words: Sequence[str]) -> int:
         if options.list:
             print("\n".join(f"{each.name:20} {each.title}" for each in workloads))
             return 0
-        return measure(workloads, options)
+        return smoke(workloads, options.server) if options.smoke else measure(workloads, options)
     except KeyboardInterrupt:
         print("stopped; all servers have been ended", file=sys.stderr)
         return 130
@@ -55,28 +61,73 @@ def main(words: Sequence[str]) -> int:
 
 
 def chosen(names: Sequence[str]) -> list[Workload]:
-    """The workloads of these names, or all."""
-    paths = sorted(WORKLOADS.glob("*.toml")) if not names else [WORKLOADS / f"{name}.toml" for name in names]
-    return [load_workload(path) for path in paths]
+    """The workloads of these names, or all that run by default."""
+    if names:
+        return [load_workload(WORKLOADS / f"{name}.toml") for name in names]
+    return [each for each in map(load_workload, sorted(WORKLOADS.glob("*.toml"))) if each.default]
+
+
+def smoke(workloads: Sequence[Workload], server: str) -> int:
+    """Whether both servers answer alike, over little data."""
+    found = 0
+    with Laboratory(Commands(programs.find_coredns(), server), SMOKE) as laboratory:
+        for workload in workloads:
+            problems = laboratory.differences(workload.small(SMOKE_DATA))
+            print(f"{workload.name}: {'answers differ' if problems else 'alike'}")
+            tell(problems)
+            found += bool(problems)
+    return 1 if found else 0
 
 
 def measure(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
-    """Runs the comparisons, prints each as it comes and all in the end."""
+    """Runs the comparisons, tells each as it comes and all in the end."""
     take_cores()
-    contenders = [Contender("CoreDNS", f"{programs.find_coredns()} -conf {{corefile}}"), Contender("pycoredns", options.server)]
-    versions = {"CoreDNS": programs.COREDNS_VERSION, "pycoredns": metadata.version("pycoredns")}
-    comparisons: list[Comparison] = []
-    with Laboratory(contenders, programs.find_dnsperf(), options.rounds, options.seconds) as laboratory:
+    missing = missing_peers(workloads)
+    if missing:
+        print(f"not compared with, for they are not installed: apt install {' '.join(missing)}", file=sys.stderr)
+    commands = Commands(programs.find_coredns(), options.server, programs.find_dnsperf())
+    versions = versions_of(options.server, {name for each in workloads for name in each.peers} - set(missing))
+    results = []
+    with Laboratory(commands, Effort(options.rounds, options.seconds)) as laboratory:
         for workload in workloads:
             print(f"{workload.name} ...", file=sys.stderr, flush=True)
-            comparisons.append(laboratory.compare(workload))
-            for problem in comparisons[-1].problems[:10]:
-                print(f"  {problem}", file=sys.stderr)
-            report.write_json(comparisons, versions, options.json)
-    print(report.table(comparisons))
+            comparison = laboratory.compare(workload)
+            tell(comparison.problems)
+            results.append(result_of(comparison, versions))
+            known = write_results(results, options.json)
+    print(report.tables(results))
     if options.readme:
-        report.write_readme(comparisons, versions, BENCHMARKS / "README.md")
-    return 0 if all(each.reached() for each in comparisons) else 1
+        show(list(known.values()))
+    return 1 if any(each.shortfalls for each in results) else 2 if missing else 0
+
+
+def show(results: Sequence[Result]) -> None:
+    """Writes the README's figures and the chart."""
+    report.write_readme(results, BENCHMARKS / "README.md")
+    write_chart(results, BENCHMARKS / "chart.svg")
+
+
+def tell(problems: Sequence[str]) -> None:
+    """Differences between answers, not too many."""
+    for problem in problems[:PROBLEMS_SHOWN]:
+        print(f"  {problem}", file=sys.stderr)
+    if len(problems) > PROBLEMS_SHOWN:
+        print(f"  … and {len(problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
+
+
+def missing_peers(workloads: Sequence[Workload]) -> list[str]:
+    """Names of what is compared with and not installed."""
+    return sorted({name for each in workloads for name in each.peers if not programs.peer_command(name)})
+
+
+def versions_of(server: str, peers: set[str]) -> Mapping[str, str]:
+    """What is compared, and the Python below it; says so if that is a slow one."""
+    versions = {"CoreDNS": programs.COREDNS_VERSION, "pycoredns": metadata.version("pycoredns")}
+    if interpreter := interpreter_of(server):
+        versions["Python"] = str(interpreter)
+        if warning := interpreter.warning():
+            print(f"warning: {warning}", file=sys.stderr)
+    return versions | {name: programs.peer_version(name) for name in sorted(peers)}
 
 
 def take_cores() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pycoredns.etcd_server import EtcdServer
 
-from .processes import LOAD_CORE, on_core
+from .processes import LOAD_CORE, on_cores
 
 PUTS_PER_TRANSACTION = 100  # etcd refuses more than 128 operations in one
 TIMEOUT = 20.0  # seconds for a transaction
@@ -23,7 +23,7 @@ TIMEOUT = 20.0  # seconds for a transaction
 def running_etcd(folder: Path) -> Iterator[str]:
     """An etcd on the load's core with its data in a folder; gives its endpoint."""
     server = EtcdServer(folder, arguments=["--unsafe-no-fsync"])
-    with on_core(LOAD_CORE):
+    with on_cores({LOAD_CORE}):
         server.launch()
     try:
         asyncio.run(server.healthy())

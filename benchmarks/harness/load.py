@@ -1,21 +1,25 @@
-"""Questions by dnsperf, and what it says about the answers."""
+"""Load as fast as a server bears it, and what came back: by dnsperf, or for what it cannot ask by programs of our own."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .processes import LOAD_CORE, on_core
+from .processes import on_cores
 from .workload import Load
 
-ANSWER_TIMEOUT = 2  # seconds until dnsperf counts a question as lost
+PATIENCE = 30  # seconds a generator of load may take longer than it was told
+OWN_PROGRAMS = {"connect": "connecting_load.py", "axfr": "transfer_load.py"}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What came back in one run of dnsperf."""
+    """What came back in one run; of zone transfers the records."""
 
     asked: int
     answered: int
@@ -25,16 +29,40 @@ class Answers:
     rcodes: dict[str, int]
 
 
-def ask(dnsperf: str, port: int, questions: Path, load: Load, seconds: float) -> Answers:
-    """Lets dnsperf ask the questions of a file for so many seconds at most, over and over unless `once`."""
-    command = [dnsperf, "-s", "127.0.0.1", "-p", str(port), "-d", str(questions), "-m", load.protocol, "-T", "1"]
-    command += ["-c", str(load.clients), "-q", str(load.outstanding), "-t", str(ANSWER_TIMEOUT), "-l", str(seconds)]
+@dataclass(frozen=True)
+class Target:
+    """Whom to ask, and the cores that the load comes from."""
+
+    port: int
+    cores: Collection[int]
+
+
+def ask(dnsperf: str, target: Target, questions: Path, load: Load, seconds: float, rate: float | None = None) -> Answers:
+    """Asks the questions of a file for so many seconds at most, over and over unless `once`; at most `rate` in a second."""
+    if load.protocol in OWN_PROGRAMS:
+        return _by_own_program(target, questions, load, seconds)
+    command = [dnsperf, "-s", "127.0.0.1", "-p", str(target.port), "-d", str(questions), "-B", "-m", load.protocol]
+    command += ["-T", str(len(target.cores)), "-c", str(load.clients), "-t", str(load.patience), "-l", str(seconds)]
     command += ["-n", "1"] if load.once else []
-    with on_core(LOAD_CORE):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30)
+    outstanding = load.outstanding
+    if rate := rate or load.rate:
+        command += ["-Q", f"{rate:.0f}"]
+        outstanding = max(outstanding, min(int(rate * load.patience), 60_000))
+    return parse(_run([*command, "-q", str(outstanding)], target.cores, seconds + load.patience))
+
+
+def _by_own_program(target: Target, questions: Path, load: Load, seconds: float) -> Answers:
+    program = Path(__file__).with_name(OWN_PROGRAMS[load.protocol])
+    command = [sys.executable, str(program), str(target.port), str(questions), str(load.outstanding), str(seconds)]
+    return Answers(**json.loads(_run(command, target.cores, seconds)))
+
+
+def _run(command: Sequence[str], cores: Collection[int], seconds: float) -> str:
+    with on_cores(cores):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + PATIENCE)
     if done.returncode:
-        raise RuntimeError(f"dnsperf failed: {done.stderr.strip()[-500:]}")
-    return parse(done.stdout)
+        raise RuntimeError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 def parse(report: str) -> Answers:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -17,10 +17,10 @@ LOAD_CORE = 1  # dnsperf, the stub upstream and etcd
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Runs the body on one core; children started inside inherit it, from their first instruction on."""
+def on_cores(cores: Collection[int]) -> Iterator[None]:
+    """Runs the body on these cores; children started inside inherit them, from their first instruction on."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -33,30 +33,33 @@ def _environment() -> dict[str, str]:
 
 
 class Process:
-    """A running child in a session of its own, its output appended to a file."""
+    """A running child in a session of its own, what it prints appended to a file."""
 
-    def __init__(self, command: Sequence[str], core: int, folder: Path, output: Path):
-        """Start `command` in `folder`."""
+    def __init__(self, command: Sequence[str], cores: Collection[int], folder: Path, output: Path, piped: bool = False):
+        """Start `command` in `folder`; with `piped` its standard output goes through a pipe to one who reads and forgets."""
         self.output = output
-        with on_core(core), output.open("ab") as stream:
+        self._reader = _start_reader() if piped else None
+        with on_cores(cores), output.open("ab") as stream:
             self.started = time.perf_counter()
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=stream,
+                stdout=self._reader.stdin if self._reader else stream,
                 stderr=stream,
                 cwd=folder,
                 env=_environment(),
                 start_new_session=True,
             )
+        if self._reader and self._reader.stdin:
+            self._reader.stdin.close()
 
     def ended(self) -> bool:
         """Whether the child has gone by itself."""
         return self._child.poll() is not None
 
-    def cpu_seconds(self) -> float:
-        """User and system time used so far by the child and everything it started."""
-        return sum(_ticks(pid) for pid in family(self._child.pid)) / TICKS_PER_SECOND
+    def cpu_seconds(self) -> dict[int, float]:
+        """User and system time used so far by the child and everything it started, by process id."""
+        return {pid: _ticks(pid) / TICKS_PER_SECOND for pid in family(self._child.pid)}
 
     def resident_bytes(self) -> int:
         """Resident memory of the child and everything it started."""
@@ -64,7 +67,7 @@ class Process:
 
     def stop(self, patience: float = 3.0) -> None:
         """SIGTERM, after `patience` seconds SIGKILL; then SIGKILL to those it had started and left behind."""
-        descendants = family(self._child.pid)[1:]
+        descendants = [] if self.ended() else family(self._child.pid)[1:]
         self._child.terminate()
         try:
             self._child.wait(patience)
@@ -73,10 +76,18 @@ class Process:
             self._child.wait()
         for pid in descendants:
             _kill(pid)
+        if self._reader:
+            self._reader.wait(patience)
 
     def last_words(self) -> str:
         """The end of its output, for an error message."""
         return self.output.read_text(errors="replace")[-1500:]
+
+
+def _start_reader() -> subprocess.Popen[bytes]:
+    """Reads a pipe to its end, on the core of the load."""
+    with on_cores({LOAD_CORE}):
+        return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def family(pid: int) -> list[int]:

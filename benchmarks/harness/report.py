@@ -1,77 +1,118 @@
-"""The outcome as a table for people and as JSON for programs."""
+"""The results as tables for people, in a terminal and in the README."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from .comparison import Comparison, Measured
+from .latency import Latency
+from .results import Figures, Result
 
 BEGIN, END = "<!-- figures: written by benchmarks/run --readme -->", "<!-- end of figures -->"
 
 
-def table(comparisons: Sequence[Comparison]) -> str:
-    """Markdown tables of the workloads and of the starts."""
-    loads = [each for each in comparisons if not each.workload.limits]
-    starts = [each for each in comparisons if each.workload.limits]
-    return "\n\n".join(part for part in (load_table(loads), start_table(starts)) if part)
+def tables(results: Sequence[Result]) -> str:
+    """Cost, latencies, memory and starts, in Markdown."""
+    loads = [each for each in results if each.ratios]
+    steady = [each for each in loads if each.ours.half]
+    starts = [each for each in results if each.limits]
+    parts = []
+    if loads:
+        parts += ["### CPU time per answer", cost_table(loads)]
+    if steady:
+        parts += ["### Latency and losses", latency_table(steady)]
+    parts += ["### Memory and the first answer", start_table(loads, starts)]
+    return "\n\n".join(parts)
 
 
-def load_table(comparisons: Sequence[Comparison]) -> str:
-    """CPU time per answer beside each other."""
-    if not comparisons:
-        return ""
-    one, other = (comparisons[0].contenders[index].name for index in (0, -1))
-    head = ["workload", f"{one} µs/answer", f"{other} µs/answer", "ratio", "of rounds", "wanted", f"{one} q/s", f"{other} q/s"]
-    return _markdown([*head, "lost", "RSS MB", ""], [_load_row(each) for each in comparisons])
+def cost_table(results: Sequence[Result]) -> str:
+    """User and system time, and how much one core answers."""
+    head = [
+        "workload",
+        "CoreDNS µs",
+        "pycoredns µs",
+        "ratio",
+        "of rounds",
+        "wanted",
+        "in C, µs",
+        "CoreDNS q/s",
+        "pycoredns q/s",
+        "",
+    ]
+    return _markdown(head, [_cost_row(each) for each in results])
 
 
-def _load_row(each: Comparison) -> list[str]:
-    one, other = each.contenders[0], each.contenders[-1]
-    ratios = each.ratios()
+def _cost_row(each: Result) -> list[str]:
     return [
-        each.workload.title,
-        f"{one.cpu_us:.1f}",
-        f"{other.cpu_us:.1f}",
-        f"{statistics.median(ratios):.2f}",
-        f"{ratios[0]:.2f}-{ratios[-1]:.2f}",
-        "" if each.workload.goal is None else f"{each.workload.goal:g}",
-        f"{one.rate:,.0f}",
-        f"{other.rate:,.0f}",
-        f"{one.lost} / {other.lost}",
-        f"{one.resident_mb:.0f} / {other.resident_mb:.0f}",
-        _verdict(each),
+        each.title,
+        _number(each.first.cpu_us, 1),
+        _number(each.ours.cpu_us, 1),
+        f"**{each.ratio:.2f}**",
+        f"{each.ratios[0]:.2f}-{each.ratios[-1]:.2f}",
+        "" if each.goal is None else f"{each.goal:g}",
+        ", ".join(
+            [f"{name} {_number(peer.cpu_us, 1)}" for name, peer in each.peers.items()]
+            + [f"{name}: not installed" for name in each.missing]
+        ),
+        _number(each.first.rate, 0),
+        _number(each.ours.rate, 0),
+        verdict(each),
     ]
 
 
-def start_table(comparisons: Sequence[Comparison]) -> str:
-    """Time to the first answer and resident memory beside each other."""
-    if not comparisons:
+def verdict(each: Result) -> str:
+    """What was not reached, and how several workers do."""
+    scaling = [f"{each.scaling:.2f} times one worker"] if each.scaling else []
+    return "; ".join(scaling + each.shortfalls)
+
+
+def latency_table(results: Sequence[Result]) -> str:
+    """Quantiles at half of each one's own saturation, and at an equal rate."""
+    head = [
+        "workload",
+        "CoreDNS at",
+        "p50 / p99 / p99.9 µs",
+        "pycoredns at",
+        "p50 / p99 / p99.9 µs",
+        "at CoreDNS's rate",
+        "lost at 80 %",
+    ]
+    return _markdown(head, [_latency_row(each) for each in results])
+
+
+def _latency_row(each: Result) -> list[str]:
+    one, other = each.first, each.ours
+    equal = _quantiles(other.equal) if other.equal else "the same"
+    losses = f"{one.lost_pressed} / {other.lost_pressed}" if other.equal else f"{one.lost} / {other.lost}, of all"
+    return [each.title, _rate(one.half), _quantiles(one.half), _rate(other.half), _quantiles(other.half), equal, losses]
+
+
+def _rate(latency: Latency | None) -> str:
+    return f"{latency.rate:,.0f}/s" if latency else ""
+
+
+def _quantiles(latency: Latency | None) -> str:
+    if not latency:
         return ""
-    one, other = (comparisons[0].contenders[index].name for index in (0, -1))
-    head = ["start", f"{one} ms", f"{other} ms", "at most", f"{one} MB", f"{other} MB", "at most", ""]
-    return _markdown(head, [_start_row(each) for each in comparisons])
+    late = "" if latency.in_time else " (load was late)"
+    return f"{latency.p50_us:,.0f} / {latency.p99_us:,.0f} / {latency.p999_us:,.0f}{late}"
 
 
-def _start_row(each: Comparison) -> list[str]:
-    one, other, limits = each.contenders[0], each.contenders[-1], each.workload.limits
-    times = [f"{measured.first_answer_ms:.0f}" for measured in (one, other)]
-    sizes = [f"{measured.resident_mb:.0f}" for measured in (one, other)]
-    most = [f"{limits.first_answer_ms:g}", f"{limits.resident_mb:g}"] if limits else ["", ""]
-    return [each.workload.title, *times, most[0], *sizes, most[1], _verdict(each)]
+def start_table(loads: Sequence[Result], starts: Sequence[Result]) -> str:
+    """Time from exec to the first answer, and resident memory after the load, or at the start."""
+    head = ["workload", "CoreDNS ms", "pycoredns ms", "at most", "CoreDNS MB", "pycoredns MB", "at most", ""]
+    return _markdown(head, [_start_row(each) for each in (*starts, *loads)])
 
 
-def _verdict(each: Comparison) -> str:
-    if each.problems:
-        return "answers differ"
-    return "" if each.reached() else "below the goal"
+def _start_row(each: Result) -> list[str]:
+    both: tuple[Figures, Figures] = each.first, each.ours
+    limits = [f"{each.limits.first_answer_ms:g}", f"{each.limits.resident_mb:g}"] if each.limits else ["", ""]
+    times, sizes = [f"{one.first_answer_ms:.0f}" for one in both], [f"{one.resident_mb:.0f}" for one in both]
+    return [each.title, *times, limits[0], *sizes, limits[1], verdict(each) if each.limits else ""]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -80,49 +121,27 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)
 
 
-def machine() -> dict[str, str]:
-    """What it was measured on."""
-    models = {line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line}
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": ", ".join(sorted(models)) or platform.machine(),
-        "cores": str(os.cpu_count()),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-    }
+def places(results: Sequence[Result]) -> str:
+    """Machines and versions: one line for all workloads, or one for those that were measured alike."""
+    alike: dict[str, list[str]] = {}
+    common = {name for name, _ in set.intersection(*(set(each.machine.items()) for each in results))} if results else set()
+    for each in results:
+        own = {name: value for name, value in each.machine.items() if name not in common}
+        alike.setdefault(_listed(own), []).append(each.name)
+    shared = {name: value for name, value in results[0].machine.items() if name in common} if results else {}
+    lines = [_listed(shared) + "."]
+    lines += [f"{', '.join(names)}: {own}." for own, names in alike.items() if own]
+    return "  \n".join(lines)
 
 
-def write_json(comparisons: Sequence[Comparison], versions: dict[str, str], path: Path) -> None:
-    """Puts the outcomes into a JSON file, each under its workload's name; those of other workloads stay."""
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    for each in comparisons:
-        known[each.workload.name] = _object(each, versions)
-    path.write_text(json.dumps(dict(sorted(known.items())), indent=1, ensure_ascii=False) + "\n")
+def _listed(properties: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in properties.items())
 
 
-def _object(each: Comparison, versions: dict[str, str]) -> dict[str, Any]:
-    limits = each.workload.limits
-    return {
-        "title": each.workload.title,
-        "machine": machine() | versions,
-        "ratio": None if limits else round(statistics.median(each.ratios()), 3),
-        "goal": asdict(limits) if limits else each.workload.goal,
-        "reached": each.reached(),
-        "problems": each.problems,
-        "contenders": {measured.name: _measured(measured) for measured in each.contenders},
-    }
-
-
-def _measured(measured: Measured) -> dict[str, Any]:
-    rounds = [{"cpu_us": round(each.cpu_us, 3), "rate": round(each.rate), **asdict(each.answers)} for each in measured.rounds]
-    times = [round(each, 1) for each in measured.first_answers_ms]
-    return {"resident_mb": round(measured.resident_mb, 1), "rounds": rounds, "first_answers_ms": times}
-
-
-def write_readme(comparisons: Sequence[Comparison], versions: dict[str, str], path: Path) -> None:
+def write_readme(results: Sequence[Result], path: Path) -> None:
     """Replaces the figures in a README, between their two comments."""
     text = path.read_text()
-    place = ", ".join(f"{name} {value}" for name, value in (machine() | versions).items())
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
-    path.write_text(f"{before}{BEGIN}\n\n{place}\n\n{table(comparisons)}\n\n{END}{after}")
+    chart = "![CPU time per answer beside CoreDNS and servers in C](chart.svg)"
+    path.write_text(f"{before}{BEGIN}\n\n{places(results)}\n\n{chart}\n\n{tables(results)}\n\n{END}{after}")

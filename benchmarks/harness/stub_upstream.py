@@ -1,24 +1,32 @@
-"""A name server that answers any A question with one address, quickly enough to stand behind the server that is measured.
+"""A name server that answers any question for A or AAAA with one address, quickly enough to stand behind what is measured.
 
-    python stub_upstream.py PORT
+    python stub_upstream.py PORT [DELAY_MS LOSS]
 
 It takes and sends up to 64 datagrams per system call, so that it never is what is waited for. Questions of other types
-get no records. Over TCP it answers too, one question at a time, for servers that fall back to it.
+get no records. Over TCP it answers too, one question at a time, for servers that fall back to it. With a delay or a loss (the
+share of questions that are never answered) it is made for thousands of questions in a second, not for a hundred thousand.
 """
 
 import ctypes
+import random
+import select
 import socket
 import socketserver
 import struct
 import sys
 import threading
+import time
+from collections import deque
 
 BATCH = 64
 SIZE = 4096
 MSG_WAITFORONE = 0x10000
 HEADER = b"\x81\x80\0\1\0\1\0\0\0\0"  # QR RD RA, one question, one answer
 EMPTY_HEADER = b"\x81\x80\0\1\0\0\0\0\0\0"
-ANSWER = b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1"  # A 192.0.2.1, TTL 3600, at the question's name
+ANSWERS = {  # by type and class: 192.0.2.1 and 2001:db8::1 at the question's name, TTL 3600
+    b"\0\1\0\1": b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1",
+    b"\0\x1c\0\1": b"\xc0\x0c\0\x1c\0\1\0\0\x0e\x10\0\x10\x20\1\x0d\xb8" + bytes(11) + b"\1",
+}
 
 
 class Vector(ctypes.Structure):
@@ -48,11 +56,10 @@ class Slot(ctypes.Structure):
 
 
 def answer(query: bytes) -> bytes:
-    """The reply to a query: one A record, or none for another type."""
+    """The reply to a query: one address, or nothing for another type."""
     end = query.index(b"\0", 12) + 5  # labels of benchmark names hold no zero byte
-    header = HEADER if query[end - 4 : end] == b"\0\1\0\1" else EMPTY_HEADER
-    question = query[12:end]
-    return query[:2] + header + question + (ANSWER if header is HEADER else b"")
+    address = ANSWERS.get(query[end - 4 : end], b"")
+    return query[:2] + (HEADER if address else EMPTY_HEADER) + query[12:end] + address
 
 
 def serve_datagrams(sock: socket.socket) -> None:
@@ -83,6 +90,21 @@ def serve_datagrams(sock: socket.socket) -> None:
         libc.sendmmsg(number, slots, count, 0)
 
 
+def serve_badly(sock: socket.socket, delay: float, loss: float) -> None:
+    """Answers datagrams for ever, each so many seconds late, and a share of them never."""
+    source, waiting = random.Random(0), deque[tuple[float, bytes, tuple[str, int]]]()
+    sock.setblocking(False)
+    while True:
+        wait = max(waiting[0][0] - time.monotonic(), 0) if waiting else None
+        if select.select([sock], (), (), wait)[0]:
+            query, client = sock.recvfrom(SIZE)
+            if source.random() >= loss:
+                waiting.append((time.monotonic() + delay, query, client))
+        while waiting and waiting[0][0] <= time.monotonic():
+            _, query, client = waiting.popleft()
+            sock.sendto(answer(query), client)
+
+
 class Stream(socketserver.StreamRequestHandler):
     """A TCP connection (RFC 1035 §4.2.2: a length of two bytes before each message)."""
 
@@ -108,6 +130,8 @@ def main() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         sock.bind(place)
+        if len(sys.argv) > 2:
+            serve_badly(sock, float(sys.argv[2]) / 1000, float(sys.argv[3]))
         serve_datagrams(sock)
 
 
