@@ -26,6 +26,8 @@ class Draft:
         self.zone = zone
         self.do = do
         self.truncated = False
+        self.wildcard = b""
+        """The wildcard that the answer is made from, if it is."""
         self.answer: list[bytes] = []
         self._authority: list[bytes] = []
         self._additional: list[bytes] = []
@@ -123,7 +125,7 @@ class Draft:
     def send(self, rcode: int = types.NOERROR, flags: int = AA) -> Response:
         """The answer as it is."""
         answers, authorities, additionals = self._counts
-        return Response(
+        response = Response(
             rcode,
             b"".join(self.answer),
             answers,
@@ -133,6 +135,9 @@ class Draft:
             additionals,
             flags | TC if self.truncated else flags,
         )
+        if self.wildcard:
+            response.wildcard = self.wildcard
+        return response
 
 
 def _proves(record: Record) -> bool:

@@ -12,7 +12,7 @@ from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.zone.drafts import Draft
-from pycoredns.zone.packed import CNAME, DNAME, DS, NS, NSEC, RRSIG, SHADOWED, Node, bodies, find, rdatas, sets_of, signatures
+from pycoredns.zone.packed import CNAME, DNAME, DS, NS, NSEC, RRSIG, SHADOWED, SOA, Node, bodies, find, rdatas, sets_of, signatures
 
 if TYPE_CHECKING:
     from pycoredns.zone.zone import Zone
@@ -21,6 +21,8 @@ Missing: TypeAlias = Callable[[Request], Answer | None]
 """Answers for a name that is not there, or leaves it to the zone."""
 LONGEST_CHAIN = 10
 """CNAME records of the zone in one answer, as CoreDNS has it."""
+DEEPEST = 8
+"""Questions that may lead to each other before an alias is left as it is, as CoreDNS does."""
 _DESPITE_ALIAS = frozenset({NSEC, RRSIG})
 _PASSED_ON = frozenset({types.NXDOMAIN, types.SERVFAIL})
 _FIXED = 10
@@ -76,6 +78,7 @@ def _answer_from(
     """The records of a name of the zone, be it the one asked for or the wildcard below ``encloser`` that stands for it."""
     draft, name, asked = Draft(zone, request.do), request.name, request.tail.question
     stored = owner if encloser is not None else None
+    draft.wildcard = stored or b""
     packed = find(node, asked)
     if packed is None or (packed[4] & SHADOWED and asked not in _DESPITE_ALIAS):
         alias = find(node, CNAME)
@@ -176,12 +179,17 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
             packed = find(node, asked)
             if packed is not None:
                 draft.add(packed, target)
-            elif do and zone.denial:
+            elif do and zone.denial or asked == NS or target == zone.origin and _is_bare(node):
                 return _deny_type(draft, target)
             return draft.respond()
         draft.add(alias, target)
         target = _target(alias, target)
     return draft.respond()
+
+
+def _is_bare(node: Node) -> bool:
+    """Has an apex no more records than it must have? CoreDNS shows by a SOA that an alias leads to nothing only in a few cases."""
+    return all(each.startswith((SOA, NS)) for each in sets_of(node))
 
 
 def _cut_above(zone: Zone, name: bytes) -> bytes | None:
@@ -195,6 +203,8 @@ def _cut_above(zone: Zone, name: bytes) -> bytes | None:
 def _ask_elsewhere(draft: Draft, request: Request, target: bytes) -> Answer:
     """Looks a name up that the zone does not have as it stands, through the server's own blocks."""
     try:
+        if request.depth >= DEEPEST:
+            raise ServerFailure
         answer = request.listener.service.resolve(request, target, request.qtype)
     except DNSError:
         return draft.respond(types.SERVFAIL)

@@ -79,18 +79,22 @@ class Zone:
         zone are looked up through the server's own blocks.
         """
         name, tail = request.name, request.tail
-        node = self.nodes.get(name)
+        node, wildcard = self.nodes.get(name), b""
         if node is None and not (tail.do and self.denial):
             encloser = name[name[0] + 1 :]
             if encloser in self.nodes and encloser not in self.redirected and name not in self.cuts:
-                node = self.nodes.get(b"\1*" + encloser)
+                wildcard = b"\1*" + encloser
+                node = self.nodes.get(wildcard)
         if node:
             asked = tail.question
             for packed in (node,) if isinstance(node, bytes) else node:
                 if packed[:4] == asked:
                     if packed[4]:
                         break
-                    return Response(0, name + packed[START:], 1, *self.authority[tail.do])
+                    response = Response(0, name + packed[START:], 1, *self.authority[tail.do])
+                    if wildcard:
+                        response.wildcard = wildcard
+                    return response
         return lookup.answer(self, request, missing)
 
 
