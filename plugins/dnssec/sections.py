@@ -71,6 +71,8 @@ class Signer:
 
     def authority(self, octets: bytes, count: int, tally: Tally) -> Section:
         """An authority section with its signatures."""
+        if not count:
+            return NOTHING
         known = self._signed.get(octets)
         if known is not None and time() < known.until:
             tally.hits.value += known.sets
@@ -82,6 +84,8 @@ class Signer:
 
     def signed(self, octets: bytes, count: int, tally: Tally, only: int = 0) -> Section:
         """A section with signatures behind its records; ``only`` for sets of that type."""
+        if not count:
+            return NOTHING
         made, number, until, sets = [octets], count, inf, 0
         for (owner, rtype), (shown, ttl, rdatas) in self._sets(octets, count).items():
             keys = self._find_keys(owner, rtype) if not only or rtype == only else None
