@@ -225,7 +225,7 @@ class Secondary(HoldsZones):
 
     def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
         """A key that is not there."""
-        return self._missing_keys()
+        return [line.removeprefix("plugin/secondary: ") for line in self._missing_keys()]
 
     def _missing_keys(self) -> list[str]:
         wanted = {source.key.name: None for source in self.sources.values() if source.key is not None}

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 from pycoredns.corefile import kinds
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive, Token
-from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition, zones_of_block
+from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.output import logger
@@ -64,16 +64,12 @@ class Transfer(FollowsZones):
         tuple[kinds.Zone, ...], Arguments("zones that are given; without any those of the block", otherwise=zones_of_block)
     ]
     to: Annotated[tuple[Recipient, ...], Repeated("who may have them and is told of changes; * for all, who are not told")]
-    source: Annotated[
-        tuple[kinds.Address, ...], Repeated("the address that NOTIFY messages are sent from", placeholder="ADDRESS")
-    ] = ()
+    source: Annotated[kinds.Address | None, Option("the address that NOTIFY messages are sent from")] = None
 
     def __post_init__(self) -> None:
         """Begins with the rule of its own line."""
-        if len(self.source) > 1:
-            raise BadValueError("source already specified", "give one address")
         servers = tuple(recipient.server for recipient in self.to if recipient.server is not None)
-        source = str(self.source[0]) if self.source else ""
+        source = str(self.source) if self.source else ""
         self.rules = [Rule(tuple(map(bytes, self.zones)), servers, len(servers) < len(self.to), source)]
         self._untold: set[bytes] = set()
         self._notifier: Notifier | None = None
@@ -81,6 +77,9 @@ class Transfer(FollowsZones):
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
         """Each line is a rule of its own."""
+        for directive in directives:
+            for again in [line for line in directive.lines if line.name.text == "source"][1:]:
+                context.report(again.place, "source already specified", "give one address")
         lines = [parse_directive(cls, directive, context) for directive in directives]
         lines[0].rules = [rule for line in lines for rule in line.rules]
         return lines[0]
