@@ -19,7 +19,7 @@ from pycoredns.plugin import Plugin
 from pycoredns.plugins.sign.options import Keys
 from pycoredns.plugins.sign.signer import Signer
 from pycoredns.plugins.sign.state import time_text
-from pycoredns.plugins.sign.watched import REFRESH, RETRY, Watched
+from pycoredns.plugins.sign.watched import Watched
 from pycoredns.plugins.sign.worker import Outcome
 
 __all__ = ["Sign"]
@@ -98,7 +98,7 @@ class Sign(Plugin):
         """What came of it."""
         seconds: float = outcome["seconds"]
         failed = "unwritable" in outcome or "error" in outcome
-        following = time_text(zone.look_again(RETRY if failed else REFRESH, begun))
+        following = time_text(zone.failed(begun) if failed else zone.succeeded(begun))
         if "unwritable" in outcome:
             log.warning('Error signing "%s": failed to move zone file into place: %s', zone, outcome["unwritable"])
         elif "error" in outcome:

@@ -63,10 +63,20 @@ def _environment() -> dict[str, str]:
 
 
 async def _end(process: Process) -> None:
+    """Ends it and waits for that, even if one is told to stop meanwhile."""
+    ending = asyncio.ensure_future(_ended(process))
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
+
+
+async def _ended(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), _PATIENCE)
+        await asyncio.wait_for(process.communicate(), _PATIENCE)
     except TimeoutError:
         process.kill()
-        await process.wait()
+        await process.communicate()

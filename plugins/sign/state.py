@@ -144,7 +144,7 @@ def files_of(source: Path) -> list[Path]:
     """A zone file and those it includes, which it names by paths relative to its own folder; raises OSError."""
     found = [source]
     for path in islice(found, _MOST_FILES):  # grows meanwhile
-        found += [each for each in _included(path) if each not in found]
+        found += dict.fromkeys(each for each in _included(path) if each not in found)
     return found
 
 

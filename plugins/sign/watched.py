@@ -62,9 +62,14 @@ class Watched:
             return f"its keys have changed: {error}"
         return reason(self.work, {(key.algorithm, key.tag) for key in self._keys}, now)
 
-    def look_again(self, seconds: float, now: float) -> float:
-        """Says when it is looked at although no file changes; returns that time."""
-        self._next = now + seconds
+    def succeeded(self, now: float) -> float:
+        """It has been signed: says when its times are looked at again; its files are the next time, as they may have changed."""
+        self._seen, self._next = {}, now + REFRESH
+        return self._next
+
+    def failed(self, now: float) -> float:
+        """It could not be signed: says when that is tried again, if no file changes before."""
+        self._next = now + RETRY
         return self._next
 
     def _states(self) -> States:
