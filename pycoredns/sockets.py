@@ -10,6 +10,7 @@ from pycoredns.assemble import Address
 from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.transport import tcp, udp
 from pycoredns.transport.addresses import join
+from pycoredns.transport.steering import steer
 
 _BIND: dict[str, Callable[[str, int, bool], socket.socket]] = {"udp": udp.bind, "tcp": tcp.bind}
 
@@ -39,7 +40,7 @@ class Sockets:
                 if beside:
                     before.share_port(key.address.port)
                 shared = [each.dup() for each in before.bound.get(key, ())]
-                sockets.bound[key] = shared or list(_bind_all(key, copies, beside))
+                sockets.bound[key] = shared or _bind_all(key, copies, beside)
         except BaseException:
             sockets.close()
             raise
@@ -80,12 +81,21 @@ def _stands_beside(address: Address, addresses: Collection[Address]) -> bool:
     return bool(others) and any(not each.host for each in [*others, address])
 
 
-def _bind_all(key: Key, copies: int, beside: bool) -> Iterator[socket.socket]:
+def _bind_all(key: Key, copies: int, beside: bool) -> list[socket.socket]:
     """One socket, or a group among which the kernel divides the questions."""
     if copies > 1 and not beside:
         _bind(key, False).close()  # fails if another server has the port, which sockets that share it would not
-    for _ in range(copies):
-        yield _bind(key, beside or copies > 1)
+    bound: list[socket.socket] = []
+    try:
+        for _ in range(copies):
+            bound.append(_bind(key, beside or copies > 1))
+    except BaseException:
+        for each in bound:
+            each.close()
+        raise
+    if copies > 1 and key.protocol == "udp":
+        steer(bound[0], copies)
+    return bound
 
 
 def _hosts(host: str) -> Iterable[str]:

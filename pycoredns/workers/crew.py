@@ -85,7 +85,7 @@ class Crew:
     # --- from one plan to the next
 
     async def begin(self, plan: Plan) -> None:
-        """Has workers born for the first plan; raises StartError if one of them cannot follow it."""
+        """Has workers born that are ready for the first plan; raises StartError if one of them is not."""
         self._plan = plan
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
@@ -183,6 +183,7 @@ class Crew:
         try:
             member = await self._beget(number, plan)
             await self._start(member)
+            await member.channel.call("commit", seconds=START_SECONDS)
         except (OSError, NobodyAnswers, Refused) as error:
             log.error("worker %d cannot be replaced: %s", number, error)
             if number in self.members:

@@ -81,15 +81,19 @@ class Supervisor(Server):
             await super().start(old)
 
     async def prepare(self, old: Server | None = None) -> None:
-        """Opens sockets, and has each worker make itself ready; then the plugins that speak for all."""
+        """Opens all sockets, and has each worker make itself ready."""
         self.sockets = Sockets.open(self.services, old.sockets if old else None, self._crew.size)
         self._plan = Plan(self._source, self.assembly.corefile, self.sockets)
-        await (self._crew.prepare(self._plan) if old else self._crew.begin(self._plan))
-        await super().prepare(old)
+        if old is None:
+            await super().prepare()
+            await self._crew.begin(self._plan)
+        else:
+            await self._crew.prepare(self._plan)
+            await super().prepare(old)  # now that the workers know what the new plugins ask them
 
     async def commit(self, old: Server | None = None) -> None:
         """Has the workers answer."""
-        if old is not None and self._plan is not None:
+        if self._plan is not None:
             await self._crew.commit(self._plan)
         self._taken.clear()
 

@@ -56,7 +56,7 @@ def live(number: int, plan: Plan, sock: socket.socket, leading: bool) -> int:
 
 
 class Worker:
-    """Does what the supervisor says: ``start``; to reload ``take``, ``prepare`` and then ``commit`` or ``give_up``; ``stop``."""
+    """Does what the supervisor says: ``start``, ``commit``; to reload ``take``, ``prepare``, ``commit`` or ``give_up``; ``stop``."""
 
     def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool) -> None:
         """``number`` says which of the plan's sockets are its own."""
@@ -76,8 +76,8 @@ class Worker:
         self._peers = WorkerPeers(self._channel, leading)
         become(self._peers)
         self._source = plan.source
-        self._server = Server(assemble(plan.corefile, plan.source.port), plan.sockets.of_worker(number))
-        self._next: Server | None = None
+        self._server: Server | None = None
+        self._next: Server | None = Server(assemble(plan.corefile, plan.source.port), plan.sockets.of_worker(number))
         self._taken: dict[Key, socket.socket] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
@@ -95,8 +95,9 @@ class Worker:
     # --- what the supervisor calls
 
     async def start(self, message: Message, _: list[socket.socket]) -> None:
-        """Answers questions from now on."""
-        await self._server.start()
+        """Makes its first server ready."""
+        if self._next is not None:
+            await self._next.prepare()
         asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
 
     def take(self, message: Message, sockets: list[socket.socket]) -> None:
@@ -120,7 +121,7 @@ class Worker:
     def _sockets_for(self, keys: list[Key]) -> Sockets:
         """What has been taken, and what the present server has already."""
         taken, self._taken = self._taken, {}
-        present = self._server.sockets.bound
+        present = self._server.sockets.bound if self._server else {}
         return Sockets({key: [taken[key] if key in taken else present[key][0].dup()] for key in keys})
 
     async def commit(self, message: Message, _: list[socket.socket]) -> None:
@@ -129,6 +130,8 @@ class Worker:
             return
         old, self._server, self._next = self._server, self._next, None
         await self._server.commit(old)
+        if old is None:
+            return
         task = asyncio.get_running_loop().create_task(retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
@@ -144,7 +147,8 @@ class Worker:
 
     async def stop(self, message: Message, _: list[socket.socket]) -> None:
         """Lets pending answers leave, and ends."""
-        await self._server.stop()
+        if self._server is not None:
+            await self._server.stop()
         await asyncio.gather(*self._retiring)
         self._ended.set()
 
@@ -162,7 +166,7 @@ class Worker:
 
     def count(self, message: Message, _: list[socket.socket]) -> Message:
         """Tells what was counted."""
-        for service in self._server.services.values():
-            for listener in service.listeners:
-                listener.memo.count_all()
+        services = self._server.services.values() if self._server else ()
+        for listener in [listener for service in services for listener in service.listeners]:
+            listener.memo.count_all()
         return Message(figures.written())
