@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 from .errors import HistoryLost, Suspicious
-from .held import Held
+from .held import Held, Newest
 from .leases import Leases
 from .messages import DELETED, Event, Header, KeyValue
 
@@ -61,7 +61,7 @@ class Copy:
         A cluster that was wiped keeps its id, may be past our revision again, and may even have been filled with the same keys
         in the same order: so look back at that revision whether it has as many keys as we hold, and the same newest value.
         """
-        newest = self.held.newest()
+        newest = await self._newest()
         if not self.revision or newest is None:
             return False
         try:
@@ -71,6 +71,16 @@ class Copy:
             return False
         same = any(pair.mod_revision == newest.revision and crc32(pair.value) == newest.checksum for pair in answer.kvs)
         return same and everything.count == len(self.held) and answer.header.cluster_id == self._cluster
+
+    async def _newest(self) -> Newest | None:
+        """What was written last; nothing is written meanwhile."""
+        newest = None
+        for count, candidate in enumerate(self.held.newest_of_blocks(), 1):
+            if newest is None or candidate.revision > newest.revision:
+                newest = candidate
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        return newest
 
     async def sync(self, client: "Client") -> None:
         """List everything at one revision; take over what differs, then drop what is not there any more."""

@@ -22,6 +22,7 @@ from .answers import Inquiry, NoSuchKey, follow
 from .keys import is_plain_label, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
 from .packed import ADDRESS_AT, details
+from .parted import LAST
 from .settings import Settings
 from .source import Identity, following
 from .zone import COREDNS, SKYDNS, Zone
@@ -80,7 +81,7 @@ class Etcd(Plugin):
         """Follow etcd, wherever it may be just now; after a reload with the same settings, what has been read is there."""
         async with following(self._identity, self.changed) as source:
             self._source = source
-            self._below, self._records = source.tree.below, source.tree.records
+            self._below, self._records = source.tree.below.parts, source.tree.records.parts
             self._deadline = monotonic() + FIRST_SYNC_WITHIN
             yield
 
@@ -99,8 +100,8 @@ class Etcd(Plugin):
             return self._handle_special(request)
         zone, parent = place
         key = parent + name[1:cut]
-        only = self._below.get(key, key)
-        record = self._records.get(only)
+        only = self._below[hash(key) & LAST].get(key, key)
+        record = self._records[hash(only) & LAST].get(only)
         if record is None:  # as of SEVERAL
             if only is key and is_plain_label(name[1:cut]):
                 return self._missing(request, zone)
@@ -112,7 +113,7 @@ class Etcd(Plugin):
 
     def _answer_beside_address(self, request: Request, zone: Zone, key: bytes, only: bytes) -> Answer:
         """An answer of another type at a name with one address, whose key is `only`."""
-        qtype, record = request.qtype, self._records[only]
+        qtype, record = request.qtype, self._source.tree.records[only]
         if qtype in _BY_EXACT_KEY:
             return self._inquire(request, zone, request.name)
         if qtype != types.SRV:

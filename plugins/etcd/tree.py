@@ -14,6 +14,7 @@ from pycoredns.wire import types
 
 from . import packed as packing
 from .keys import WILDCARDS, before_wildcard, is_plain, segments
+from .parted import Parted
 from .skydns import BadValue, read, read_address
 
 LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
@@ -37,8 +38,8 @@ class Tree:
         """`root` is what all keys begin with, without a slash at its end; `default_ttl` is for records that have none."""
         self.root = root
         self.default_ttl = default_ttl
-        self.records: dict[bytes, bytes] = {}
-        self.below: dict[bytes, bytes] = {}  # of each place that has keys below it: the only one, SEVERAL if there are more
+        self.records = Parted()
+        self.below = Parted()  # of each place that has keys below it: the only one, SEVERAL if there are more
         self.spoiled = 0
         self.sorted_keys: SortedKeys
         self.listeners: list[Callable[[], None]] = []
