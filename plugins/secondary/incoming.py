@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -42,6 +42,8 @@ class Step:
 
 
 Taking: TypeAlias = Callable[[Record], None]
+Kind: TypeAlias = tuple[bytes, int, bytes]
+"""Name, type and RDATA of a record, in one case."""
 
 
 class Incoming:
@@ -159,21 +161,28 @@ class Incoming:
         return zone, difference(self.ours, zone)
 
 
-def _changed(zone: Zone, steps: Iterable[Step]) -> Iterable[Record]:
-    """The records of a zone after some steps; raises TransferError where a record is to go that is not there."""
-    records = {_key(each): each for each in zone.records() if each.rtype != types.SOA}
+def _changed(zone: Zone, steps: Iterable[Step]) -> Iterator[Record]:
+    """The records of a zone after some steps, one by one; raises TransferError where one is to go that is not there."""
+    removed, added = dict[Kind, Record](), dict[Kind, Record]()
     soa = zone.soa()
     for step in steps:
         for each in step.removed:
-            if records.pop(_key(each), None) is None:
-                raise TransferError(f"a record of {names.to_text(each.name)} is to go that is not there")
-        for each in step.added:
-            records[_key(each)] = each
+            if added.pop(_key(each), None) is None:
+                removed[_key(each)] = each
+        added |= {_key(each): each for each in step.added}
         soa = step.new
-    return [soa, *records.values()]
+    yield soa
+    for each in zone.records():
+        key = _key(each)
+        if removed.pop(key, None) is None and key not in added and each.rtype != types.SOA:
+            yield each
+    if removed:
+        lacking = next(iter(removed.values()))
+        raise TransferError(f"a record of {names.to_text(lacking.name)} is to go that is not there")
+    yield from added.values()
 
 
-def _key(record: Record) -> tuple[bytes, int, bytes]:
+def _key(record: Record) -> Kind:
     """What makes a record the same as another, whatever its TTL and case."""
     return record.name.lower(), record.rtype, record.rdata.lower() if record.rtype in _FOLDED else record.rdata
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycoredns.wire.message import Record
+from pycoredns.wire import types
+from pycoredns.wire.message import RECORD, Record
+from pycoredns.zone.packed import Node, bodies, sets_of, signatures
 
 if TYPE_CHECKING:
     from pycoredns.zone.zone import Zone
@@ -30,11 +33,45 @@ class Difference(NamedTuple):
 
 
 def difference(old: Zone, new: Zone) -> Difference:
-    """What changed between two versions."""
-    before, after = set(old.records()), set(new.records())
-    before.discard(old.soa())
-    after.discard(new.soa())
-    return Difference(old.soa(), tuple(before - after), new.soa(), tuple(after - before))
+    """What changed between two versions; only names whose records are not the same octets are looked into."""
+    removed: list[Record] = []
+    added: list[Record] = []
+    for name, node in _names(new):
+        before = _node(old, name)
+        if before != node:
+            had, has = _records(name, before), _records(name, node)
+            removed += [each for each in had if each not in has]
+            added += [each for each in has if each not in had]
+    for name, node in _names(old):
+        if _node(new, name) is None:
+            removed += _records(name, node)
+    return Difference(old.soa(), _without_soa(removed), new.soa(), _without_soa(added))
+
+
+def _names(zone: Zone) -> Iterator[tuple[bytes, Node]]:
+    return chain(zone.nodes.items(), zone.cuts.items(), zone.hidden.items(), zone.hashed.items())
+
+
+def _node(zone: Zone, name: bytes) -> Node | None:
+    for part in (zone.nodes, zone.cuts, zone.hidden, zone.hashed):
+        node = part.get(name)
+        if node is not None:
+            return node
+    return None
+
+
+def _records(name: bytes, node: Node | None) -> dict[Record, None]:
+    """The records of a name in their order, which are soon found."""
+    found: dict[Record, None] = {}
+    for packed in sets_of(node) if node is not None else ():
+        for body in chain(bodies(packed, name), signatures(packed, name)):
+            rtype, rclass, ttl, _ = RECORD.unpack_from(body)
+            found[Record(name, rtype, rclass, ttl, body[RECORD.size :])] = None
+    return found
+
+
+def _without_soa(records: Iterable[Record]) -> tuple[Record, ...]:
+    return tuple(each for each in records if each.rtype != types.SOA)
 
 
 class Journal:
