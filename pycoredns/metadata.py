@@ -33,7 +33,7 @@ class RequestMetadata:
         self._request = request
         self._providers = providers
         self._noted: dict[str, str] = {}
-        self._collected: Mapping[str, Callable[[], str]] | None = None
+        self._collected: dict[str, Callable[[], str]] | None = None
 
     def note(self, label: str, value: str) -> None:
         """Tells something that was found on the way, in the place of what was told before."""
@@ -45,8 +45,8 @@ class RequestMetadata:
         if noted is not None:
             return noted
         if self._collected is None:
-            self._collected = {
-                label: value for provider in self._providers for label, value in provider.metadata(self._request).items()
-            }
+            self._collected = {}
+            for provider in self._providers:
+                self._collected.update(provider.metadata(self._request))
         value = self._collected.get(label)
         return None if value is None else value()

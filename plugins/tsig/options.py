@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.output import logger
 from pycoredns.plugins.tsig.keyfile import BadKeyFileError, read_keys
 from pycoredns.tsig import BadSecretError, Key
 from pycoredns.wire.names import BadNameError
 from pycoredns.wire.types import TYPE_NUMBERS
 
+log = logger("plugin/tsig")
 _OPCODES = {"QUERY": 0, "IQUERY": 1, "STATUS": 2, "NOTIFY": 4, "UPDATE": 5}
 
 
@@ -47,9 +50,13 @@ class SecretsFile:
 
     @classmethod
     def parse(cls, token: Token, context: Context) -> Self:
-        """Reads the file at once."""
+        """Reads the file at once; warns where others may read it too."""
+        path = Path(token.text)
         try:
-            return cls(tuple(read_keys(Path(token.text))))
+            keys = tuple(read_keys(path))
+            if path.stat().st_mode & stat.S_IROTH:
+                log.warning('"%s" can be read by everyone: its keys are no secret', path)
+            return cls(keys)
         except OSError as error:
             raise BadValueError(f'"{token.text}" cannot be read: {error.strerror}') from None
         except BadKeyFileError as error:

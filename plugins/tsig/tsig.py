@@ -76,8 +76,9 @@ class Tsig(Plugin):
             if signature is None:
                 return None
             return verify(message, signature, self._keys(request.listener.service), time())
-        except BadTSIGError as error:
-            raise FormatError(str(error)) from None
+        except BadTSIGError as error:  # anybody can send that, so it is no news
+            log.debug("%s: %s", types.type_text(request.qtype), error)
+            raise FormatError from None
 
     def _lacks(self, request: Request) -> bool:
         """Had it to be signed? What the server asks itself is as good as what led to it."""
@@ -135,5 +136,6 @@ def _sealed(answer: Stream, verified: Verified) -> Response:
 
 def _failed(error: DNSError, verified: Verified) -> Response:
     """An error, signed too; the plugins before see an answer like any other, as in CoreDNS, so that it is logged here."""
-    log.error("request handler returned an error: %s", error)
+    if str(error):
+        log.error("request handler returned an error: %s", error)
     return Signed(Response(error.rcode, flags=0), verified)

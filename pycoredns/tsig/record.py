@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -86,13 +87,18 @@ def _records(message: bytes) -> list[Found]:
     for _ in range(questions):
         _, place = names.read(message, place)
         place += 4
-    found: list[Found] = []
-    for _ in range(sum(counts)):
-        if place == len(message):
-            break
-        found += walk(message, place, 1)
-        place = found[-1].end
-    return found
+    try:
+        return walk(message, place, sum(counts))
+    except BadMessageError:
+        return list(_present(message, place, sum(counts)))
+
+
+def _present(message: bytes, place: int, count: int) -> Iterator[Found]:
+    """The records up to the message's end; raises BadMessageError where one is cut off."""
+    while count and place < len(message):
+        (found,) = walk(message, place, 1)
+        yield found
+        place, count = found.end, count - 1
 
 
 def _read(message: bytes, found: Found) -> Signature:

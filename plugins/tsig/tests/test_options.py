@@ -142,3 +142,12 @@ def test_keys_of_a_file_stand_beside_others(tmp_path):
     (tmp_path / "keys.conf").write_text("nonsense")
     with pytest.raises(ConfigErrors, match=r'keys.conf:1: unexpected "nonsense"'):
         tsig(f"secrets {tmp_path}/keys.conf")
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_file_that_everyone_can_read_is_told(tmp_path, caplog, mode, warned):
+    file = tmp_path / "keys.conf"
+    file.write_text(f'key "b.key" {{ secret "{OTHER}"; }};')
+    file.chmod(mode)
+    tsig(f"secrets {file}")
+    assert ("can be read by everyone" in caplog.text) is warned

@@ -1,6 +1,8 @@
 """Signed requests are verified, and their answers signed, as dnspython does it (RFC 8945)."""
 
 import logging
+import os
+import random
 import time
 
 import dns.flags
@@ -19,14 +21,15 @@ from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, AD, Request
 from pycoredns.response import Pending, Response
-from pycoredns.service import Service
+from pycoredns.service import Service, panics
 from pycoredns.stream import Stream
 from pycoredns.testing import Last, SilentListener, exchange_tcp, exchange_udp, running
+from pycoredns.tsig import find
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record, record
 
 NAME, SECRET = "key.test.", "NoTCJU+DMqFWywaPyxSijrDEA/eC3nK0xi3AMEZuPVk="
-NOW = int(time.time())
+COUNT = int(os.environ.get("PYCOREDNS_FUZZ", "5000"))
 ORIGIN = names.from_text("test")
 WWW = names.from_text("www.test")
 ANSWER = Response(answer=record(WWW, types.A, 60, b"\xc0\0\2\1"), answers=1)
@@ -139,7 +142,7 @@ def test_other_zones_are_left_alone(key):
 def test_a_malformed_record_is_a_format_error():
     asked = Asked(tsig())
     request = Request.read(asked.wire[:-2] + b"\0\1", b"", asked.listener, 0)
-    with pytest.raises(FormatError, match="other data"):
+    with pytest.raises(FormatError):
         asked.service.zones[ORIGIN][0].handle(request)
     assert asked.last.seen == []
 
@@ -363,3 +366,19 @@ def test_what_the_server_asks_itself_is_as_good_as_the_question_that_led_to_it(k
     (seen,) = asked.last.seen
     inner = seen.replace(WWW, seen.tail.replace(qtype=types.AAAA), deeper=True)
     assert block.handle(inner).rcode == expected
+
+
+def test_hostile_requests_raise_nothing_unforeseen_and_get_no_answer():
+    asked, rng, refused = Asked(tsig("require all"), use_edns=True), random.Random(8945), set()
+    before = panics.cell().value
+    start = find(asked.wire).start
+    for number in range(COUNT):
+        wire = bytearray(asked.wire)
+        for _ in range(rng.randint(1, 3)):
+            wire[rng.randrange(start, len(wire))] ^= rng.randrange(1, 256)
+        wire = bytes(wire[:start] + rng.randbytes(60) if number % 7 == 0 else wire[: rng.randint(start, len(wire))] + b"\0")
+        same = wire.lower().startswith(asked.wire.lower())  # names of keys are, and what stands behind does not matter
+        if not same and (reply := asked.serve(wire)):
+            refused.add(types.rcode_text(reply[3] & 15))
+    assert (panics.cell().value, asked.last.seen) == (before, [])
+    assert refused == {"FORMERR", "NOTAUTH", "REFUSED"}
