@@ -51,7 +51,9 @@ class Block:
         for plugin in plugins:
             plugin.block = self
         self.handle = build_chain(plugins)
-        self.counters = [plugin.observe for plugin in plugins if overrides(plugin, "observe") and not plugin.each]
+        counting = [plugin for plugin in plugins if overrides(plugin, "observe") and not plugin.each]
+        self.counters = [plugin.observe for plugin in counting]
+        self.batch_counters = [plugin.observe_many for plugin in counting]
         self.each = [plugin.observe for plugin in plugins if overrides(plugin, "observe") and plugin.each]
         self.failures = [plugin.observe_failure for plugin in plugins if overrides(plugin, "observe_failure")]
         self.observed = bool(self.counters or self.each)

@@ -117,6 +117,15 @@ class Plugin:
     def observe(self, outcome: Outcome) -> None:
         """Sees an answer that has been sent. Called only where it is overridden."""
 
+    def observe_many(self, outcomes: Sequence[Outcome], durations: Sequence[int]) -> None:
+        """Sees answers of one listener that left together; ``durations`` are in nanoseconds, each its own.
+
+        For a counter (``each`` is False) that counts many faster than one by one; by default each is shown to ``observe``.
+        """
+        for outcome, duration in zip(outcomes, durations, strict=True):
+            outcome.duration = duration
+            self.observe(outcome)
+
     def observe_failure(self, outcome: Outcome) -> None:
         """Sees an answer that has been sent after an error (``outcome.error`` or ``outcome.response.error``)."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
 from time import perf_counter_ns
+from typing import TypeAlias
 
 from pycoredns import traffic
 from pycoredns.chain import Block
@@ -26,6 +29,8 @@ _MOST_PLACED = 16384
 _LONGEST_LABEL = names.LONGEST_LABEL
 _LONGEST_PARENT = names.LONGEST_NAME - names.LONGEST_LABEL - 1  # with any label before it the name is not too long
 
+Together: TypeAlias = defaultdict[tuple[Listener, Block], list[Outcome]]
+
 panics = Counter("panics_total", "Questions that ended in an unexpected error.", prefix="coredns_")
 log = logger("pycoredns")
 
@@ -40,6 +45,10 @@ class Service:
         self.listeners: list[Listener] = []
         self.outcomes: list[Outcome] = []
         """Answers of the present batch, to be observed once it has been sent."""
+        self._counted: Together = defaultdict(list)
+        """Those of them that need not be looked at one by one."""
+        self._late: Together = defaultdict(list)
+        """The same of answers that were waited for, since the last turn of the loop."""
         self._chaos = chaos
         self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
@@ -125,8 +134,10 @@ class Service:
             memo, key = request.listener.memo, key or request.wire[2:]
             if memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
                 self._remember(memo, key, reply, Outcome(request, answer, block))
-        if block.observed or answer.error is not None:
+        if block.each or answer.error is not None:
             self.outcomes.append(Outcome(request, answer, block))
+        elif block.counters:
+            self._counted[request.listener, block].append(Outcome(request, answer, block))
         return reply
 
     def _remember(self, memo: Memo, key: bytes, reply: bytes, outcome: Outcome) -> None:
@@ -175,13 +186,24 @@ class Service:
             request.listener.forget(request.peer)
         else:
             request.listener.send(request.peer, request.wire[:2] + reply)
-        if block.observed or block.failures:
+        if block.each or error is not None or response is NO_ANSWER or response.error is not None:
             self._observe_late(Outcome(request, response, block, error))
+        elif block.counters:
+            if not self._late:
+                asyncio.get_running_loop().call_soon(self._settle_late)
+            self._late[request.listener, block].append(Outcome(request, response, block))
 
     def _observe_late(self, outcome: Outcome) -> None:
         """Has an answer observed that has left by itself."""
         outcome.duration = perf_counter_ns() - outcome.request.received
         self._observe(outcome)
+
+    def _settle_late(self) -> None:
+        """Has those counted that have left in a turn of the loop."""
+        late, self._late = self._late, defaultdict(list)
+        now = perf_counter_ns()
+        for (_, block), outcomes in late.items():
+            self._count(block, outcomes, [now - outcome.request.received for outcome in outcomes])
 
     def _stream(self, request: Request, answer: Stream, block: Block) -> None:
         """Sends an answer of many messages; it is observed once, when the last has left or no more can."""
@@ -263,28 +285,31 @@ class Service:
     # --- observers, memory
 
     def settle(self, duration: int) -> None:
-        """Has the outcomes of a batch observed, which took so many nanoseconds until it was sent."""
-        outcomes, self.outcomes = self.outcomes, []
-        for outcome in outcomes:
-            outcome.duration = duration
-            self._observe(outcome)
+        """Has the outcomes of a listener's batch observed, which took so many nanoseconds until it was sent."""
+        if self.outcomes:
+            outcomes, self.outcomes = self.outcomes, []
+            for outcome in outcomes:
+                outcome.duration = duration
+                self._observe(outcome)
+        if self._counted:
+            counted, self._counted = self._counted, defaultdict(list)
+            for (_, block), together in counted.items():
+                self._count(block, together, [duration] * len(together))
+
+    def _count(self, block: Block, outcomes: list[Outcome], durations: list[int]) -> None:
+        """Shows a listener's answers that have left together to those who count."""
+        for observe in block.batch_counters:
+            try:
+                observe(outcomes, durations)
+            except Exception as error:  # as in tell
+                log.error("observer failed: %r", error, exc_info=error)
 
     def _observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""
-        block = outcome.block
-        if block is None or block.each or outcome.error is not None or outcome.response.error is not None:
-            self._observe_closely(outcome, block or _NOWHERE)
-            return
-        try:
-            for observe in block.counters:
-                observe(outcome)
-        except Exception as error:  # as in tell, in fewer calls
-            log.error("observer failed: %r", error, exc_info=error)
-
-    def _observe_closely(self, outcome: Outcome, block: Block) -> None:
-        """The same where somebody wants to see each answer, or there was an error."""
+        block = outcome.block or _NOWHERE
         tell(block.counters, outcome)
-        tell(block.each, outcome)
+        if block.each:
+            tell(block.each, outcome)
         if block.failures and str(outcome.error or outcome.response.error or ""):
             tell(block.failures, outcome)
 

@@ -6,6 +6,9 @@ They are counted by exact size and by number, in one dictionary; buckets and tex
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter as Census
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
@@ -50,9 +53,8 @@ Kind: TypeAlias = tuple[bytes, int, int, int]
 """Type with class and DO (``Tail.key``), response code, octets of the request, octets of the response."""
 
 
-def bucket_of(duration: int) -> int:
-    """The bucket of a duration in nanoseconds."""
-    return bisect_left(_BOUNDS, duration)
+bucket_of: Callable[[int], int] = partial(bisect_left, _BOUNDS)
+"""The bucket of a duration in nanoseconds."""
 
 
 class Lane:
@@ -65,8 +67,9 @@ class Lane:
         self._family = listener.family
         self._plugin = plugin
         self._sized = sized
-        self._counted: dict[Kind, list[int]] = {}
-        """How many, and the nanoseconds they took."""
+        self._counted: Census[Kind] = Census()
+        self._nanoseconds = 0
+        """What they took, all together."""
         self._slow = [0] * (len(DURATIONS) + 1)
         """Those that took longer than the first bucket holds, by bucket."""
 
@@ -75,39 +78,51 @@ class Lane:
         request, response, duration, times = outcome.request, outcome.response, outcome.duration, outcome.times
         # one look-up for all that is counted: 0.3 µs less than one for each
         kind = (request.tail.key, response.rcode, len(request.wire), response.size(request))
-        cell = self._counted.get(kind) or self._new_cell(kind)
-        cell[0] += times
-        cell[1] += duration * times
+        self._counted[kind] += times
+        self._nanoseconds += duration * times
         if duration > FIRST_BUCKET or outcome.slow:
             self._count_slow(outcome)
-
-    def _new_cell(self, kind: Kind) -> list[int]:
-        """Keeps their number within bounds, whatever clients ask."""
-        if len(self._counted) >= _MOST_KINDS:
+        if len(self._counted) > _MOST_KINDS:
             self.fold()
-        cell = self._counted[kind] = [0, 0]
-        return cell
+
+    def count_many(self, outcomes: Sequence[Outcome], durations: Sequence[int]) -> None:
+        """Counts answers that left together, each of which stands for itself only; their durations are in nanoseconds."""
+        self._counted.update(
+            [
+                (each.request.tail.key, each.response.rcode, len(each.request.wire), each.response.size(each.request))
+                for each in outcomes
+            ]
+        )
+        self._nanoseconds += sum(durations)
+        if max(durations) > FIRST_BUCKET:
+            for bucket, times in Census(map(bucket_of, durations)).items():
+                self._slow[bucket] += times
+        if len(self._counted) > _MOST_KINDS:
+            self.fold()
 
     def _count_slow(self, outcome: Outcome) -> None:
         if outcome.slow is None:
-            self._slow[bisect_left(_BOUNDS, outcome.duration)] += outcome.times
+            self._slow[bucket_of(outcome.duration)] += outcome.times
             return
         for bucket, times in outcome.slow.items():
             self._slow[bucket] += times
 
     def fold(self) -> None:
         """Adds what was counted to the metrics, and begins anew."""
-        counted, self._counted = self._counted, {}
+        counted, self._counted = self._counted, Census()
         slow, self._slow = self._slow, [0] * len(self._slow)
-        for kind, (times, nanoseconds) in counted.items():
-            self._fold_kind(kind, times, nanoseconds)
-        if any(slow):
-            counts = durations.cell(*self._where).counts
-            counts[0] -= sum(slow)
+        nanoseconds, self._nanoseconds = self._nanoseconds, 0
+        for kind, times in counted.items():
+            self._fold_kind(kind, times)
+        if counted:
+            duration = durations.cell(*self._where)
+            duration.sum += nanoseconds / 1e9
+            counts = duration.counts
+            counts[0] += counted.total() - sum(slow)
             for bucket, times in enumerate(slow):
                 counts[bucket] += times
 
-    def _fold_kind(self, kind: Kind, times: int, nanoseconds: int) -> None:
+    def _fold_kind(self, kind: Kind, times: int) -> None:
         asked, rcode, request_size, response_size = kind
         where = self._where
         qtype, do = asked[0] << 8 | asked[1], asked[-1]
@@ -118,9 +133,6 @@ class Lane:
             do_requests.cell(*where).value += times
         request_sizes.cell(*where, self._protocol).observe(request_size, times)
         response_sizes.cell(*where, self._protocol).observe(response_size if self._sized else 0, times)
-        duration = durations.cell(*where)
-        duration.counts[0] += times
-        duration.sum += nanoseconds / 1e9
 
 
 class Tally:

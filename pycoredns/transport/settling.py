@@ -18,5 +18,4 @@ def settle(listener: Listener, hits: list[Entry], seen: list[tuple[Entry, object
         outcome = entry.outcome
         outcome.peer, outcome.number, outcome.duration, outcome.times = peer, number, duration, 1
         tell(entry.block.each, outcome)
-    if listener.service.outcomes:
-        listener.service.settle(duration)
+    listener.service.settle(duration)
