@@ -61,12 +61,12 @@ def _reason(source: Source, error: Exception) -> str:
 
 
 async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
+    signals = _Signals()
     try:
         await server.start()
     except (StartError, OSError) as error:
         output.complain(str(error))
         return 1
-    signals = _Signals()
     if not quiet:
         for line in server.start_lines():
             output.say(line)

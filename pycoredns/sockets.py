@@ -87,8 +87,7 @@ def _bind_all(key: Key, copies: int, beside: bool) -> list[socket.socket]:
         _bind(key, False).close()  # fails if another server has the port, which sockets that share it would not
     bound: list[socket.socket] = []
     try:
-        for _ in range(copies):
-            bound.append(_bind(key, beside or copies > 1))
+        bound.extend(_bind(key, beside or copies > 1) for _ in range(copies))
     except BaseException:
         for each in bound:
             each.close()

@@ -9,7 +9,7 @@ socket(7)). It takes some 30 ns. A datagram that is too short for what it reads 
 from __future__ import annotations
 
 import ctypes
-import secrets
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -42,7 +42,7 @@ def steer(sock: socket.socket, copies: int) -> None:
     Where the kernel cannot do that it divides by addresses: that is slower for some, but not wrong.
     """
     if sys.platform == "linux":
-        code = b"".join(_INSTRUCTION.pack(*each) for each in program(copies, secrets.randbits(32) | 1))
+        code = b"".join(_INSTRUCTION.pack(*each) for each in program(copies, int.from_bytes(os.urandom(4), "big") | 1))
         held = ctypes.create_string_buffer(code, len(code))
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, _ATTACH, _PROGRAM.pack(len(code) // _INSTRUCTION.size, ctypes.addressof(held)))

@@ -69,6 +69,7 @@ class Crew:
         self.size = size
         self.members: dict[int, Member] = {}
         self.changing = asyncio.Lock()
+        self._begun = asyncio.Event()
         self._fork = fork
         self._buried = buried
         self._plan: Plan | None = None
@@ -90,6 +91,7 @@ class Crew:
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
         await _all(self._start(member) for member in members)
+        self._begun.set()
 
     async def prepare(self, plan: Plan) -> None:
         """Makes all ready for a plan; raises StartError if one of them cannot follow it, and then all must ``give_up``."""
@@ -249,7 +251,8 @@ class Crew:
         return await self._leader.channel.call("answer", message)
 
     async def ask_all(self, name: str, message: Message | None = None) -> Sequence[Message | None]:
-        """What each worker says, by number; None for one that is not there or says nothing in time."""
+        """What each worker says, by number; None for one that is not there or says nothing in time. At first waits for them."""
+        await self._begun.wait()
         return await asyncio.gather(*(self._ask(self.members.get(number), name, message) for number in range(self.size)))
 
     async def _ask(self, member: Member | None, name: str, message: Message | None) -> Message | None:

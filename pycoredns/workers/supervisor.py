@@ -8,6 +8,7 @@ from typing import Any
 
 from pycoredns.assemble import Assembly
 from pycoredns.metrics import Family
+from pycoredns.output import show_debug
 from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become
 from pycoredns.server import Server
 from pycoredns.sockets import Sockets
@@ -82,14 +83,18 @@ class Supervisor(Server):
 
     async def prepare(self, old: Server | None = None) -> None:
         """Opens all sockets, and has each worker make itself ready."""
+        show_debug(self.assembly.settings.debug)
+        if old is None:
+            await self._run_plugins(None)  # what speaks for the server is there before the server is
+            await self._crew.begin(self._open(None))
+        else:
+            await self._crew.prepare(self._open(old))
+            await self._run_plugins(old)  # they ask the workers for what they know of by now
+
+    def _open(self, old: Server | None) -> Plan:
         self.sockets = Sockets.open(self.services, old.sockets if old else None, self._crew.size)
         self._plan = Plan(self._source, self.assembly.corefile, self.sockets)
-        if old is None:
-            await super().prepare()
-            await self._crew.begin(self._plan)
-        else:
-            await self._crew.prepare(self._plan)
-            await super().prepare(old)  # now that the workers know what the new plugins ask them
+        return self._plan
 
     async def commit(self, old: Server | None = None) -> None:
         """Has the workers answer."""

@@ -56,7 +56,10 @@ def live(number: int, plan: Plan, sock: socket.socket, leading: bool) -> int:
 
 
 class Worker:
-    """Does what the supervisor says: ``start``, ``commit``; to reload ``take``, ``prepare``, ``commit`` or ``give_up``; ``stop``."""
+    """Does what the supervisor says.
+
+    That is ``start`` and ``commit``; on a reload ``take``, ``prepare``, and ``commit`` or ``give_up``; in the end ``stop``.
+    """
 
     def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool) -> None:
         """``number`` says which of the plan's sockets are its own."""
