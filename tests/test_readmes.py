@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from pycoredns.cli import main
+from pycoredns.dnssec.keyfiles import new_key, write_key
+from pycoredns.dnssec.keys import Times
 from pycoredns.testing import free_port
+from pycoredns.wire import names
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]
@@ -19,6 +22,7 @@ FENCED = re.compile(r"^```corefile\n(.*?)^```", re.MULTILINE | re.DOTALL)
 KEYS = re.compile(r"^(?![#\s(}])[^{#\n]*", re.MULTILINE)  # the zones before a block's brace
 PORT = re.compile(r":(\d+)$")
 SERVED = re.compile(r"^([ \t]+)(health|ready|prometheus)\b(?:[ \t]+([^\s{#]+))?", re.MULTILINE)
+KEYS_OF_ZONES = re.compile(r"^([ \t]+key (file|directory) )(\S+)", re.MULTILINE)
 PATIENCE = 20.0  # seconds for start and end, which may wait for a lame duck
 LAST_START_LINE = "linux/"
 
@@ -54,8 +58,19 @@ def _key(key: str, free: Callable[[str], int]) -> str:
     return f"{PORT.sub('', key)}:{free(port[1] if port else '53')}"
 
 
+def with_keys(text: str, folder: Path) -> str:
+    """The same Corefile with a new key of example.org wherever it names a file or a folder of keys."""
+
+    def new(line: re.Match[str]) -> str:
+        base = write_key(new_key(names.from_text("example.org"), 13, True, Times()), folder)
+        return f"{line[1]}{base if line[2] == 'file' else folder}"
+
+    return KEYS_OF_ZONES.sub(new, text)
+
+
 @pytest.mark.parametrize("text", corefiles())
 def test_starts(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = with_keys(text, tmp_path)
     (tmp_path / "Corefile").write_text(text)
     assert main(["check", str(tmp_path / "Corefile")]) == 0, capsys.readouterr().out
     (tmp_path / "Corefile").write_text(with_free_ports(text))

@@ -15,6 +15,7 @@ from pycoredns.corefile.options import Argument, Arguments, BadValueError, Optio
 from pycoredns.dnssec.keys import BadKeyError
 from pycoredns.durations import duration_text
 from pycoredns.output import logger
+from pycoredns.peers import Role
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.sign.options import Keys
 from pycoredns.plugins.sign.signer import Signer
@@ -33,6 +34,7 @@ class Sign(Plugin):
 
     repeated: ClassVar[Repetition] = "each"
     step: ClassVar[bool] = False
+    roles: ClassVar[Role] = Role.LONE | Role.SUPERVISOR
 
     dbfile: Annotated[Path, Argument("the zone file to be signed")]
     zones: Annotated[tuple[Zone, ...], Arguments("zones it is signed for", otherwise=zones_of_block)] = ()

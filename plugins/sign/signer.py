@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from pycoredns.plugins.sign.state import Work
 from pycoredns.plugins.sign.worker import Outcome, to_line
 
-_WORKER = "pycoredns.plugins.sign.worker"
+_PROGRAM = "from pycoredns.plugins.sign.worker import main; main()"
 _PATIENCE = 2.0
 """Seconds in which it shall end when it is told to."""
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -38,7 +38,7 @@ class Signer:
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
         """Starts the process, and ends it also in the middle of its work. Raises OSError."""
-        command = (sys.executable, "-P", "-m", _WORKER)
+        command = (sys.executable, "-P", "-c", _PROGRAM)
         process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=_environment())
         try:
             yield cls(process)

@@ -1,6 +1,6 @@
-"""Signs zones in a process of its own, so that nobody waits for it and its memory is given back: ``python -m`` this module.
+"""Signs zones in a process of its own, so that nobody waits for it and its memory is given back.
 
-Reads works as lines of JSON from standard input, and writes a line for each to standard output: what ``perform`` returns.
+``main`` reads works as lines of JSON from standard input, and writes for each what ``perform`` returns to standard output.
 """
 
 from __future__ import annotations
@@ -128,7 +128,3 @@ def lifetime(now: float) -> Lifetime:
     before = _BEFORE + random.uniform(0, _BEFORE_JITTER)  # noqa: S311  spreads load, keeps no secret
     after = _AFTER + random.uniform(0, _AFTER_JITTER)  # noqa: S311  likewise
     return Lifetime(int(now - before), int(now + after))
-
-
-if __name__ == "__main__":
-    main()
