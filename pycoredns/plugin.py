@@ -148,6 +148,10 @@ class Plugin:
         """Is every question for a zone's names answered here, so that no plugin behind is ever asked? For ``pycoredns check``."""
         return False
 
+    def counted_zone(self, name: bytes) -> bytes | None:
+        """A zone that it found by itself, and that questions for a name are counted for; None for those of the server block."""
+        return None
+
     def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
         """What is legal but surely not meant, for ``pycoredns check``; the server is about to serve these addresses and ports."""
         return ()

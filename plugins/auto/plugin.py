@@ -85,6 +85,10 @@ class Auto(HoldsZones):
             raise Refused
         return self.next(request)
 
+    def counted_zone(self, name: bytes) -> bytes | None:
+        """Each zone is counted for itself."""
+        return self.origin_of(name)
+
     @cached_property
     def _is_last(self) -> bool:
         behind = self.block.plugins[self.block.plugins.index(self) + 1 :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,7 +19,7 @@ from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Gauge
 from pycoredns.pauses import watch
 from pycoredns.peers import Role, here
-from pycoredns.plugin import Outcome, Plugin
+from pycoredns.plugin import Outcome, Plugin, overrides
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.request import Listener
 from pycoredns.response import NO_ANSWER
@@ -62,10 +62,12 @@ class Prometheus(Plugin):
         self._only_zone: str | None = None
         self._lanes: dict[Listener, Lane] = {}
         """Where there is but one zone."""
+        self._finders: Sequence[Callable[[bytes], bytes | None]] = ()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves /metrics."""
+        self._finders = [plugin.counted_zone for plugin in self.block.plugins if overrides(plugin, "counted_zone")]
         self.build_info.cell(__version__, "", f"python{sys.version.partition(' ')[0]}").value = 1
         self._tally = Tally(self.block.settings.view, self._behind())
         tls = read_tls(self.tls) if self.tls else None
@@ -101,11 +103,13 @@ class Prometheus(Plugin):
             lane.count_many(outcomes, durations)
 
     def zone_of(self, name: bytes) -> str:
-        """The longest zone of the server block that holds a name (lower-case wire form)."""
+        """The longest zone that holds a name (lower-case wire form), of the server block or found by one of its plugins."""
         zones = self.block.zones
-        if len(zones) == 1:
+        if len(zones) == 1 and not self._finders:
             self._only_zone = names.to_text(zones[0])
-        return names.to_text(max((zone for zone in zones if names.within(name, zone)), key=len, default=names.ROOT))
+        found = [zone for zone in zones if names.within(name, zone)]
+        found += [zone for find in self._finders if (zone := find(name)) is not None]
+        return names.to_text(max(found, key=len, default=names.ROOT))
 
     def _behind(self) -> str:
         """The plugin right behind this one: CoreDNS calls it the one that wrote."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 
 import pytest
 
@@ -150,6 +151,30 @@ async def test_two_folders_in_one_block(tmp_path):
         assert await server.answers("ns.first.test") == ["A 192.0.2.1"]
         assert await server.answers("ns.second.test") == ["A 192.0.2.2"]
         assert await server.rcode("ns.third.test") == "REFUSED"
+
+
+async def test_questions_are_counted_for_the_zone_that_was_found(tmp_path):
+    corefile = COREFILE.replace("auto {", "prometheus 127.0.0.1:{http}\n    auto {")
+    async with running(corefile, folder=tmp_path) as server:
+        await server.query("ns.date.test")
+        write(tmp_path / "db.date.test", text())
+        await has(server, "ns.date.test", "A 192.0.2.1")
+        shown = await scraped(server)
+    counted = {
+        match[1]: float(match[2]) for match in re.finditer(r'^coredns_dns_requests_total{.*zone="(.*)"} (.*)$', shown, re.M)
+    }
+    assert counted.keys() == {".", "date.test."}
+    assert counted["date.test."] == 1
+
+
+async def scraped(server):
+    """The text of /metrics."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.ports["http"])
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    shown = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    return shown
 
 
 # --- files come, change and go
