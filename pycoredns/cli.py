@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, NamedTuple
 
 from pycoredns.commands.arguments import port, workers
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 COMMANDS = {
     "check": "find all mistakes of a Corefile without starting",
@@ -18,7 +22,31 @@ COMMANDS = {
     "dnssec": "make the keys that sign a zone",
     "completion": "print a script that completes these commands in a shell",
 }
-FLAGS = ("-conf", "-dns.port", "-p", "-pidfile", "-plugins", "-quiet", "-version", "-workers", "--help")
+
+
+class Flag(NamedTuple):
+    """A word of the command line that is for the server: one or two dashes stand before its names."""
+
+    names: tuple[str, ...]
+    default: object
+    help: str
+    placeholder: str = ""
+    kind: Callable[[str], object] | None = None
+    """What is made of the word behind it; None: no word stands there."""
+
+
+SERVER_FLAGS = {
+    "conf": Flag(("-conf", "--conf"), None, "Corefile to load, or stdin (default: ./Corefile)", "FILE", str),
+    "port": Flag(("-dns.port", "--dns.port", "-p"), 53, "default port", "PORT", port),
+    "pidfile": Flag(("-pidfile", "--pidfile"), "", "file to write the process ID to", "FILE", str),
+    "plugins": Flag(("-plugins", "--plugins"), False, "list installed plugins"),
+    "quiet": Flag(("-quiet", "--quiet"), False, "print nothing at the start"),
+    "version": Flag(("-version", "--version"), False, "show version"),
+    "workers": Flag(
+        ("-workers", "--workers"), 1, "processes that answer questions, or auto for one on each core (default: 1)", "N", workers
+    ),
+}
+FLAGS = (*(name for flag in SERVER_FLAGS.values() for name in flag.names if not name.startswith("--")), "--help")
 """CoreDNS's flags, and -workers; two dashes do as well."""
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
@@ -28,6 +56,8 @@ Signals: SIGUSR1 reloads the Corefile, SIGTERM and SIGINT let pending answers le
 
 def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
     """The whole command line, or only some of its commands."""
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
     made = ArgumentParser(
         "pycoredns",
         description="A DNS server that runs CoreDNS Corefiles.",
@@ -35,19 +65,13 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("-conf", "--conf", metavar="FILE", help="Corefile to load, or stdin (default: ./Corefile)")
-    made.add_argument("-dns.port", "--dns.port", "-p", dest="port", metavar="PORT", type=port, default=53, help="default port")
-    made.add_argument("-pidfile", "--pidfile", metavar="FILE", default="", help="file to write the process ID to")
-    made.add_argument("-plugins", "--plugins", action="store_true", help="list installed plugins")
-    made.add_argument("-quiet", "--quiet", action="store_true", help="print nothing at the start")
-    made.add_argument("-version", "--version", action="store_true", help="show version")
-    made.add_argument(
-        *("-workers", "--workers"),
-        metavar="N",
-        type=workers,
-        default=1,
-        help="processes that answer questions, or auto for one on each core (default: 1)",
-    )
+    for dest, flag in SERVER_FLAGS.items():
+        if flag.kind is None:
+            made.add_argument(*flag.names, dest=dest, action="store_true", help=flag.help)
+        else:
+            made.add_argument(
+                *flag.names, dest=dest, metavar=flag.placeholder, type=flag.kind, default=flag.default, help=flag.help
+            )
     subparsers = made.add_subparsers(metavar="COMMAND", dest="command")
     for name in commands:
         import_module(f"pycoredns.commands.{name}").add_parser(subparsers)
@@ -57,6 +81,9 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    plain = _read_plain(words)
+    if plain is not None:
+        return _serve(plain)
     called = words[0] if words and words[0] in COMMANDS else None
     wants_help = not {"-h", "--help", "-help"}.isdisjoint(words)
     options = parser([called] if called else list(COMMANDS) if wants_help or _unknown(words) else []).parse_args(
@@ -67,12 +94,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _serve(options)
 
 
+def _read_plain(words: Sequence[str]) -> SimpleNamespace | None:
+    """The server's flags as they are mostly written; None for all else. Importing argparse takes a twentieth of the start."""
+    options = SimpleNamespace(**{dest: flag.default for dest, flag in SERVER_FLAGS.items()})
+    by_name = {name: dest for dest, flag in SERVER_FLAGS.items() for name in flag.names}
+    left = iter(words)
+    for word in left:
+        if word not in by_name:
+            return None
+        dest = by_name[word]
+        kind = SERVER_FLAGS[dest].kind
+        value = next(left, "-") if kind else ""
+        if value.startswith("-"):
+            return None
+        try:
+            setattr(options, dest, kind(value) if kind else True)
+        except ValueError:
+            return None
+    return options
+
+
 def _unknown(words: Sequence[str]) -> bool:
     """Does a word look like a command? Then all of them are named in the error."""
     return bool(words) and not words[0].startswith("-")
 
 
-def _serve(options: Namespace) -> int:
+def _serve(options: Namespace | SimpleNamespace) -> int:
     """The server itself, and the flags that only print."""
     if options.plugins:
         from pycoredns.registry import available
