@@ -100,6 +100,22 @@ def test_an_old_python_is_said_with_the_remedy(tmp_path: Path) -> None:
     assert "PYTHON=/path/to/python3.11" in done.stderr
 
 
+def test_an_optimised_python_goes_before_one_that_is_not(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    shutil.copy(REQUIREMENTS / "set-up", tmp_path / "requirements")
+    (tmp_path / "requirements/set_up.py").write_text("")
+    folders = [tmp_path / "plain", tmp_path / "quick"]
+    for folder, optimised in zip(folders, (1, 0), strict=True):
+        folder.mkdir()
+        (folder / "python3").write_text(
+            f'#!/bin/sh\ncase "$*" in *optimizations*) exit {optimised};; *set_up.py*) echo {folder.name};; esac\n'
+        )
+        (folder / "python3").chmod(0o755)
+    command = ["/bin/sh", str(tmp_path / "requirements/set-up"), "run"]
+    environment = {"PATH": ":".join([*map(str, folders), os.environ["PATH"]])}
+    assert subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30).stdout == "quick\n"
+
+
 def test_another_python_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     shutil.copy(REQUIREMENTS / "set-up", tmp_path / "requirements")
