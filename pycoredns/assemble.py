@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from pycoredns import registry
@@ -133,6 +132,8 @@ def _remedy(name: str) -> str:
     """What to do about a directive there is no plugin for."""
     if name in ORDER:
         return "this plugin of CoreDNS is not part of this version"
+    from difflib import get_close_matches  # late: only a mistake needs it
+
     close = get_close_matches(name, registry.available(), 1)
     return f'did you mean "{close[0]}"?' if close else "pycoredns plugins lists those there are"
 

@@ -90,7 +90,8 @@ class Destination:
         found = None if _is_address(host) else _from_file(rest)
         if found is not None:
             return cls(found)
-        server_name = ServerName.parse(Token(server_name, token.place), context)
+        if server_name:
+            server_name = ServerName.parse(Token(server_name, token.place), context)
         if _is_address(host):
             return cls((Endpoint(scheme, host, port, server_name),))
         return cls((_host_name(HostName(scheme, host, port, server_name, token.place), token.text),))

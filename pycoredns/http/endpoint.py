@@ -7,17 +7,24 @@ import posixpath
 import socket
 import ssl
 from collections.abc import Awaitable
+from importlib import import_module
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.errors import BIND_REMEDIES, StartError
-from pycoredns.http.connection import Connection
 from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
 from pycoredns.peers import Role, here
+
+if TYPE_CHECKING:
+    from pycoredns.http.connection import Connection
 
 MOST_CONNECTIONS = 256
 """Past this the oldest connection is ended for a new one."""
 BACKLOG = 128
+IMPORTED_AFTER = 0.5
+"""Seconds after the start when h11 is imported, which takes 20 ms, if nobody has connected before."""
+_CONNECTION = "pycoredns.http.connection"
 
 
 class Route:
@@ -102,11 +109,18 @@ class Endpoint:
         """Takes connections from now on."""
         _endpoints[self.address] = self
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self._sock, ssl=self._tls, backlog=BACKLOG)
+        self._server = await loop.create_server(self._connection, sock=self._sock, ssl=self._tls, backlog=BACKLOG)
+        self._import = loop.call_later(IMPORTED_AFTER, lambda: loop.run_in_executor(None, import_module, _CONNECTION))
+
+    def _connection(self) -> Connection:
+        """What serves a client that has come."""
+        connection: Connection = import_module(_CONNECTION).Connection(self)
+        return connection
 
     async def close(self) -> None:
         """Closes the address and its connections; what has been written is still sent."""
         _endpoints.pop(self.address, None)
+        self._import.cancel()
         self._server.close()
         for connection in list(self._connections):
             connection.close()

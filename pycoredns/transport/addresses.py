@@ -34,6 +34,7 @@ def to_sockaddr(host: str, port: int, family: int) -> bytes:
 
 def to_bind(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
     """An address as ``socket.bind`` takes it; that of one link names its interface behind a percent sign (RFC 4007 §11)."""
+    host = str(host)  # of a subclass the kernel's form is made by the IDNA codec, whose import takes 4 ms
     _, percent, interface = host.partition("%")
     return (host, port, 0, socket.if_nametoindex(interface)) if percent else (host, port)
 
