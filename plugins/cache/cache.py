@@ -218,8 +218,8 @@ class Cache(Plugin):
             kept = Kept(response, bounded, monotonic() + bounded, sort)
             if self._choosy or behind:
                 self._store_with_care(request, key, kept, behind)
-            elif (self._successes if sort is SUCCESS else self._denials).put(key, kept):
-                (self._tallies.get(request.listener.service) or self.tally(request)).evictions[sort] += 1
+            elif gone := (self._successes if sort is SUCCESS else self._denials).put(key, kept):
+                self.tally(request).evictions[sort] += gone
         return self.shown(request, response) if response.flags & AD else response
 
     def _store_with_care(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
@@ -228,16 +228,16 @@ class Cache(Plugin):
             return
         if kept.sort == SUCCESS:
             self._replace_denial(key, kept, behind)
-        if self.stores[kept.sort].put(key, kept):
-            self.tally(request).evictions[kept.sort] += 1
+        if gone := self.stores[kept.sort].put(key, kept):
+            self.tally(request).evictions[kept.sort] += gone
 
     def _replace_denial(self, key: bytes, kept: Kept, behind: bool) -> None:
         """A positive answer ends a denial where it was fetched for that; with ``prefer_positive`` where it answers."""
         if not self.prefers_positive:
             if behind:
-                self._denials.drop(key)
+                self._denials.pop(key, None)
         elif kept.response.answers:
-            self._denials.drop(key)
+            self._denials.pop(key, None)
         else:
             before = self._successes.get(key)
             kept.last_good = before.good() if before else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from pycoredns.request import AD
 from pycoredns.response import Response
@@ -88,39 +88,31 @@ class Kept:
 
 
 class Store(dict[bytes, Kept]):
-    """Answers of a sort by what was asked; the oldest goes first. Filled by ``put`` only, emptied by ``drop``."""
+    """Answers of a sort by what was asked, the oldest first; filled by ``put`` only."""
 
     def __init__(self, capacity: int) -> None:
         """``capacity`` is a number of answers."""
         super().__init__()
         self.capacity = capacity
-        self._order: deque[tuple[bytes, Kept]] = deque()  # the oldest first, some that are gone among them
+        self._share = max(1, capacity // 128)
 
-    def put(self, key: bytes, kept: Kept) -> bool:
-        """Keeps an answer; true where another one had to go."""
+    def put(self, key: bytes, kept: Kept) -> int:
+        """Keeps an answer; says how many others had to go."""
         before = len(self)
         self[key] = kept
-        self._order.append((key, kept))
-        if len(self) == before:
-            self._tidy()
-            return False
-        if before < self.capacity:
-            return False
-        while True:
-            key, oldest = self._order.popleft()
-            if self.get(key) is oldest:
-                del self[key]
-                return True
+        if len(self) == before:  # of an older one this takes the place, which is not the newest's
+            del self[key]
+            self[key] = kept
+        elif before >= self.capacity:
+            return self._make_room()
+        return 0
 
-    def drop(self, key: bytes) -> None:
-        """Gives up an answer, if it is there."""
-        self.pop(key, None)
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Forgets those that are gone, when they are the most."""
-        if len(self._order) > 2 * len(self):
-            self._order = deque((key, kept) for key, kept in self._order if self.get(key) is kept)
+    def _make_room(self) -> int:
+        """Gives up a share of the oldest: to look for the first one in a dictionary takes long where others stood before it."""
+        oldest = list(islice(self, self._share))
+        for key in oldest:
+            del self[key]
+        return len(oldest)
 
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
         """Copies what an older store holds for these zones."""

@@ -318,10 +318,11 @@ def test_a_full_cache_drops_its_oldest(setting):
     setting.ask("0.test")
     setting.ask("x.test")
     setting.cache.count()
-    assert len(setting.cache.stores["success"]) == 1024
-    assert Cache.entries.cell("dns://:53", "success", ".", "").value == 1024
+    left = len(setting.cache.stores["success"])
+    assert 1000 < left <= 1024
+    assert Cache.entries.cell("dns://:53", "success", ".", "").value == left
     assert any(key.startswith(b"\x010\4test\0") for key in setting.cache.stores["success"])
-    assert Cache.evictions.cell("dns://:53", "success", ".", "").value == 1
+    assert Cache.evictions.cell("dns://:53", "success", ".", "").value == 1025 - left
 
 
 # --- what the memo is told
