@@ -15,6 +15,8 @@ from pycoredns.zone.zone import Zone
 _FOLDED = frozenset({types.NS, types.CNAME, types.SOA, types.PTR, types.MX, types.SRV, types.DNAME})
 """Types whose RDATA may come in another case than the one it is held in."""
 _SHORTEST_SOA = 22
+_SIZES = {types.A: 4, types.AAAA: 16}
+"""Octets of RDATA that has a fixed size."""
 
 
 class TransferError(Exception):
@@ -84,6 +86,8 @@ class Incoming:
                 raise TransferError(f"it has more than {self._most} records")
             if each.rclass != types.IN:
                 raise TransferError(f"a record is of class {types.class_text(each.rclass)}")
+            if not is_well_formed(each):
+                raise TransferError(f"the {types.type_text(each.rtype)} record of {names.to_text(each.name)} is malformed")
             self._take(each)
 
     def _is_soa(self, record: Record) -> bool:
@@ -195,3 +199,32 @@ def serial_of(soa: Record) -> int:
 def is_newer(serial: int, other: int) -> bool:
     """Is a serial greater than another (RFC 1982 §3.2)?"""
     return 0 < (serial - other & 0xFFFFFFFF) <= 0x7FFFFFFF
+
+
+def is_well_formed(record: Record) -> bool:
+    """Has the RDATA the form of its type? Names in it have been read already, where its type may have compressed ones."""
+    rtype, rdata = record.rtype, record.rdata
+    if rtype in _SIZES:
+        return len(rdata) == _SIZES[rtype]
+    if rtype in _FOLDED or rtype == types.RRSIG:
+        return bool(rdata)
+    if rtype == types.TXT:
+        return _is_strings(rdata)
+    import dns.exception  # only for types that are rare, as it takes ten times as long as all the rest
+    import dns.rdata
+    import dns.rdataclass
+    import dns.rdatatype
+
+    try:
+        dns.rdata.from_wire(dns.rdataclass.IN, dns.rdatatype.RdataType.make(rtype), rdata, 0, len(rdata))
+    except (dns.exception.DNSException, ValueError):
+        return False
+    return True
+
+
+def _is_strings(rdata: bytes) -> bool:
+    """Is it one or more character strings (RFC 1035 §3.3.14)?"""
+    place = 0
+    while place < len(rdata):
+        place += 1 + rdata[place]
+    return bool(rdata) and place == len(rdata)

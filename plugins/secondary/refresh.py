@@ -19,7 +19,7 @@ from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
 FIRST_RETRY, LONGEST_FIRST_RETRY = 0.25, 10.0
-"""Seconds between attempts to get a zone for the first time: doubled each time, up to the second figure."""
+"""Seconds between attempts to get a zone that cannot be served: doubled each time, up to the second figure."""
 REFRESH_JITTER, RETRY_JITTER = 5.0, 2.0
 """Seconds by which many secondaries of a primary are kept apart, at most."""
 PAUSE = 0.25
@@ -134,9 +134,10 @@ class Follower:
                 continue
 
     def _interval(self, good: bool) -> float:
-        if self.zone is None:
+        if self.zone is None or self.expired:
             interval, self._pause = self._pause, min(self._pause * 2, LONGEST_FIRST_RETRY)
             return interval
+        self._pause = FIRST_RETRY
         timers = Timers.of(self.zone)
         if good:
             return timers.refresh + random() * REFRESH_JITTER  # noqa: S311  keeps secondaries apart, no secret

@@ -1,0 +1,79 @@
+"""Zones on disk: what comes back, and what is passed over."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.wire import names, types
+from pycoredns.wire.message import Record
+from pycoredns.zone.zone import Zone
+
+ORIGIN = names.from_text("a.test")
+
+
+def zone(origin: bytes = ORIGIN, serial: int = 1, many: int = 3) -> Zone:
+    soa = Record(origin, types.SOA, types.IN, 300, bytes(2) + serial.to_bytes(4, "big") + bytes(16))
+    hosts = [Record(b"\4%04d" % number + origin, types.TXT, types.IN, 300, bytes((200,)) + bytes(200)) for number in range(many)]
+    return Zone.of(origin, [soa, *hosts])
+
+
+def files_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_what_is_kept_comes_back_with_its_age(tmp_path: Path):
+    shelf = Shelf(tmp_path)
+    assert shelf.load(ORIGIN) is None
+    await shelf.keep(zone(many=9000))
+    await shelf.keep(zone(serial=2, many=9000))
+    an_hour_ago = time.time() - 3600
+    os.utime(shelf.path(ORIGIN), (an_hour_ago, an_hour_ago))
+    kept, age = shelf.load(ORIGIN) or pytest.fail("it is not there")
+    assert kept.serial == 2
+    assert list(kept.records()) == list(zone(serial=2, many=9000).records())
+    assert 3600 <= age < 3660
+    shelf.confirm(ORIGIN)
+    assert (shelf.load(ORIGIN) or pytest.fail("it is not there"))[1] < 60
+    assert files_in(tmp_path) == ["a.test.zone"]
+    shelf.drop(ORIGIN)
+    assert shelf.load(ORIGIN) is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda octets: octets[:-1],
+        lambda octets: octets[:100] + b"x" + octets[101:],
+        lambda octets: b"",
+        lambda octets: octets + b"x",
+        lambda octets: b"$ORIGIN a.test.\n@ SOA . . 1 1 1 1 1\n",
+    ],
+)
+async def test_what_is_not_whole_is_passed_over(tmp_path: Path, spoil):
+    shelf = Shelf(tmp_path)
+    await shelf.keep(zone())
+    path = shelf.path(ORIGIN)
+    path.write_bytes(spoil(path.read_bytes()))
+    assert shelf.load(ORIGIN) is None
+
+
+async def test_another_zone_under_its_name_is_passed_over(tmp_path: Path):
+    shelf = Shelf(tmp_path)
+    await shelf.keep(zone(names.from_text("b.test")))
+    shelf.path(names.from_text("b.test")).rename(shelf.path(ORIGIN))
+    assert shelf.load(ORIGIN) is None
+
+
+async def test_a_folder_that_cannot_be_written_to_costs_nothing_else(tmp_path: Path):
+    await Shelf(tmp_path / "gone").keep(zone())
+
+
+@pytest.mark.parametrize("text", [".", "a/b.test", r"\000\255.test", ".".join(["x" * 60] * 4), "a.test"])
+def test_every_name_has_a_file_within_the_folder(tmp_path: Path, text: str):
+    path = Shelf(tmp_path).path(names.from_text(text))
+    assert path.parent == tmp_path
+    assert len(path.name) <= 255
+    path.touch()
