@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash, shifted, type_bitmap
 from pycoredns.errors import FormatError
@@ -28,12 +28,8 @@ _AT_CUT = frozenset({types.NS, types.RRSIG, types.NSEC})
 _HASHING = b"\1\0\0\0\0"  # SHA-1, no flags, no iterations, no salt (RFC 9276 §3.1)
 
 
-class Proof(NamedTuple):
-    """An NSEC or NSEC3 record still to be signed."""
-
-    owner: bytes
-    rtype: int
-    rdata: bytes
+Proof: TypeAlias = tuple[bytes, int, bytes]
+"""Owner, type and RDATA of an NSEC or NSEC3 record that is still to be signed."""
 
 
 class Denial(Protocol):
@@ -107,11 +103,11 @@ class BlackLies:
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """Covers nothing but the name."""
-        return (Proof(name, types.NSEC, successor(name, keys.origin) + self._claims.of(keys, name).lacking(qtype)),)
+        return ((name, types.NSEC, successor(name, keys.origin) + self._claims.of(keys, name).lacking(qtype)),)
 
     def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
         """Covers the names below the cut too."""
-        return (Proof(cut, types.NSEC, _next_sibling(cut, keys.origin) + self._cut),)
+        return ((cut, types.NSEC, _next_sibling(cut, keys.origin) + self._cut),)
 
 
 class Compact(BlackLies):
@@ -127,7 +123,7 @@ class Compact(BlackLies):
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The only types that it has are those of its proof."""
-        return (Proof(name, types.NSEC, successor(name, keys.origin) + self._missing),)
+        return ((name, types.NSEC, successor(name, keys.origin) + self._missing),)
 
 
 class WhiteLies:
@@ -180,7 +176,7 @@ def _covering(keys: ZoneKeys, name: bytes) -> Proof:
 
 def _nsec3(keys: ZoneKeys, digest: bytes, following: bytes, bitmap: bytes) -> Proof:
     rdata = b"%b%b%b%b" % (_HASHING, bytes((len(following),)), following, bitmap)
-    return Proof(hashed_label(digest) + keys.origin, types.NSEC3, rdata)
+    return hashed_label(digest) + keys.origin, types.NSEC3, rdata
 
 
 def successor(name: bytes, origin: bytes) -> bytes:

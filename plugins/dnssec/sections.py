@@ -8,15 +8,17 @@ from time import time
 from typing import NamedTuple, TypeAlias
 
 from pycoredns.dnssec.canonical import lower_names
+from pycoredns.dnssec.signing import canonical_set
 from pycoredns.plugins.dnssec.denial import Proof
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
-from pycoredns.plugins.dnssec.signatures import Signatures, Tally
+from pycoredns.plugins.dnssec.signatures import Signatures, Tally, signed_ttl
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.wire.walk import walk
 
 FindKeys: TypeAlias = Callable[[bytes, int], ZoneKeys | None]
 """The keys for a name and a type; None outside of the zones that are signed."""
+_pack = RECORD.pack
 _MOST_REMEMBERED = 256
 _SIGNER = 18  # octets before the signer's name in an RRSIG's RDATA
 _TAG = slice(16, 18)
@@ -91,7 +93,9 @@ class Signer:
             keys = self._find_keys(owner, rtype) if not only or rtype == only else None
             if keys is None:
                 continue
-            signed = self.signatures.over(keys, owner, rtype, ttl, rdatas, tally)
+            signed_as = signed_ttl(ttl)
+            data = canonical_set(owner, rtype, signed_as, rdatas)
+            signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             made += [_rrsig(shown, ttl, rdata) for rdata in signed.rdatas]
             number += len(signed.rdatas)
             until = min(until, signed.until)
@@ -131,21 +135,24 @@ class Signer:
         """
         octets, number, until, sets = behind
         made = [octets]
-        name = shown.lower()
+        name, signed_as = shown.lower(), signed_ttl(ttl)
         for owner, rtype, rdata in proofs:
-            signed = self.signatures.over(keys, owner, rtype, ttl, (rdata,), tally)
+            size = len(rdata)
+            data = b"%b%b%b" % (owner, _pack(rtype, types.IN, signed_as, size), rdata)
+            signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             if owner == name:
                 owner = shown
-            made.append(b"%b%b%b" % (owner, RECORD.pack(rtype, types.IN, ttl, len(rdata)), rdata))
+            made.append(b"%b%b%b" % (owner, _pack(rtype, types.IN, ttl, size), rdata))
             made += [_rrsig(owner, ttl, each) for each in signed.rdatas]
             number += 1 + len(signed.rdatas)
-            until = min(until, signed.until)
+            if signed.until < until:
+                until = signed.until
             sets += 1
         return Section(b"".join(made), number, until, sets)
 
 
 def _rrsig(owner: bytes, ttl: int, rdata: bytes) -> bytes:
-    return b"%b%b%b" % (owner, RECORD.pack(types.RRSIG, types.IN, ttl, len(rdata)), rdata)
+    return b"%b%b%b" % (owner, _pack(types.RRSIG, types.IN, ttl, len(rdata)), rdata)
 
 
 def end_of_aliases(name: bytes, octets: bytes, count: int) -> bytes | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from hashlib import blake2b
 from time import time
 from typing import Self
 
-from pycoredns.dnssec.signing import canonical_set, label_count, signature
+from pycoredns.dnssec.signing import label_count, signature
 from pycoredns.metrics import Cell
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
 
@@ -22,7 +22,13 @@ RENEWED = 2 * DAY
 ORIGINAL_TTL = 3600
 """The TTL that is signed, in seconds, as what comes here may have been counted down already; a longer one is signed as it is."""
 _DIGEST_SIZE = 16
+_LONGEST_PLAIN = 160  # octets that are kept as their own digest, which saves 1 µs
 _TRIES = 8
+
+
+def signed_ttl(ttl: int) -> int:
+    """The original TTL of a set that is found with a TTL, both in seconds."""
+    return ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
 
 
 class Tally:
@@ -62,11 +68,11 @@ class Signatures:
         """How many sets' signatures are kept."""
         return len(self._kept)
 
-    def over(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes], tally: Tally) -> Signed:
-        """The signatures over a set, whose names are all in lower case."""
-        ttl = ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
-        data = canonical_set(owner, rtype, ttl, rdatas)
-        digest = blake2b(keys.origin + data, digest_size=_DIGEST_SIZE).digest()
+    def over(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: int, data: bytes, tally: Tally) -> Signed:
+        """The signatures over a set in canonical form, whose records have this TTL (see ``signed_ttl``)."""
+        digest = data + keys.origin
+        if len(digest) > _LONGEST_PLAIN:
+            digest = blake2b(digest, digest_size=_DIGEST_SIZE).digest()
         kept = self._kept.get(digest)
         now = int(self._clock())
         if kept is not None and now < kept.until:

@@ -69,7 +69,7 @@ class EcdsaSigner:
     def sign(self, data: bytes) -> bytes:
         """The two numbers of the signature, one behind the other (RFC 6605 §4)."""
         first, second = decode_dss_signature(self._private.sign(data, self._method))
-        return first.to_bytes(self._size, "big") + second.to_bytes(self._size, "big")
+        return (first << 8 * self._size | second).to_bytes(2 * self._size, "big")
 
     def fields(self) -> Fields:
         """The secret number."""

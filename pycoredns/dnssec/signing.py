@@ -31,7 +31,7 @@ def signature(key: Key, rtype: int, labels: int, ttl: int, signed: bytes, incept
     """The RDATA of an RRSIG over a canonical set, whose owner has so many labels (RFC 4034 §3.1)."""
     numbers = _NUMBERS.pack(rtype, key.algorithm, labels, ttl, expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF, key.tag)
     beginning = numbers + key.zone
-    return beginning + key.sign(beginning + signed)
+    return beginning + key.signer.sign(beginning + signed)
 
 
 def canonical_set(owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes]) -> bytes:
