@@ -51,6 +51,8 @@ class Peers:
 
     def __init__(self) -> None:
         """Nothing is offered yet."""
+        self.secret = os.urandom(16)
+        """Known to all processes of the server, and to nobody else."""
         self._offers: dict[str, list[Handler]] = {}
         self._heirs: list[Callable[[], None]] = []
 

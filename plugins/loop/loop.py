@@ -8,9 +8,11 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from time import monotonic
 
 from pycoredns.output import fatal
+from pycoredns.peers import here
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Answer
@@ -32,22 +34,22 @@ class Loop(Plugin):
     def __post_init__(self) -> None:
         """Looks out for nothing until it runs."""
         self.looking = False
-        self.seen = 0
-        self._name = b""
+        self.seen: dict[bytes, int] = {}
+        """How often each of the names was asked for that are the server's own, whichever of its processes has asked."""
         self._address = ("127.0.0.1", 53)
 
     def handle(self, request: Request) -> Answer:
         """Counts its own question, and ends the server when there is a loop; passes everything on."""
-        if self.looking and request.qtype == HINFO and request.name == self._name:
-            self.seen += 1
-            if self.seen > MOST_SEEN:
+        if self.looking and request.qtype == HINFO and is_own(request.name, self.block.zones[0]):
+            self.seen[request.name] = self.seen.get(request.name, 0) + 1
+            if self.seen[request.name] > MOST_SEEN:
                 fatal(self._verdict(request))
         return self.next(request)
 
     def _verdict(self, request: Request) -> str:
         """The line that people look for in their logs."""
         way = f"{join(*request.client)} -> {join(*self._address)}"
-        zone, question = names.to_text(self.block.zones[0]), names.to_text(self._name)
+        zone, question = names.to_text(self.block.zones[0]), names.to_text(request.name)
         return (
             f'plugin/loop: Loop ({way}) detected for zone "{zone}", '
             f'see https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO {question}"'
@@ -56,7 +58,6 @@ class Loop(Plugin):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Asks beside everything else, so that the start does not wait for it."""
-        self._name = random_name(self.block.zones[0])
         hosts, service = self.block.settings.listen, self.block.services[0]
         self._address = (hosts[0] if hosts else "", int(service.address.rpartition(":")[2]))
         asking = asyncio.get_running_loop().create_task(self.look())
@@ -72,8 +73,7 @@ class Loop(Plugin):
         deadline = monotonic() + TRY_SECONDS
         self.looking = True
         try:
-            while monotonic() < deadline and not await self._is_answered():
-                self.seen = 0
+            while monotonic() < deadline and not await self._is_answered():  # noqa: ASYNC110  nothing says when to try again
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self.looking = False
@@ -81,7 +81,8 @@ class Loop(Plugin):
     async def _is_answered(self) -> bool:
         """Asks once."""
         host, port = self._address
-        query = secrets.token_bytes(2) + _REST_OF_HEADER + self._name + HINFO.to_bytes(2, "big") + _CLASS_IN
+        name = random_name(self.block.zones[0])
+        query = secrets.token_bytes(2) + _REST_OF_HEADER + name + HINFO.to_bytes(2, "big") + _CLASS_IN
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         loop = asyncio.get_running_loop()
         try:
@@ -97,6 +98,18 @@ class Loop(Plugin):
 
 def random_name(zone: bytes) -> bytes:
     """A name in a zone that nobody else asks for; in a zone with a very long name, the zone's own."""
+    number = str(secrets.randbits(62)).encode()
     with suppress(names.BadNameError):
-        return names.join([str(secrets.randbits(62)).encode() for _ in range(2)] + names.labels(zone))
+        return names.join([number, _mark(number), *names.labels(zone)])
     return zone
+
+
+def is_own(name: bytes, zone: bytes) -> bool:
+    """Is it one that ``random_name`` has made, here or in another process of this server?"""
+    number, mark, *_ = *names.labels(name), b"", b""
+    return mark == _mark(number) or name == zone == random_name(zone)
+
+
+def _mark(number: bytes) -> bytes:
+    """What tells a number of ours from anybody else's."""
+    return str(int.from_bytes(blake2b(number, digest_size=7, key=here().secret).digest(), "big")).encode()

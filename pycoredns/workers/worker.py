@@ -8,7 +8,7 @@ import socket
 
 from pycoredns import memory
 from pycoredns.assemble import assemble
-from pycoredns.peers import Message, Peers, Role, become
+from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become, here
 from pycoredns.reload import retire
 from pycoredns.server import Server
 from pycoredns.sockets import Key, Sockets
@@ -25,6 +25,7 @@ class WorkerPeers(Peers):
     def __init__(self, channel: Channel, leading: bool) -> None:
         """``leading``: it does what only one may do."""
         super().__init__()
+        self.secret = here().secret
         self._channel = channel
         self._leading = leading
 
@@ -44,7 +45,10 @@ class WorkerPeers(Peers):
         """Asks the worker that leads."""
         if self._leading:
             return await self.answer(topic, message)
-        return await self._channel.call("ask_leader", Message([topic, message.value], message.body))
+        try:
+            return await self._channel.call("ask_leader", Message([topic, message.value], message.body))
+        except Refused as error:
+            raise NobodyAnswers(str(error)) from error
 
 
 def live(number: int, plan: Plan, sock: socket.socket, leading: bool) -> int:

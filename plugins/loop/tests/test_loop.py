@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from pycoredns import peers
 from pycoredns.plugins.loop import Loop, loop
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -24,9 +25,9 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> None:
 def looking(zone: str = ".") -> tuple[Loop, Request, Request]:
     """A plugin that looks out, its own question, and somebody else's."""
     plugin, last = Loop(), Last(Response())
-    plugin._name = loop.random_name(names.from_text(zone))
     plugin.looking = True
-    own = request_for(names.to_text(plugin._name), "HINFO", plugins=[plugin, last], zone=zone)
+    name = loop.random_name(names.from_text(zone))
+    own = request_for(names.to_text(name), "HINFO", plugins=[plugin, last], zone=zone)
     return plugin, own, request_for("a.test", "HINFO", plugins=[plugin, last])
 
 
@@ -51,17 +52,17 @@ def test_the_third_time_its_question_comes_the_server_ends(zone: str, shown: str
 def test_other_questions_are_not_counted(qtype: str, looks: bool) -> None:
     plugin, own, _ = looking()
     plugin.looking = looks
-    asked = request_for(names.to_text(plugin._name), qtype, plugins=[plugin, Last(Response())])
+    asked = request_for(names.to_text(own.name), qtype, plugins=[plugin, Last(Response())])
     for _ in range(5):
         plugin.handle(asked)
-    assert plugin.seen == 0
+    assert not plugin.seen
     assert own.qtype == loop.HINFO
 
 
 async def test_it_looks_until_the_server_has_answered() -> None:
     async with running(".:{port} {\n bind 127.0.0.1\n loop\n whoami\n}") as server:
         plugin = next(each for each in server.server.blocks[0].plugins if isinstance(each, Loop))
-        await eventually(lambda: plugin.seen == 1 and not plugin.looking)
+        await eventually(lambda: list(plugin.seen.values()) == [1] and not plugin.looking)
         assert plugin._address == ("127.0.0.1", server.port)
 
 
@@ -69,9 +70,20 @@ async def test_it_asks_again_when_nobody_answers(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(loop, "TRY_SECONDS", 0.05)
     plugin, _, _ = looking()
-    plugin._address, plugin.seen = ("127.0.0.1", free_port()), 2
+    asked: list[bytes] = []
+    monkeypatch.setattr(loop, "random_name", lambda zone: asked.append(zone) or zone)
+    plugin._address = ("127.0.0.1", free_port())
     await plugin.look()
-    assert (plugin.seen, plugin.looking) == (0, False)
+    assert len(asked) > 1
+    assert not plugin.looking
+
+
+def test_questions_of_other_processes_are_the_servers_own_those_of_other_servers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = names.from_text("example.org")
+    name = loop.random_name(zone)
+    assert loop.is_own(name, zone)
+    monkeypatch.setattr(peers.here(), "secret", b"another server's")
+    assert not loop.is_own(name, zone)
 
 
 def test_names_are_random_and_fit() -> None:
