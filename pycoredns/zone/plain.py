@@ -18,13 +18,16 @@ from struct import Struct, error
 from pycoredns.wire import types
 from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
 
-SPECIAL = re.compile(r'[;"()\\$@\x80-\U0010ffff\x00-\x08\x0b-\x1f]')
+SPECIAL = re.compile(r'[;"()\\$\x80-\U0010ffff\x00-\x08\x0b-\x1f]')
 """What a plain line does not hold."""
-TEXT = re.compile(r'([^\s;"()\\$@]*)[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t]+)?TXT[ \t]+"([ !#-\[\]-~]{0,255})"[ \t]*\r?\n?')
+TEXT = re.compile(r'([^\s;"()\\$]*)[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t]+)?TXT[ \t]+"([ !#-\[\]-~]{0,255})"[ \t]*\r?\n?')
 """A TXT record of one plain string: owner, TTL and text."""
+DEFAULT_TTL = re.compile(r"\$TTL[ \t]+([0-9]{1,9})[ \t]*\r?\n")
+"""The directive with a plain number of seconds."""
 LONGEST_TTL = 0x7FFFFFFF
 _PREFERENCE = Struct("!H")
 _SRV = Struct("!HHH")
+_SOA = Struct("!IIIII")
 _RRSIG = Struct("!HBBIIIH")
 _DIGEST = Struct("!HBB")
 _WINDOW = 256
@@ -45,11 +48,13 @@ class PlainLines:
             "A": (types.A, _address), "AAAA": (types.AAAA, _address6), "NS": (types.NS, self._target),
             "CNAME": (types.CNAME, self._target), "PTR": (types.PTR, self._target), "DNAME": (types.DNAME, self._target),
             "MX": (types.MX, self._mail), "SRV": (types.SRV, self._service), "DS": (types.DS, _digest),
-            "RRSIG": (types.RRSIG, self._signature), "NSEC": (types.NSEC, self._next),
+            "RRSIG": (types.RRSIG, self._signature), "NSEC": (types.NSEC, self._next), "SOA": (types.SOA, self._start),
         }  # fmt: skip
 
     def name(self, text: str) -> bytes:
         """A name in wire form, in the case it is written in; raises NotPlain."""
+        if text == "@":
+            return self.origin
         if "." not in text and 0 < len(text) <= self._longest:
             return b"%c%b%b" % (len(text), text.encode("ascii"), self.origin)
         relative = not text.endswith(".")
@@ -89,6 +94,13 @@ class PlainLines:
     def _service(self, words: list[str]) -> bytes:
         *numbers, target = words
         return _SRV.pack(*map(_number, numbers)) + self.name(target)
+
+    def _start(self, words: list[str]) -> bytes:
+        server, mailbox, serial, *times = words
+        seconds = [_number(time) for time in times]
+        if max(seconds) > LONGEST_TTL:
+            raise NotPlain
+        return self.name(server) + self.name(mailbox) + _SOA.pack(_number(serial), *seconds)
 
     def _signature(self, words: list[str]) -> bytes:
         covered, algorithm, labels, ttl, expiration, inception, tag, signer, *signature = words

@@ -18,7 +18,7 @@ import dns.zonefile
 
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError, Builder
-from pycoredns.zone.plain import SPECIAL, TEXT, NotPlain, PlainLines
+from pycoredns.zone.plain import DEFAULT_TTL, SPECIAL, TEXT, NotPlain, PlainLines
 from pycoredns.zone.zone import Zone
 
 Take: TypeAlias = Callable[[bytes, int, int, bytes], None]
@@ -127,7 +127,7 @@ class _MasterFile:
     def _read_text(self, line: str) -> bool:
         match = TEXT.fullmatch(line)
         if match is None:
-            return False
+            return self._read_ttl(line)
         try:
             owner = self._plain.name(match[1]) if match[1] else self._owner
         except NotPlain:
@@ -137,8 +137,17 @@ class _MasterFile:
         text = match[3].encode("ascii")
         return self._take_plain(owner, int(match[2]) if match[2] else None, types.TXT, b"%c%b" % (len(text), text))
 
+    def _read_ttl(self, line: str) -> bool:
+        match = DEFAULT_TTL.fullmatch(line)
+        if match is not None:
+            self._reader.default_ttl, self._reader.default_ttl_known = int(match[1]), True
+            self._reader.default_ttl_from_soa = False
+        return match is not None
+
     def _take_plain(self, owner: bytes, ttl: int | None, rtype: int, rdata: bytes) -> bool:
         reader = self._reader
+        if rtype == types.SOA and not reader.default_ttl_known:
+            return False  # its last number is the TTL of those without one
         if ttl is not None:
             reader.last_ttl, reader.last_ttl_known = ttl, True
         elif not reader.default_ttl_known or reader.default_ttl_from_soa:
