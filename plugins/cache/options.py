@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Annotated, ClassVar, Literal, Self
 
 from pycoredns.corefile.kinds import TTL, Choice, Count, Duration, Percentage, SignedDuration, Whole, Zone
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.frozen import frozen
 
 _SHARDS, _SMALLEST_SHARD = 256, 4
 HOUR = Duration(3600)
@@ -30,7 +30,7 @@ class LongestTTL(Whole):
         return value
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """How many answers of a sort are kept, and within which TTLs."""
 
@@ -55,7 +55,7 @@ TENTH = Share(10)
 MINUTE = SignedDuration(60)
 
 
-@dataclass(frozen=True)
+@frozen
 class Prefetch:
     """Which answers are fetched again before their time is over."""
 
@@ -88,7 +88,7 @@ class WholeDuration(Duration):
         return value
 
 
-@dataclass(frozen=True)
+@frozen
 class ServeStale:
     """For how long answers are given past their time, and in which way (RFC 8767)."""
 
@@ -123,7 +123,7 @@ _WORDS: dict[bool, Sequence[tuple[str, type[Duration]]]] = {
 PREFER_POSITIVE = Choice({"prefer_positive": True}, folded=True)
 
 
-@dataclass(frozen=True)
+@frozen
 class Disabled:
     """A sort of answers that is not kept, in some zones."""
 

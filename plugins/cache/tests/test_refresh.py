@@ -6,11 +6,9 @@ import pytest
 
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
-from pycoredns.plugins.cache import Cache
 from pycoredns.plugins.cache.options import Limits, Prefetch, ServeStale, Share
 from pycoredns.request import AA
 from pycoredns.response import Pending, Response
-from pycoredns.testing import Last, request_for
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 
@@ -23,49 +21,6 @@ def answer(last=1, ttl=10):
 
 
 NO_NAME, NO_DATA = Response(3, b"", 0, SOA, 1, flags=0), Response(0, b"", 0, SOA, 1, flags=0)
-
-
-class Setting:
-    """A cache before a plugin that gives answers in turn, and a clock."""
-
-    def __init__(self, monkeypatch):
-        self.now = 1000.0
-        for module in ("plugins.cache.cache", "plugins.cache.refresh"):
-            monkeypatch.setattr(f"pycoredns.{module}.monotonic", lambda: self.now)
-
-    def start(self, *answers, **options):
-        self.answers = list(answers)
-        self.behind = Last(self.next_answer)
-        self.cache = Cache(**options)
-        self.request = request_for("a.test", plugins=[self.cache, self.behind])
-        self.ask()
-        return self
-
-    def next_answer(self, request):
-        given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(given, Exception):
-            raise given
-        return given
-
-    def ask(self):
-        return self.cache.handle(self.request)
-
-    def later(self, seconds):
-        self.now += seconds
-        return self
-
-    @property
-    def asked(self):
-        return len(self.behind.seen)
-
-    @property
-    def tally(self):
-        return self.cache.tally(self.request)
-
-
-@pytest.fixture
-def setting(monkeypatch):
-    return Setting(monkeypatch)
 
 
 def shown(response):
@@ -93,7 +48,7 @@ def prefetch(amount=2, duration=60, percentage=50):
     ],
 )
 def test_popular_answers_are_fetched_before_their_end(setting, option, gaps, asked):
-    setting.start(answer(1), answer(2), prefetch=option)
+    setting.begin(answer(1), answer(2), prefetch=option)
     for gap in gaps:
         assert shown(setting.later(gap).ask())[0] == 1
     assert setting.asked == asked
@@ -102,7 +57,7 @@ def test_popular_answers_are_fetched_before_their_end(setting, option, gaps, ask
 
 
 def test_a_fetched_answer_stays_popular(setting):
-    setting.start(answer(), prefetch=prefetch(3))
+    setting.begin(answer(), prefetch=prefetch(3))
     for _ in range(3):
         setting.ask()
     setting.later(6).ask()
@@ -112,7 +67,7 @@ def test_a_fetched_answer_stays_popular(setting):
 
 
 def test_one_fetch_at_a_time_over_tcp_and_with_ad(setting):
-    setting.start(answer(1), pending := Pending(), prefetch=prefetch(1))
+    setting.begin(answer(1), pending := Pending(), prefetch=prefetch(1))
     setting.later(6)
     assert [shown(setting.ask()) for _ in range(3)] == [(1, 4)] * 3
     asked = setting.behind.seen[1]
@@ -122,13 +77,13 @@ def test_one_fetch_at_a_time_over_tcp_and_with_ad(setting):
 
 
 def test_a_fetched_answer_ends_a_denial(setting):
-    setting.start(NO_NAME, answer(), prefetch=prefetch(1))
+    setting.begin(NO_NAME, answer(), prefetch=prefetch(1))
     assert setting.later(6).ask().rcode == 3
     assert setting.ask().rcode == 0
 
 
 def test_questions_that_the_memo_answers_make_popular(setting):
-    setting.start(answer(), prefetch=prefetch(10))
+    setting.begin(answer(), prefetch=prefetch(10))
     given = setting.ask()
     assert (given.memorable, given.until) == (True, 1001.0)
     outcome = Outcome(setting.request, given, None)
@@ -142,7 +97,7 @@ def test_questions_that_the_memo_answers_make_popular(setting):
 
 
 def test_without_serve_stale_nothing_is_given_past_its_time(setting):
-    setting.start(answer(), DOWN)
+    setting.begin(answer(), DOWN)
     setting.later(10.5)
     with pytest.raises(ServerFailure):
         setting.ask()
@@ -158,20 +113,20 @@ def test_without_serve_stale_nothing_is_given_past_its_time(setting):
     ],
 )
 def test_what_is_past_its_time_has_a_ttl_of_its_own(setting, stale, keepttl, ttl):
-    setting.start(answer(), DOWN, serve_stale=stale, keepttl=keepttl)
+    setting.begin(answer(), DOWN, serve_stale=stale, keepttl=keepttl)
     given = setting.later(11).ask()
     assert (*shown(given), given.flags, given.memorable) == (1, ttl, AA, False)
     assert (setting.tally.stale, setting.tally.prefetches, setting.tally.successes) == (1, 1, 1)
 
 
 def test_immediate_gives_first_and_asks_then(setting):
-    setting.start(answer(1), answer(2), serve_stale=ServeStale())
+    setting.begin(answer(1), answer(2), serve_stale=ServeStale())
     assert shown(setting.later(11).ask()) == (1, 0)
     assert shown(setting.ask()) == (2, 10)
 
 
 def test_not_for_longer_than_the_duration(setting):
-    setting.start(answer(), DOWN, serve_stale=ServeStale(up_to=20))
+    setting.begin(answer(), DOWN, serve_stale=ServeStale(up_to=20))
     setting.later(29.9).ask()
     with pytest.raises(ServerFailure):
         setting.later(0.2).ask()
@@ -180,27 +135,27 @@ def test_not_for_longer_than_the_duration(setting):
 @pytest.mark.parametrize("useless", [DOWN, Response(2), Response(5), answer(9).alike(flags=0x0200)])
 @pytest.mark.parametrize("verify", [True, False])
 def test_what_is_no_answer_replaces_none(setting, useless, verify):
-    setting.start(answer(), useless, serve_stale=ServeStale(verify=verify))
+    setting.begin(answer(), useless, serve_stale=ServeStale(verify=verify))
     setting.later(11)
     assert [shown(setting.ask()) for _ in range(2)] == [(1, 0)] * 2
     assert setting.asked == 3
 
 
 def test_verify_asks_first(setting):
-    setting.start(answer(1), answer(2), serve_stale=ServeStale(verify=True))
+    setting.begin(answer(1), answer(2), serve_stale=ServeStale(verify=True))
     given = setting.later(11).ask()
     assert (*shown(given), given.flags, setting.tally.stale) == (2, 10, 0, 0)
     assert shown(setting.ask()) == (2, 10)
 
 
 def test_a_denial_replaces_what_is_past_its_time(setting):
-    setting.start(answer(), NO_NAME, serve_stale=ServeStale(verify=True))
+    setting.begin(answer(), NO_NAME, serve_stale=ServeStale(verify=True))
     assert setting.later(11).ask().rcode == 3
 
 
 @pytest.mark.parametrize("verify", [True, False])
 def test_after_a_failure_it_is_left_alone_for_a_while(setting, verify):
-    setting.start(answer(), DOWN, serve_stale=ServeStale(verify=verify, recheck=5))
+    setting.begin(answer(), DOWN, serve_stale=ServeStale(verify=verify, recheck=5))
     setting.later(11)
     for _ in range(3):
         setting.ask()
@@ -210,7 +165,7 @@ def test_after_a_failure_it_is_left_alone_for_a_while(setting, verify):
 
 
 async def test_verify_waits_no_longer_than_it_may(setting):
-    setting.start(answer(1), pending := Pending(), serve_stale=ServeStale(verify=True, timeout=0.01))
+    setting.begin(answer(1), pending := Pending(), serve_stale=ServeStale(verify=True, timeout=0.01))
     setting.later(11)
     assert shown(await setting.ask()) == (1, 0)
     pending.resolve(answer(2))
@@ -218,7 +173,7 @@ async def test_verify_waits_no_longer_than_it_may(setting):
 
 
 async def test_verify_in_time_gives_the_new_answer_as_from_the_cache(setting):
-    setting.start(answer(1), pending := Pending(), serve_stale=ServeStale(verify=True, timeout=5))
+    setting.begin(answer(1), pending := Pending(), serve_stale=ServeStale(verify=True, timeout=5))
     given = asyncio.ensure_future(setting.later(11).ask())
     await asyncio.sleep(0)
     pending.resolve(answer(2))
@@ -233,19 +188,19 @@ POSITIVE = {"serve_stale": ServeStale(verify=True), "serve_stale_policy": (True,
 
 @pytest.mark.parametrize("newer", [NO_NAME, NO_DATA, Response(2), Response(0)])
 def test_prefer_positive_hides_what_does_not_answer(setting, newer):
-    setting.start(answer(), newer, **POSITIVE)
+    setting.begin(answer(), newer, **POSITIVE)
     setting.later(11)
     assert [shown(setting.ask()) for _ in range(2)] == [(1, 0)] * 2
 
 
 def test_without_prefer_positive_it_does_not(setting):
-    setting.start(answer(), NO_NAME, serve_stale=ServeStale(verify=True))
+    setting.begin(answer(), NO_NAME, serve_stale=ServeStale(verify=True))
     setting.later(11).ask()
     assert setting.ask().rcode == 3
 
 
 def test_prefer_positive_takes_a_newer_answer(setting):
-    setting.start(answer(1), NO_NAME, answer(2), **POSITIVE)
+    setting.begin(answer(1), NO_NAME, answer(2), **POSITIVE)
     setting.later(11).ask()
     assert shown(setting.ask()) == (2, 10)
     assert not setting.cache.stores["denial"]
