@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pycoredns import registry
 from pycoredns.chain import Block
@@ -14,6 +15,7 @@ from pycoredns.corefile.keys import DEFAULT_PORTS, split_key
 from pycoredns.corefile.model import Directive, ServerBlock, Token
 from pycoredns.corefile.options import Context
 from pycoredns.errors import ConfigError, ConfigErrors, PluginError
+from pycoredns.frozen import frozen
 from pycoredns.order import ORDER
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings, ServerSettings
@@ -23,8 +25,7 @@ from pycoredns.wire.names import to_text
 DEFAULT_PORT = 53
 
 
-@dataclass(frozen=True, order=True)
-class Address:
+class Address(NamedTuple):
     """Where questions are taken; an empty host stands for all addresses."""
 
     host: str
@@ -36,7 +37,7 @@ class Address:
         return f"{self.scheme}://{join(self.host, self.port)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Key:
     """One zone of a server block, and where it was written."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any, TypeAlias
 
+from pycoredns.frozen import frozen
 from pycoredns.metrics import Family, families
 
 
@@ -29,7 +29,7 @@ class Role(Flag):
     """Keeps the workers, and answers for all of them at /metrics, /health and /ready."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Message:
     """What one process tells another: a value that JSON can hold, and octets."""
 

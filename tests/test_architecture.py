@@ -19,7 +19,7 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
+    ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
     ("corefile", "http", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("meaning", "plugin"),

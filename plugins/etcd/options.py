@@ -1,17 +1,17 @@
 """The options of the plugin that are more than a word."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.errors import ConfigError
+from pycoredns.frozen import frozen
 from pycoredns.wire import names
 
 from .settings import TLSFiles
 
 
-@dataclass(frozen=True)
+@frozen
 class Credentials:
     """A user of etcd."""
 
@@ -60,7 +60,7 @@ class Ignored:
         return cls()
 
 
-@dataclass(frozen=True)
+@frozen
 class SkyDNS:
     """That questions are answered as SkyDNS did, and the name that local.dns.ZONE stands for."""
 

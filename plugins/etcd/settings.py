@@ -1,9 +1,11 @@
 """How to reach etcd. Free of gRPC, so that reading a Corefile stays quick."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pycoredns.frozen import frozen
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC, imported later, would write to stderr what our errors say already
 
@@ -11,7 +13,7 @@ CLIENT_PORT = 2379  # IANA: etcd-client
 DEFAULT_ENDPOINT = f"http://localhost:{CLIENT_PORT}"
 
 
-@dataclass(frozen=True)
+@frozen
 class TLSFiles:
     """PEM files: the client's certificate and key (both or neither) and the authorities (the system's where None)."""
 
@@ -33,7 +35,7 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_ino
 
 
-@dataclass(frozen=True)
+@frozen
 class Endpoint:
     """An etcd member: where it listens, and whether it is spoken to by TLS."""
 
@@ -61,7 +63,7 @@ def with_port(host: str) -> str:
     return host if has_port else f"{host}:{CLIENT_PORT}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """The endpoints of one cluster, in the order they are tried, and what it takes to be let in."""
 

@@ -1,10 +1,10 @@
 """A zone as it is answered for: its SOA record, and the answers that consist of nothing else."""
 
-from dataclasses import dataclass
 from math import floor
 from struct import Struct
 from time import monotonic, time
 
+from pycoredns.frozen import frozen
 from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
@@ -12,7 +12,7 @@ from pycoredns.wire.message import record
 _NUMBERS = Struct("!IIIII")
 
 
-@dataclass(frozen=True)
+@frozen
 class Manners:
     """Where CoreDNS and SkyDNS differ."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Place, Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.frozen import frozen
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 
@@ -38,7 +38,7 @@ class ServerName:
         raise BadValueError(f'"{name}" is not a server name')
 
 
-@dataclass(frozen=True)
+@frozen
 class Endpoint:
     """One upstream: how it is spoken to, and where. ``host`` is an IP address."""
 
@@ -54,7 +54,7 @@ class Endpoint:
         return join(self.host, self.port)
 
 
-@dataclass(frozen=True)
+@frozen
 class HostName:
     """An upstream by name; its addresses are looked up when the server starts."""
 
@@ -69,7 +69,7 @@ class HostName:
         return Endpoint(self.scheme, address, self.port, self.server_name)
 
 
-@dataclass(frozen=True)
+@frozen
 class Destination:
     """What one TO word stands for: endpoints, or a name to look up."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import cycle, repeat
 from pathlib import Path
 from random import random, sample
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, TypeVar
 from pycoredns.corefile.kinds import AddressKind, Count, Duration, FilePath, Name, Whole, Zone
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.frozen import frozen
 from pycoredns.output import logger
 from pycoredns.wire import names
 from pycoredns.wire.types import RCODES
@@ -75,7 +75,7 @@ class FailureCode(ResponseCode):
         return found
 
 
-@dataclass(frozen=True)
+@frozen
 class HealthCheck:
     """How an upstream is checked after it failed."""
 
@@ -106,7 +106,7 @@ class HealthCheck:
 USUAL_CHECK = HealthCheck()
 
 
-@dataclass(frozen=True)
+@frozen
 class Security:
     """Certificates for TLS: who is trusted, and who we are. Files are read again when they have changed since."""
 
@@ -153,7 +153,7 @@ def _changed(path: Path) -> int:
         raise BadValueError(f'"{path}" cannot be read ({error.strerror})') from None
 
 
-@dataclass(frozen=True)
+@frozen
 class Resolver:
     """A name server that looks up upstreams given by name."""
 

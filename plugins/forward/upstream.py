@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.frozen import frozen
 from pycoredns.plugins.forward.datagrams import Datagrams
 from pycoredns.plugins.forward.destinations import Endpoint
 from pycoredns.plugins.forward.health import Probe
@@ -27,7 +27,7 @@ _SHORTEST_INTERVAL = 0.01
 _END = "the server stops"
 
 
-@dataclass(frozen=True)
+@frozen
 class Terms:
     """How an upstream is spoken to. Upstreams of equal terms are one and the same across a reload; times are in seconds."""
 

@@ -10,6 +10,7 @@ from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition
 from pycoredns.durations import seconds_text
+from pycoredns.frozen import frozen
 from pycoredns.output import writer
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.log.classes import Class, class_of
@@ -23,7 +24,7 @@ _MOST_CLIENTS = 8192
 _NOTHING: Prepared = ((), ())
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule:
     """How the answers for one zone are logged, and which of them."""
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
@@ -28,6 +27,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
 from pycoredns.corefile.keys import split_key
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import BadValueError, Context, UnknownWordError
+from pycoredns.frozen import frozen
 from pycoredns.wire import names
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -239,7 +239,7 @@ class Name(bytes):
             raise BadValueError(f'"{token.text}" is not a domain name ({error})') from None
 
 
-@dataclass(frozen=True)
+@frozen
 class Fallthrough:
     """For which names a question without an answer is passed on: `fallthrough [ZONES...]`. Made without zones, for none."""
 
@@ -260,7 +260,7 @@ class Fallthrough:
         return False
 
 
-@dataclass(frozen=True)
+@frozen
 class ListenAddress:
     """An address to listen on, `HOST:PORT`; without a host on all addresses."""
 

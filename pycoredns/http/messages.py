@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from pycoredns.frozen import frozen
 
 PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 
 
-@dataclass(frozen=True)
+@frozen
 class HTTPRequest:
     """What a client asked for; ``headers`` by lower-case name, the body is not kept."""
 
@@ -19,7 +21,7 @@ class HTTPRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class HTTPReply:
     """What it gets; ``Content-Length`` and ``Date`` are added, and the body is left out for HEAD."""
 
