@@ -145,6 +145,15 @@ class Copy:
         self.revision = events[-1].kv.mod_revision
         self.store.changed()
 
+    @property
+    def cluster(self) -> int:
+        """The cluster's id."""
+        return self._cluster
+
+    def stand_at(self, revision: int, cluster: int) -> None:
+        """All up to a revision of a cluster is held, though another process has listed and watched it."""
+        self.revision, self._cluster = revision, cluster
+
     def _put(self, pair: KeyValue) -> None:
         key, value = pair.key, pair.value
         if not self.held.put(key, pair.mod_revision, value):

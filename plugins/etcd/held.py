@@ -29,19 +29,19 @@ class Block:
         place = bisect_left(self.keys, key)
         return place, place < len(self.keys) and self.keys[place] == key
 
-    def append(self, key: bytes, revision: int, value: bytes) -> None:
+    def append(self, key: bytes, version: "Version") -> None:
         """Add a key behind all others."""
         self.keys.append(key)
-        self.revisions.append(revision)
-        self.sizes.append(len(value))
-        self.checksums.append(crc32(value))
+        self.revisions.append(version.revision)
+        self.sizes.append(version.size)
+        self.checksums.append(version.checksum)
 
-    def insert(self, place: int, key: bytes, revision: int, value: bytes) -> None:
+    def insert(self, place: int, key: bytes, version: "Version") -> None:
         """Make room at `place`."""
         self.keys.insert(place, key)
-        self.revisions.insert(place, revision)
-        self.sizes.insert(place, len(value))
-        self.checksums.insert(place, crc32(value))
+        self.revisions.insert(place, version.revision)
+        self.sizes.insert(place, version.size)
+        self.checksums.insert(place, version.checksum)
 
     def upper_half(self) -> "Block":
         """Give the upper half away to a block of its own."""
@@ -58,6 +58,14 @@ class Block:
 def new_block() -> Block:
     """One without keys."""
     return Block([], array("q"), array("I"), array("I"))
+
+
+class Version(NamedTuple):
+    """What is known of a key's value."""
+
+    revision: int
+    size: int
+    checksum: int
 
 
 class Newest(NamedTuple):
@@ -84,37 +92,46 @@ class Held:
 
     def put(self, key: bytes, revision: int, value: bytes) -> bool:
         """Note that `revision` wrote `value` to `key`; False if that was known."""
+        return self.note(key, Version(revision, len(value), crc32(value)))
+
+    def note(self, key: bytes, version: Version) -> bool:
+        """Note that `key` has this version now; False if that was known."""
         last = self._blocks[-1].keys
         if last and key > last[-1]:  # as always in a first listing
-            self._append(key, revision, value)
+            self._append(key, version)
             return True
         index = bisect_right(self._lowest, key) - 1
         block = self._blocks[index]
         place, there = block.find(key)
         if there:
-            return self._overwrite(block, place, revision, value)
-        block.insert(place, key, revision, value)
+            return self._overwrite(block, place, version)
+        block.insert(place, key, version)
         self._length += 1
-        self.size += len(key) + len(value)
+        self.size += len(key) + version.size
         if len(block.keys) > LONGEST:
             self._split(index)
         return True
 
-    def _append(self, key: bytes, revision: int, value: bytes) -> None:
+    def version(self, key: bytes) -> Version | None:
+        """What is known of the value of `key`, None if it is not held."""
+        block = self._blocks[bisect_right(self._lowest, key) - 1]
+        place, there = block.find(key)
+        return Version(block.revisions[place], block.sizes[place], block.checksums[place]) if there else None
+
+    def _append(self, key: bytes, version: Version) -> None:
         """Add a key behind all others; blocks that are made so are full, where those made by insertions are half empty."""
         if len(self._blocks[-1].keys) >= LONGEST:
             self._blocks.append(new_block())
             self._lowest.append(key)
-        self._blocks[-1].append(key, revision, value)
+        self._blocks[-1].append(key, version)
         self._length += 1
-        self.size += len(key) + len(value)
+        self.size += len(key) + version.size
 
-    def _overwrite(self, block: Block, place: int, revision: int, value: bytes) -> bool:
-        checksum = crc32(value)
-        if block.revisions[place] == revision and block.checksums[place] == checksum:
+    def _overwrite(self, block: Block, place: int, version: Version) -> bool:
+        if block.revisions[place] == version.revision and block.checksums[place] == version.checksum:
             return False
-        self.size += len(value) - block.sizes[place]
-        block.revisions[place], block.sizes[place], block.checksums[place] = revision, len(value), checksum
+        self.size += version.size - block.sizes[place]
+        block.revisions[place], block.sizes[place], block.checksums[place] = version
         return True
 
     def _split(self, index: int) -> None:

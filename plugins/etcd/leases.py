@@ -6,6 +6,7 @@ A keepalive makes no watch event, so nobody tells us when a lease is prolonged.
 import asyncio
 import heapq
 import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from .errors import LeaseNotFound
@@ -25,6 +26,7 @@ class Leases:
         self._deadlines: dict[int, float] = {}
         self._due: list[tuple[float, int]] = []  # a heap: when to read which lease; exactly one entry for each lease
         self._noted = asyncio.Event()
+        self.changed: Callable[[int], None] | None = None  # told of each lease whose time is known anew, or that has ended
 
     def __len__(self) -> int:
         """How many leases are kept."""
@@ -41,6 +43,30 @@ class Leases:
         """Seconds `lease` has left, at least 1 as long as etcd has not said otherwise; None where that is not known (yet)."""
         deadline = self._deadlines.get(lease)
         return max(1, round(deadline - time.monotonic())) if deadline else None
+
+    def deadlines(self) -> Iterator[tuple[int, float]]:
+        """All leases, and when they end as far as that is known, else 0."""
+        return iter(self._deadlines.items())
+
+    def deadline(self, lease: int) -> float | None:
+        """When a lease ends, on the monotonic clock of this machine; 0 if that is not known yet, None if it has ended."""
+        return self._deadlines.get(lease)
+
+    def learn(self, lease: int, deadline: float | None) -> None:
+        """Take over what another process has found out; `resume` must be called before any is read here."""
+        if deadline is None:
+            self._deadlines.pop(lease, None)
+        else:
+            self._deadlines[lease] = deadline
+
+    def learn_all(self, deadlines: Iterable[tuple[int, float]]) -> None:
+        """Take over all that another process knows."""
+        self._deadlines = dict(deadlines)
+
+    def resume(self) -> None:
+        """Read all leases anew, now that this is done here."""
+        self._due = [(0.0, lease) for lease in self._deadlines]
+        self._noted.set()
 
     async def keep(self, client: "Client") -> None:
         """Read what is due, until cancelled or etcd fails."""
@@ -72,10 +98,12 @@ class Leases:
     def _keep_until(self, lease: int, seconds: int | None) -> None:
         if seconds is None:
             del self._deadlines[lease]
-            return
-        now = time.monotonic()
-        self._deadlines[lease] = now + seconds
-        heapq.heappush(self._due, (now + max(SOONEST, seconds / 2), lease))
+        else:
+            now = time.monotonic()
+            self._deadlines[lease] = now + seconds
+            heapq.heappush(self._due, (now + max(SOONEST, seconds / 2), lease))
+        if self.changed is not None:
+            self.changed(lease)
 
     async def _wait(self, seconds: float | None) -> None:
         try:

@@ -61,7 +61,7 @@ class Mirror:
         self.synced_event = asyncio.Event()
         self.reconnects = 0
         self.lag = 0  # revisions of the cluster that we had not been told of at the last heartbeat
-        self._confirmed = 0.0  # when, on the monotonic clock, nothing was known to be missing
+        self.confirmed = 0.0  # when, on the monotonic clock, nothing was known to be missing
         self._heartbeat = (0, 0.0)  # the cluster's revision then, and when it was asked for
         self._seen = 0  # the revision up to which the stream has told everything
         self._messages = 0
@@ -76,7 +76,7 @@ class Mirror:
     @property
     def unconfirmed_for(self) -> float:
         """Seconds since it was last certain that nothing is missing; infinite before the first sync."""
-        return time.monotonic() - self._confirmed if self.synced else float("inf")
+        return time.monotonic() - self.confirmed if self.synced else float("inf")
 
     def lease_ttl(self, lease: int) -> int | None:
         """Seconds that `lease` has left, None where that is not known."""
@@ -154,7 +154,7 @@ class Mirror:
         await self.copy.sync(client)
         allocator.trim()
         memory.settle()  # a collection that goes over a million keys takes 20 ms
-        self._confirmed = asked
+        self.confirmed = asked
         self.synced_event.set()
 
     async def _read(self, watch: "Watch") -> None:
@@ -177,7 +177,7 @@ class Mirror:
         wanted, asked = self._heartbeat
         self.lag = max(0, wanted - self._seen)
         if not self.lag:
-            self._confirmed = max(self._confirmed, asked)
+            self.confirmed = max(self.confirmed, asked)
             self._pause = SHORTEST_PAUSE
 
     async def _heartbeats(self, client: "Client", watch: "Watch") -> None:

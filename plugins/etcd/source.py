@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import ExitStack, asynccontextmanager
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from pycoredns.metrics import Counter, Gauge, before_scrape
+from pycoredns.peers import Role, here
 
+from .feed import Feed, Follower
 from .keys import root_of
 from .mirror import Mirror
 from .settings import Settings
@@ -51,17 +54,40 @@ class Source:
         self.tree = Tree(root, identity.default_ttl)
         self.mirror = Mirror(identity.settings, root + b"/", self.tree)
         self.tree.sorted_keys = self.mirror.copy.held
+        self._topic = f"etcd/{sha256(repr(identity).encode()).hexdigest()}"
         self._task: asyncio.Task[None] | None = None
+        self._stack = ExitStack()
 
     def begin(self) -> None:
-        """Follow etcd."""
-        self._task = asyncio.create_task(self.mirror.run(), name="etcd mirror")
-        self._task.add_done_callback(tell_end)
+        """Follow etcd or, where there are several workers, the one that does."""
+        if here().leading:
+            self._lead()
+            return
+        self._stack.enter_context(here().succeeding(self._succeed))
+        self._run(Follower(self.mirror, self.tree, self._topic).run())
+
+    def _lead(self) -> None:
+        if here().role is Role.WORKER:
+            feed = Feed(self.mirror, self.tree)
+            self._stack.enter_context(here().offering(self._topic, feed.answer))
         before_scrape.append(self.measure)
+        self._stack.callback(before_scrape.remove, self.measure)
+        self._run(self.mirror.run())
+
+    def _succeed(self) -> None:
+        """Follow etcd from where the worker was that did so and is gone."""
+        if self._task is not None:
+            self._task.cancel()
+        self.mirror.copy.leases.resume()
+        self._lead()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(work, name="etcd mirror")
+        self._task.add_done_callback(tell_end)
 
     async def end(self) -> None:
         """Follow it no more."""
-        before_scrape.remove(self.measure)
+        self._stack.close()
         for metric in METRICS:
             metric.remove(*self._labels)
         if self._task is not None:

@@ -52,8 +52,11 @@ class Tree:
         if not self._has_place(key):
             self._complaints.tell(key, "too long for a name")
             return
+        self.keep(key, self._pack(key, value, lease))
+
+    def keep(self, key: bytes, new: bytes) -> None:
+        """Take over a record that is packed already."""
         old = self.records.get(key)
-        new = self._pack(key, value, lease)
         self.records[key] = new
         self.spoiled += (new[0] == packing.SPOILED) - (old is not None and old[0] == packing.SPOILED)
         if old is None:
