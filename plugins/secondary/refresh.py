@@ -9,6 +9,7 @@ from random import random
 from time import monotonic
 
 from pycoredns.output import logger
+from pycoredns.peers import here
 from pycoredns.plugins.secondary.asking import Primary, fetch, serial_at
 from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
 from pycoredns.plugins.secondary.kept import Shelf
@@ -204,7 +205,7 @@ class Follower:
         self._arrived(zone, changes)
         self.zone, self.expired = zone, False
         log.info("Transferred: %s from %s", self._name, primary.server)
-        if self._shelf is not None:
+        if self._shelf is not None and here().leading:
             await self._shelf.keep(zone)
 
     def _confirm(self) -> None:

@@ -22,6 +22,7 @@ from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostRecords
 from pycoredns.plugins.secondary.refresh import TRANSFERS, Follower
+from pycoredns.plugins.secondary.together import Together
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.settings import BlockSettings
@@ -131,7 +132,13 @@ class Secondary(HoldsZones):
             raise Dropped
         log.info("Notify from %s for %s: checking transfer", client, name)
         follower.notify(client)
+        self._together.notified(origin, client)
         return Response()
+
+    def _look_at(self, origin: bytes, client: str) -> None:
+        """Another process has heard of a new version."""
+        if origin in self._followers:
+            self._followers[origin].notify(client)
 
     # --- the zones
 
@@ -183,11 +190,15 @@ class Secondary(HoldsZones):
         """Serves a new version; raises TransferError for what should be a catalog and is none."""
         source = self.sources.get(zone.origin)
         if source is None or source.members is None:
-            self.publish(zone, changes)
+            self._publish(zone, changes)
             return
         members = members_of(zone)
-        self.publish(zone, changes)
+        self._publish(zone, changes)
         self._apply(zone.origin, source, source.members, members)
+
+    def _publish(self, zone: Zone, changes: Difference | None) -> None:
+        self.publish(zone, changes)
+        self._together.arrived(zone.origin)
 
     def _apply(self, catalog: bytes, source: Source, admitted: Members, members: Mapping[bytes, Member]) -> None:
         """Begins, resets and ends zones as a catalog says."""
@@ -240,12 +251,18 @@ class Secondary(HoldsZones):
             if follower.zone is not None
         }
 
+    @property
+    def _topic(self) -> str:
+        """What the same plugin is called in every process."""
+        services = sorted(service.address for service in self.block.services)
+        return " ".join(["secondary", *services, *(origin.hex() for origin in self.sources)])
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves what is kept on disk at once, then looks after all zones."""
         if lacking := self._missing_keys():
             raise StartError("\n".join(lacking))
-        self._turns = asyncio.Semaphore(TRANSFERS)
+        self._turns, self._together = asyncio.Semaphore(TRANSFERS), Together(self._look_at)
         for origin, source in self.sources.items():
             self._begin(origin, source)
         while waiting := [follower for follower in self._followers.values() if not follower.restored]:
@@ -254,7 +271,8 @@ class Secondary(HoldsZones):
         loop = asyncio.get_running_loop()
         self._tasks = {origin: loop.create_task(self._look_after(each)) for origin, each in self._followers.items()}
         try:
-            yield
+            async with self._together.running(self._topic):
+                yield
         finally:
             tasks, self._tasks = list(self._tasks.values()), None
             for task in tasks:

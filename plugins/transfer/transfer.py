@@ -14,6 +14,7 @@ from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Rep
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.output import logger
+from pycoredns.peers import here
 from pycoredns.plugins.transfer.notify import Notifier
 from pycoredns.request import Request
 from pycoredns.response import Answer, Pending, Response
@@ -138,7 +139,7 @@ class Transfer(FollowsZones):
 
     def _tell(self, notifier: Notifier, origin: bytes) -> None:
         rule = self.rule_for(origin)
-        if rule is not None and rule.servers:
+        if rule is not None and rule.servers and here().leading:  # of several processes one tells
             notifier.tell(origin, rule.servers, rule.source)
 
     @asynccontextmanager

@@ -1,0 +1,74 @@
+"""Several processes that serve the same zones: what one hears, all know soon."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from pycoredns.peers import Message, NobodyAnswers, Peers, Role
+from pycoredns.plugins.secondary import together
+from pycoredns.plugins.secondary.together import Together
+from pycoredns.testing import eventually
+
+ORIGIN = b"\1a\4test\0"
+
+
+class Worker(Peers):
+    """One of some workers, of whom the first leads."""
+
+    role = Role.WORKER
+
+    def __init__(self, crew: list["Worker"]) -> None:
+        super().__init__()
+        self._crew = crew
+        crew.append(self)
+
+    @property
+    def leading(self) -> bool:
+        return self._crew[0] is self
+
+    async def ask_leader(self, topic: str, message: Message) -> Message:
+        return await self._crew[0].answer(topic, message)
+
+
+@pytest.fixture
+def present(monkeypatch: pytest.MonkeyPatch) -> dict[str, Worker]:
+    """Which worker this process is taken for: ``now``."""
+    workers: dict[str, Worker] = {}
+    monkeypatch.setattr(together, "here", lambda: workers["now"])
+    monkeypatch.setattr(together, "INTERVAL", 0.01)
+    return workers
+
+
+async def test_the_one_that_leads_hears_of_notify_and_the_others_of_new_versions(present):
+    crew: list[Worker] = []
+    leader, other = Worker(crew), Worker(crew)
+    seen: dict[str, list[tuple[bytes, str]]] = {"leader": [], "other": []}
+    leading = Together(lambda *call: seen["leader"].append(call))
+    following = Together(lambda *call: seen["other"].append(call))
+    async with AsyncExitStack() as stack:
+        present["now"] = leader
+        await stack.enter_async_context(leading.running("topic"))
+        await asyncio.sleep(0)
+        present["now"] = other
+        await stack.enter_async_context(following.running("topic"))
+        following.notified(ORIGIN, "192.0.2.1")
+        await eventually(lambda: seen["leader"] == [(ORIGIN, "192.0.2.1")])
+        leading.arrived(ORIGIN)
+        await eventually(lambda: seen["other"] == [(ORIGIN, "")])
+        await asyncio.sleep(0.05)
+        assert seen["other"] == [(ORIGIN, "")]  # told once
+
+
+async def test_without_one_that_leads_it_goes_on(present):
+    class Lost(Worker):
+        async def ask_leader(self, topic: str, message: Message) -> Message:
+            asked.append(topic)
+            raise NobodyAnswers(topic)
+
+    crew: list[Worker] = []
+    Worker(crew)
+    asked: list[str] = []
+    present["now"] = Lost(crew)
+    async with Together(lambda *_: None).running("topic"):
+        await eventually(lambda: len(asked) > 2)
