@@ -147,8 +147,13 @@ class Bench:
         for server in servers[1:-1]:
             if server.name in self.workload.peers:
                 ports = servers[0].port, server.port
-                found = sample.differing_answers(self.sample, ports, self.workload.load.transport)
-                self.outcome.problems += [f"{server.name}: {each}" for each in found]
+                self.outcome.problems += [f"{server.name}: {each}" for each in self._peer_differences(ports)]
+
+    def _peer_differences(self, ports: tuple[int, int]) -> list[str]:
+        load = self.workload.load
+        if load.protocol == "axfr":
+            return sample.transfer_differences(self.first, ports)
+        return sample.differing_answers(self.sample, ports, load.transport)
 
     def _fill_caches(self, *ports: int) -> None:
         """Lets each worker answer the sample: which one does is the kernel's choice, by the client's port."""
@@ -160,7 +165,7 @@ class Bench:
         if self.workload.upstream.loss:
             return  # whose question is lost is chance
         if load.protocol == "axfr":
-            self.outcome.problems += sample.transfer_differences(self.workload.questions[0].name, ports)
+            self.outcome.problems += sample.transfer_differences(self.first, ports)
         else:
             found = sample.differences(self.sample, ports, load.transport, ttl_tolerance, load.patience)
             self.outcome.problems += found

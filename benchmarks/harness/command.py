@@ -24,7 +24,7 @@ from .workload import Workload, WorkloadError, load_workload
 
 WORKLOADS = BENCHMARKS / "workloads"
 OURS = f"{Path(sys.prefix) / 'bin/pycoredns'} -conf {{corefile}}"
-PROBLEMS_SHOWN = 10
+PROBLEMS_SHOWN, PROBLEM_LENGTH = 10, 400
 SMOKE, SMOKE_DATA = Effort(0, 0, sample=20), 200
 
 
@@ -110,7 +110,7 @@ def show(results: Sequence[Result]) -> None:
 def tell(problems: Sequence[str]) -> None:
     """Differences between answers, not too many."""
     for problem in problems[:PROBLEMS_SHOWN]:
-        print(f"  {problem}", file=sys.stderr)
+        print(f"  {problem:.{PROBLEM_LENGTH}}", file=sys.stderr)
     if len(problems) > PROBLEMS_SHOWN:
         print(f"  … and {len(problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
 

@@ -16,6 +16,8 @@ from .latency import Latency
 from .outcome import Comparison, Measured, typical
 from .workload import Limits
 
+PROBLEMS_KEPT, PROBLEM_LENGTH = 20, 400
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -94,7 +96,7 @@ def result_of(comparison: Comparison, versions: Mapping[str, str]) -> Result:
         limits=workload.limits,
         scaling=round(comparison.scaling(), 3) if workload.workers else None,
         shortfalls=comparison.shortfalls(),
-        problems=comparison.problems,
+        problems=[each[:PROBLEM_LENGTH] for each in comparison.problems[:PROBLEMS_KEPT]],
         missing=comparison.missing,
     )
 

@@ -49,20 +49,30 @@ def soa_timers(message: bytes) -> bytes:
     return message[place + 10 + size - TIMERS : place + 10 + size]
 
 
-def transfer(port: int, query: bytes) -> tuple[int, int]:
-    """One transfer: records, and the first rcode that was no success."""
+def transferred(port: int, query: bytes) -> Iterator[bytes]:
+    """The messages of one transfer; of a refused one those until then."""
     records, timers = 0, b""
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
         sock.sendall(query)
         for message in messages(sock):
-            flags, _, answers = struct.unpack_from("!HHH", message, 2)
-            if flags & 15:
-                return records, flags & 15
-            records += answers
+            yield message
+            records += answers_in(message)
+            if refused(message):
+                return
             timers = timers or soa_timers(message)
             if records > 1 and message.endswith(timers):
-                return records, 0
+                return
     raise RuntimeError(f"the transfer was cut after {records} records")
+
+
+def answers_in(message: bytes) -> int:
+    """How many records a message says its answer section has."""
+    return int.from_bytes(message[6:8], "big")
+
+
+def refused(message: bytes) -> bool:
+    """Whether its rcode is another than NOERROR."""
+    return bool(message[3] & 15)
 
 
 def main() -> None:
@@ -72,8 +82,9 @@ def main() -> None:
     query = content[: 2 + int.from_bytes(content[:2], "big")]
     began, records, failed, transfers = time.perf_counter(), 0, 0, 0
     while not transfers or time.perf_counter() - began < float(seconds):
-        more, rcode = transfer(int(port), query)
-        records, failed, transfers = records + more, failed + bool(rcode), transfers + 1
+        for message in transferred(int(port), query):
+            records, failed = records + answers_in(message), failed + refused(message)
+        transfers += 1
     took = time.perf_counter() - began
     outcome = {"asked": records, "answered": records, "lost": failed, "seconds": took, "mean_latency_ms": took * 1000 / transfers}
     print(json.dumps(outcome | {"rcodes": {"NOERROR": records}}))
