@@ -75,14 +75,12 @@ class Channel:
             for datagram in outgoing:
                 self._send_one(datagram)
             return
-        sender = _vectors()[1]
-        for datagram in outgoing:
-            if len(datagram) <= SLOT_SIZE:
-                sender.add(datagram)
-            else:
+        if len(max(outgoing, key=len)) > SLOT_SIZE:
+            for datagram in [each for each in outgoing if len(each) > SLOT_SIZE]:
                 self._send_one(datagram)
-        count = sender.count
-        if sender.send(self._descriptor) < count and (number := ctypes.get_errno()) not in _NO_ROOM:
+            outgoing = [each for each in outgoing if len(each) <= SLOT_SIZE]
+        sent = _vectors()[1].send(self._descriptor, outgoing)
+        if sent < len(outgoing) and (number := ctypes.get_errno()) not in _NO_ROOM:
             self._break(number, "write")
 
     def _send_one(self, datagram: bytes) -> None:

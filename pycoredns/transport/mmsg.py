@@ -9,6 +9,7 @@ import ctypes
 import errno
 import socket
 import sys
+from collections.abc import Sequence
 from struct import Struct
 
 SLOTS = 64
@@ -114,35 +115,43 @@ class Responder(Receiver):
 
 
 class Sender(_Vector):
-    """Collects datagrams and sends them at once. ``count`` are waiting."""
+    """Sends up to ``slots`` datagrams at once."""
 
     def __init__(self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, name_size: int = 0, control_size: int = 0) -> None:
         """``name_size``: octets of a destination's address, 0 on a connected socket; ``control_size``: those of control data."""
         super().__init__(slots, slot_size, bool(name_size), bool(control_size))
-        self.count = 0
-        self.sizes = memoryview(self._iovs).cast("Q")
+        self._sizes = memoryview(self._iovs).cast("Q")
         self._name_size = name_size
         self._control_size = control_size
         for slot in range(slots):
             _set_sizes(self._headers, slot, name_size, control_size)
 
-    def add(self, octets: bytes | bytearray, peer: bytes = b"") -> None:
-        """Puts a datagram of at most ``slot_size`` octets into the next slot; ``peer`` is address and then control data."""
-        slot = self.count
-        start = slot * self.slot_size
-        self.view[start : start + len(octets)] = octets
-        self.sizes[2 * slot + 1] = len(octets)
-        if self._name_size:
-            self.names[slot * NAME_SIZE : slot * NAME_SIZE + self._name_size] = peer[: self._name_size]
-        if self._control_size:
-            control = peer[self._name_size :]
-            self.controls[slot * CONTROL_SIZE : slot * CONTROL_SIZE + len(control)] = control
-        self.count = slot + 1
+    def send(self, descriptor: int, datagrams: Sequence[bytes], peers: Sequence[bytes] = ()) -> int:
+        """Sends datagrams of at most ``slot_size`` octets; returns how many the kernel took. One that it refuses is passed over.
 
-    def send(self, descriptor: int) -> int:
-        """Sends what is waiting; returns how many datagrams the kernel took. One that it refuses is passed over."""
-        count, self.count = self.count, 0
-        return _send(descriptor, self._address, count)
+        ``peers`` are their destinations, each an address and then control data; none on a connected socket.
+        """
+        view, sizes, slot_size = self.view, self._sizes, self.slot_size
+        start, place = 0, 1
+        for datagram in datagrams:
+            size = len(datagram)
+            view[start : start + size] = datagram
+            sizes[place] = size
+            start += slot_size
+            place += 2
+        if peers:
+            self._address_to(peers)
+        return _send(descriptor, self._address, len(datagrams))
+
+    def _address_to(self, peers: Sequence[bytes]) -> None:
+        """Fills in destinations."""
+        if self._control_size:
+            width = self._name_size
+            controls = b"".join([peer[width:].ljust(CONTROL_SIZE, b"\0") for peer in peers])
+            self.controls[: len(controls)] = controls
+            peers = [peer[:width] for peer in peers]
+        names = b"".join([peer.ljust(NAME_SIZE, b"\0") for peer in peers])
+        self.names[: len(names)] = names
 
 
 def _send(descriptor: int, headers: int, count: int) -> int:

@@ -10,7 +10,7 @@ from pycoredns.memo import Entry, Memo
 from pycoredns.request import Listener
 from pycoredns.service import Service
 from pycoredns.transport import addresses
-from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, Responder, Sender
+from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS, Responder, Sender
 from pycoredns.transport.settling import settle
 
 RECEIVE_BUFFER = 4 << 20
@@ -146,7 +146,8 @@ class UDPListener(Listener):
             start += SLOT_SIZE
         if empty:
             count = self._close_gaps(empty, count)
-        slots.send(self._descriptor, count)
+        if count:
+            slots.send(self._descriptor, count)
         settle(self, hits, seen, perf_counter_ns() - received)
 
     def _peer(self, slot: int) -> bytes:
@@ -164,6 +165,8 @@ class UDPListener(Listener):
 
     def _close_gaps(self, empty: list[int], count: int) -> int:
         """Fills slots without a reply from the end; how many replies there are."""
+        if len(empty) == count:
+            return 0
         gaps = set(empty)
         for gap in empty:
             while count and count - 1 in gaps:
@@ -184,15 +187,13 @@ class UDPListener(Listener):
 
     def _flush(self) -> None:
         late, self._late = self._late, []
-        for peer, message in late:
-            if not AVAILABLE or len(message) > SLOT_SIZE:
-                self._send_one(peer, message)
-                continue
-            if self._sender.count == self._sender.slots:
-                self._sender.send(self._descriptor)
-            self._sender.add(message, peer)  # type: ignore[arg-type]  # a peer of this listener is bytes
-        if AVAILABLE and late:
-            self._sender.send(self._descriptor)
+        for begin in range(0, len(late), SLOTS):
+            peers, messages = zip(*late[begin : begin + SLOTS], strict=True)
+            if AVAILABLE and len(max(messages, key=len)) <= SLOT_SIZE:
+                self._sender.send(self._descriptor, messages, peers)
+            else:
+                for peer, message in zip(peers, messages, strict=True):
+                    self._send_one(peer, message)
 
     def _send_one(self, peer: object, message: bytes | bytearray) -> None:
         """A datagram that fits no slot."""

@@ -169,9 +169,7 @@ def test_the_kernel_refusing_one_destination_does_not_hold_back_the_others():
         sender = mmsg.Sender(slots=4, name_size=16)
         good = udp.addresses.to_sockaddr("127.0.0.1", receiver.getsockname()[1], socket.AF_INET)
         refused = udp.addresses.to_sockaddr("127.0.0.1", 0, socket.AF_INET)
-        for octets, peer in ((b"one", good), (b"no", refused), (b"two", good)):
-            sender.add(octets, peer)
-        assert sender.send(sock.fileno()) == 2
+        assert sender.send(sock.fileno(), [b"one", b"no", b"two"], [good, refused, good]) == 2
         assert [receiver.recv(10), receiver.recv(10)] == [b"one", b"two"]
 
 
