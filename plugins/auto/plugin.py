@@ -17,7 +17,7 @@ from pycoredns.corefile.options import Arguments, BadValueError, Context, Option
 from pycoredns.errors import Refused
 from pycoredns.output import logger
 from pycoredns.plugin import overrides
-from pycoredns.plugins.auto.folder import Look, look
+from pycoredns.plugins.auto.folder import Look, breathe, look
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
 from pycoredns.request import Request
 from pycoredns.response import Answer
@@ -129,7 +129,8 @@ class Auto(HoldsZones):
     def _look(self) -> tuple[Look, list[ZoneFile]]:
         """What is in the folder, and the files that are to be read, the next at the end; in a thread of its own."""
         seen, changed = look(self.directory), []
-        for origin, path in reversed(seen.files.items()):
+        for number, (origin, path) in enumerate(reversed(seen.files.items())):
+            breathe(number)
             file = self._files.get(origin)
             if file is None:
                 changed.append(ZoneFile(Path(path), origin))
