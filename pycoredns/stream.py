@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from struct import Struct
+from typing import TypeAlias
 
 from pycoredns.request import STREAM_LIMIT, Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
-from pycoredns.wire.message import RECORD, BadMessageError, Record
+from pycoredns.wire.message import BadMessageError
 
 USUAL_SIZE = 16384
 """Octets a message is filled to: what pointers reach (RFC 1035 §4.1.4), and what is packed without keeping others waiting."""
 _HEADER = Struct("!HHHHHH")
 _HIGHEST_POINTER = 0x3FFF
-_TARGETS = {types.NS: 0, types.CNAME: 0, types.PTR: 0, types.MX: 2}
-"""Types whose RDATA ends in a name that may be compressed, and the octets before it."""
+_FIXED = 10
+_TARGETS = {each.to_bytes(2, "big"): _FIXED for each in (types.NS, types.CNAME, types.PTR)} | {
+    types.MX.to_bytes(2, "big"): _FIXED + 2
+}
+"""Types whose RDATA ends in a name that may be compressed, and where it begins behind the owner."""
+Body: TypeAlias = tuple[bytes, bytes]
+"""A record: its owner, and what stands behind that in a message."""
 
 
 class Stream(Response):
@@ -31,11 +37,15 @@ class Stream(Response):
     room: int = 0
     """Octets that ``seal`` adds at most."""
 
-    def __init__(self, records: Iterable[Record], origin: bytes) -> None:
-        """``records`` belong to the zone ``origin`` (lower-case wire form), in the order they are sent."""
+    def __init__(self, records: Iterable[Body], origin: bytes, made: Callable[[int], None] | None = None) -> None:
+        """``records`` belong to the zone ``origin`` (lower-case wire form), in the order they are sent.
+
+        ``made`` is told their number when the last message has been made.
+        """
         super().__init__()
         self.records = records
         self.origin = origin
+        self.made = made
         self.sent = 0
 
     def size(self, request: Request) -> int:
@@ -48,14 +58,18 @@ class Stream(Response):
         bits = request.header.reply_bits & ~self.withheld | self.flags
         question = request.asked + request.tail.question
         packed = pack(self.records, self.origin, question, request.asked, len(opt) + self.room)
+        records = 0
         for count, octets in packed:
+            records += count
             head = _HEADER.pack(request.id, bits, 1, count, 0, bool(opt))
             message = b"%b%b%b%b" % (head, question, octets, opt)
             self.sent += len(message)
             yield self.seal(message) if self.seal else message
+        if self.made:
+            self.made(records)
 
 
-def pack(records: Iterable[Record], origin: bytes, question: bytes, asked: bytes, reserved: int) -> Iterator[tuple[int, bytes]]:
+def pack(records: Iterable[Body], origin: bytes, question: bytes, asked: bytes, reserved: int) -> Iterator[tuple[int, bytes]]:
     """Records as they stand behind a header and question: how many there are in each message, and their octets.
 
     ``reserved`` octets of each message are left free.
@@ -68,36 +82,37 @@ def pack(records: Iterable[Record], origin: bytes, question: bytes, asked: bytes
 
 
 def _fill(
-    first: Record, rest: Iterator[Record], origin: bytes, asked: bytes, size: int, reserved: int
-) -> tuple[list[bytes], Record | None]:
+    first: Body, rest: Iterator[Body], origin: bytes, asked: bytes, size: int, reserved: int
+) -> tuple[list[bytes], Body | None]:
     """The records of one message, of which ``size`` octets are there already, and the first that does not fit.
 
-    Names are compressed where that costs little: owners, which end in the origin, and the targets of NS, MX and their like. This
-    takes a third of the general way's time, for 1 % more octets.
+    Names are compressed where that costs little: owners, which end in the origin, and the targets of NS, MX and their like. With
+    0.4 us for a record this takes a fifth of the general way's time.
     """
     parts: list[bytes] = []
     usual, largest = USUAL_SIZE - reserved, STREAM_LIMIT - reserved
     common = len(origin) if origin != names.ROOT else 0
-    apex = _pointer(12) if asked == origin else b""  # else the first owner is written out, in the zone's own case
-    owner = known = b""
+    apex = _pointer(12) if asked == origin and common else b""  # else the first owner is written out, in the zone's own case
+    owner, place, shown = b"", 0, b""
     for each in chain((first,), rest):
-        name, rtype, rclass, ttl, rdata = each
+        name, body = each
         if name == owner:
-            shown = known
+            shown = _pointer(place) or shown
         else:
-            shown = name[:-common] + apex if common and apex else name
-            known = _pointer(size) or shown
-        if rtype in _TARGETS and common and apex:
-            rdata = _shortened(rdata, _TARGETS[rtype], origin, apex)
-        part = b"%b%b%b" % (shown, RECORD.pack(rtype, rclass, ttl, len(rdata)), rdata)
-        if size + len(part) > usual and parts:
-            return parts, each
-        if size + len(part) > largest:
-            raise BadMessageError(f"a record of {len(part)} octets fits no message")
-        apex = apex or _pointer(size + len(name) - common)
-        owner = name
-        parts.append(part)
+            owner, place = name, size
+            if apex:
+                shown = name[:-common] + apex
+            else:
+                shown, apex = name, _pointer(size + len(name) - common) if common else b""
+        if body[:2] in _TARGETS and apex:
+            body = _shortened(body, origin, apex)
+        part = shown + body
         size += len(part)
+        if size > usual and (parts or size > largest):
+            if not parts:
+                raise BadMessageError(f"a record of {len(part)} octets fits no message")
+            return parts, each
+        parts.append(part)
     return parts, None
 
 
@@ -106,8 +121,8 @@ def _pointer(place: int) -> bytes:
     return (0xC000 | place).to_bytes(2, "big") if place <= _HIGHEST_POINTER else b""
 
 
-def _shortened(rdata: bytes, before: int, origin: bytes, apex: bytes) -> bytes:
-    """RDATA whose name, behind so many octets, points to the origin where it ends in it."""
-    if rdata.endswith(origin) and names.within(rdata[before:], origin):
-        return rdata[: -len(origin)] + apex
-    return rdata
+def _shortened(body: bytes, origin: bytes, apex: bytes) -> bytes:
+    """A record whose last name points to the origin, where it ends in it."""
+    if not body.endswith(origin) or not names.within(body[_TARGETS[body[:2]] :], origin):
+        return body
+    return body[:8] + (len(body) - _FIXED - len(origin) + len(apex)).to_bytes(2, "big") + body[_FIXED : -len(origin)] + apex

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.corefile import kinds
@@ -124,8 +125,13 @@ class Transfer(FollowsZones):
             log.info('Outgoing noop, incremental transfer for up to date zone "%s" to %s for %d SOA serial', *told)
             return Response.of([zone.soa()])
         incremental = changes is not None and sum(len(each.removed) + len(each.added) for each in changes) <= len(zone.nodes)
-        records = _changed(zone.soa(), changes or ()) if incremental else _whole(zone)
-        (answer := Pending()).resolve(Stream(_told(records, request, zone.serial), zone.origin))
+        records = map(_body, _changed(zone.soa(), changes or ())) if incremental else chain(zone.bodies(), [_body(zone.soa())])
+
+        def made(count: int) -> None:
+            told = (count, names.to_text(request.asked), request.client[0], zone.serial)
+            log.info('Outgoing transfer of %d records of zone "%s" to %s for %d SOA serial', *told)
+
+        (answer := Pending()).resolve(Stream(records, zone.origin, made))
         return answer
 
     # --- NOTIFY
@@ -165,12 +171,6 @@ def _serial(request: Request) -> int:
     return int.from_bytes(authority[0].rdata[-20:-16], "big")
 
 
-def _whole(zone: Zone) -> Iterator[Record]:
-    """AXFR: the SOA stands at both ends (RFC 5936 §2.2)."""
-    yield from zone.records()
-    yield zone.soa()
-
-
 def _changed(soa: Record, changes: Sequence[Difference]) -> Iterator[Record]:
     """IXFR: for each step the old SOA and what went, the new SOA and what came (RFC 1995 §4)."""
     yield soa
@@ -182,11 +182,5 @@ def _changed(soa: Record, changes: Sequence[Difference]) -> Iterator[Record]:
     yield soa
 
 
-def _told(records: Iterator[Record], request: Request, serial: int) -> Iterator[Record]:
-    """The same records; when all are packed a line says so."""
-    count = 0
-    for each in records:
-        count += 1
-        yield each
-    told = (count, names.to_text(request.asked), request.client[0], serial)
-    log.info('Outgoing transfer of %d records of zone "%s" to %s for %d SOA serial', *told)
+def _body(record: Record) -> tuple[bytes, bytes]:
+    return record.name, record.wire()[len(record.name) :]

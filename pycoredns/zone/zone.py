@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Self
 
 from pycoredns.request import Request
@@ -12,7 +11,7 @@ from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
-from pycoredns.zone.packed import NS, SOA, START, Node, bodies, counted, find, records, sets_of, signatures
+from pycoredns.zone.packed import NS, SOA, START, Node, bodies, counted, find, records, sets_of
 
 __all__ = ["BadZoneError", "Zone"]
 
@@ -48,18 +47,30 @@ class Zone:
 
     def soa(self) -> Record:
         """The SOA record, without signatures."""
-        return next(_records_of(self._soa, self.origin))
+        return next(self.records())
 
     def records(self) -> Iterator[Record]:
         """All records with their signatures, SOA first and once; made one by one."""
+        for name, body in self.bodies():
+            rtype, rclass, ttl, _ = RECORD.unpack_from(body)
+            yield Record(name, rtype, rclass, ttl, body[_RECORD_FIXED:])
+
+    def bodies(self) -> Iterator[tuple[bytes, bytes]]:
+        """The same as they stand in messages: the owner of each, and what is behind it. Half as long for a record of its own."""
         apex = [each for each in sets_of(self.nodes[self.origin]) if not each.startswith(SOA)]
-        for each in (self._soa, *apex):
-            yield from _records_of(each, self.origin)
-        others: Iterable[tuple[bytes, Node]] = chain(*(each.items() for each in self._parts))
-        for name, node in others:
-            if name != self.origin:
-                for each in sets_of(node):
-                    yield from _records_of(each, name)
+        for packed in (self._soa, *apex):
+            for body in bodies(packed, self.origin, True):
+                yield self.origin, body
+        for part in self._parts:
+            for name, node in part.items():
+                if name == self.origin:
+                    continue
+                if isinstance(node, bytes) and not node[4]:
+                    yield name, node[START:]
+                    continue
+                for packed in sets_of(node):
+                    for body in bodies(packed, name, True):
+                        yield name, body
 
     @property
     def _parts(self) -> tuple[dict[bytes, Node], ...]:
@@ -96,9 +107,3 @@ class Zone:
                         response.wildcard = wildcard
                     return response
         return lookup.answer(self, request, missing)
-
-
-def _records_of(packed: bytes, name: bytes) -> Iterator[Record]:
-    for body in chain(bodies(packed, name), signatures(packed, name)):
-        rtype, rclass, ttl, _ = RECORD.unpack_from(body)
-        yield Record(name, rtype, rclass, ttl, body[_RECORD_FIXED:])
