@@ -14,6 +14,7 @@ from pycoredns.corefile.model import Place, ServerBlock
 from pycoredns.errors import ConfigError, ConfigErrors
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.wire.names import to_text, within
+from pycoredns.zone.holder import HoldsZones
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to them here
 
@@ -53,6 +54,7 @@ def check(text: str, file: str) -> list[Finding]:
     except ConfigErrors as more:
         errors += more.errors
     else:
+        errors += _zone_faults(assembly)
         doubts += _doubts(corefile, assembly)
     findings = [Finding("error", error) for error in ConfigErrors(errors).errors]
     findings += [Finding("warning", doubt) for doubt in ConfigErrors(doubts).errors]
@@ -69,6 +71,17 @@ def _doubts(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
             yield from (ConfigError(place, f"{plugin.name}: {doubt}", plugin=plugin.name) for doubt in plugin.doubts(served))
             yield from _outside(written, block, plugin)
     yield from _shadowed(corefile, assembly)
+
+
+def _zone_faults(assembly: Assembly) -> Iterator[ConfigError]:
+    """What is wrong with the zones that plugins will hold."""
+    for block in assembly.blocks:
+        for plugin in block.plugins:
+            if isinstance(plugin, HoldsZones):
+                for fault in plugin.faults():
+                    file, _, line = fault.place.rpartition(":")
+                    place = Place(file, int(line)) if line.isdecimal() else Place(fault.place, 1)
+                    yield ConfigError(place, fault.cause, plugin=plugin.name)
 
 
 def _never_reached(written: ServerBlock, block: Block) -> Iterator[ConfigError]:

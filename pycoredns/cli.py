@@ -20,6 +20,7 @@ COMMANDS = {
     "dev": "run a server with an etcd and sample records of its own, to try things",
     "query": "ask a name server a question",
     "dnssec": "make the keys that sign a zone",
+    "zone": "print a zone in canonical form, with what is wrong with it",
     "completion": "print a script that completes these commands in a shell",
 }
 

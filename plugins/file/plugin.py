@@ -15,11 +15,12 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
 from pycoredns.errors import Refused, StartError
 from pycoredns.output import logger
-from pycoredns.plugins.file.options import Ignored
 from pycoredns.plugin import Plugin
+from pycoredns.plugins.file.options import Ignored
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire.names import to_text
+from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.files import ZoneFile
 from pycoredns.zone.holder import HoldsZones
@@ -112,7 +113,7 @@ class File(HoldsZones):
 
     async def _load(self, file: ZoneFile) -> bool:
         """Reads a file and serves it; False if its serial is the same."""
-        loaded = await asyncio.to_thread(file.load)
+        loaded = await in_background(file.load)
         if loaded is not None:
             self.publish(*loaded)
         return loaded is not None
@@ -139,15 +140,22 @@ class File(HoldsZones):
         except OSError as error:
             log.error('Failed to open zone "%s" in "%s": %s', to_text(file.origin), file.path, error.strerror)
 
-    def faults(self) -> Iterator[str]:
-        """What is wrong with the files, for ``pycoredns check``; they are read for that."""
+    def faults(self) -> Iterator[BadZoneError]:
+        """What is wrong with the files, which are read for that."""
         for file in self._files.values():
             try:
                 file.load()
             except BadZoneError as error:
-                yield str(error)
+                yield error
             except OSError as error:
-                yield f"{file.path}: cannot be read: {error.strerror}"
+                if not self._intervals[file.origin]:
+                    yield BadZoneError(str(file.path), f"cannot be read: {error.strerror}")
+
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterator[str]:
+        """Files that are not there yet."""
+        for file in self._files.values():
+            if self._intervals[file.origin] and not file.path.exists():
+                yield f"{file.path} does not exist: {to_text(file.origin)} gets SERVFAIL until it does"
 
     def take_over(self, old: Self) -> None:
         """Keeps the zones of files that have not changed."""

@@ -10,6 +10,7 @@ from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire import names, types
+from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference, Journal, difference
 from pycoredns.zone.lookup import Missing
 from pycoredns.zone.zone import Zone
@@ -80,8 +81,8 @@ class HoldsZones(Plugin):
         if origin in old._journals:
             self._journals[origin] = old._journals[origin]
 
-    def faults(self) -> Iterable[str]:
-        """What is wrong with the zones that are to be held, each as ``FILE:LINE: CAUSE``, for ``pycoredns check``."""
+    def faults(self) -> Iterable[BadZoneError]:
+        """What is wrong with the zones that are to be held, for ``pycoredns check``."""
         return ()
 
     def zone(self, origin: bytes) -> Zone | None:

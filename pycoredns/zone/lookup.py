@@ -12,7 +12,22 @@ from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.zone.drafts import Draft
-from pycoredns.zone.packed import CNAME, DNAME, DS, NS, NSEC, RRSIG, SHADOWED, SOA, Node, bodies, find, rdatas, sets_of, signatures
+from pycoredns.zone.packed import (
+    CNAME,
+    DNAME,
+    DS,
+    NS,
+    NSEC,
+    RRSIG,
+    SHADOWED,
+    SOA,
+    Node,
+    bodies,
+    find,
+    rdatas,
+    sets_of,
+    signatures,
+)
 
 if TYPE_CHECKING:
     from pycoredns.zone.zone import Zone
@@ -179,7 +194,7 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
             packed = find(node, asked)
             if packed is not None:
                 draft.add(packed, target)
-            elif do and zone.denial or asked == NS or target == zone.origin and _is_bare(node):
+            elif (do and zone.denial) or asked == NS or (target == zone.origin and _is_bare(node)):
                 return _deny_type(draft, target)
             return draft.respond()
         draft.add(alias, target)
@@ -188,7 +203,7 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
 
 
 def _is_bare(node: Node) -> bool:
-    """Has an apex no more records than it must have? CoreDNS shows by a SOA that an alias leads to nothing only in a few cases."""
+    """Has an apex no more records than it must have? Then CoreDNS has the SOA go with an alias that leads to nothing."""
     return all(each.startswith((SOA, NS)) for each in sets_of(node))
 
 

@@ -47,7 +47,7 @@ class RandomZone:
 def random_zone(seed: int, size: int = 60, longest: int = 255) -> RandomZone:
     """A zone of about ``size`` names, none of which has more than ``longest`` octets."""
     random = Random(seed)
-    zone = RandomZone(f"z{seed}.Test.", longest=longest)
+    zone = RandomZone(f"z{seed}.test.", longest=longest)
     zone.lines += [
         f"$ORIGIN {zone.origin}",
         "$TTL 300",
@@ -153,7 +153,8 @@ def _add_set(zone: RandomZone, random: Random, name: str, rtype: str) -> None:
             "PTR": f"{_target(zone, random)}",
             "CAA": f'0 issue "ca{random.randrange(1000)}-{number}.example"',
         }[rtype]
-        zone.lines.append(f"{name} {ttl}{rtype} {data}")
+        owner = name.lower() if rtype == "SRV" else name  # CoreDNS lowers all but these, and then does not find them
+        zone.lines.append(f"{owner} {ttl}{rtype} {data}")
 
 
 def _target(zone: RandomZone, random: Random) -> str:
