@@ -10,8 +10,9 @@ from typing import NamedTuple
 from pycoredns.dnssec.bitmaps import type_bitmap
 from pycoredns.dnssec.keys import SHA256, Key
 from pycoredns.dnssec.signing import rrsig
-from pycoredns.wire import names, types
+from pycoredns.wire import types
 from pycoredns.wire.message import RECORD, Record
+from pycoredns.zone.denial import canonical
 from pycoredns.zone.packed import Node, bodies, sets_of
 from pycoredns.zone.zone import Zone
 
@@ -48,14 +49,14 @@ class SignedZone:
         self._soa = soa._replace(rdata=soa.rdata[:-20] + serial.to_bytes(4, "big") + soa.rdata[-16:])
         self._denial_ttl = min(soa.ttl, int.from_bytes(soa.rdata[-4:], "big"))  # RFC 9077 §3.2
         with_authority = [name for name, node in zone.nodes.items() if next(_sets(node, name), None)]
-        self._names = sorted(chain(with_authority, zone.cuts), key=canonical_order)
+        self._names = sorted(chain(with_authority, zone.cuts), key=canonical)
 
     def records(self) -> Iterator[Record]:
         """All of them, SOA first, names in canonical order (RFC 4034 §6.1), then what lies below delegations, unsigned."""
         following = chain(self._names[1:], self._names[:1])
         for name, next_name in zip(self._names, following, strict=True):
             yield from self._name(name, next_name)
-        for name in sorted(self._zone.hidden, key=canonical_order):
+        for name in sorted(self._zone.hidden, key=canonical):
             for each in _sets(self._zone.hidden[name], name):
                 yield from _records(name, each)
 
@@ -105,8 +106,3 @@ def _sets(node: Node, name: bytes) -> Iterator[Set]:
 
 def _records(name: bytes, records: Set) -> Iterator[Record]:
     return (Record(name, records.rtype, types.IN, records.ttl, rdata) for rdata in records.rdatas)
-
-
-def canonical_order(name: bytes) -> list[bytes]:
-    """What sorts names in canonical order: their labels, the last first (RFC 4034 §6.1)."""
-    return names.labels(name)[::-1]
