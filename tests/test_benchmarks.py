@@ -19,6 +19,7 @@ from benchmarks.harness import interpreter, latency, load, sample  # noqa: E402
 from benchmarks.harness.data import Records, write_key  # noqa: E402
 from benchmarks.harness.latency import Latency  # noqa: E402
 from benchmarks.harness.outcome import Comparison, Measured, Round  # noqa: E402
+from benchmarks.harness.pauses import read_longest  # noqa: E402
 from benchmarks.harness.processes import Process, family, free_port  # noqa: E402
 from benchmarks.harness.questions import Kind, Style, messages  # noqa: E402
 from benchmarks.harness.servers import filled_in  # noqa: E402
@@ -199,11 +200,27 @@ def test_late_and_lost_answers_are_told() -> None:
     assert outcome.shortfalls() == ["p99 300 µs against 200", "3 lost"]
 
 
-@pytest.mark.parametrize(("first_ms", "resident", "reached"), [(190, 50, True), (210, 50, False), (190, 61, False)])
-def test_a_start_has_limits(first_ms: float, resident: float, reached: bool) -> None:
-    workload: Workload = replace(load_workload(WORKLOADS[0]), limits=Limits(200, 60))
-    measured = Measured("one", first_answers_ms=[first_ms], resident_mb=resident)
+@pytest.mark.parametrize(
+    ("first_ms", "resident", "pause_ms", "reached"),
+    [(190, 50, 5, True), (190, 50, None, True), (210, 50, 5, False), (190, 61, 5, False), (190, 50, 10, False)],
+)
+def test_a_start_has_limits(first_ms: float, resident: float, pause_ms: float | None, reached: bool) -> None:
+    workload: Workload = replace(load_workload(WORKLOADS[0]), limits=Limits(200, 60, pause_ms=5))
+    measured = Measured("one", first_answers_ms=[first_ms], resident_mb=resident, longest_pause_ms=pause_ms)
     assert Comparison(workload, [measured]).reached() == reached
+
+
+EXPOSITION = """# TYPE coredns_pycoredns_loop_pause_seconds histogram
+coredns_pycoredns_loop_pause_seconds_bucket{le="0.001"} 90
+coredns_pycoredns_loop_pause_seconds_bucket{le="0.005"} 93
+coredns_pycoredns_loop_pause_seconds_bucket{le="0.01"} 93
+coredns_pycoredns_loop_pause_seconds_bucket{le="+Inf"} 93
+"""
+
+
+@pytest.mark.parametrize(("text", "longest"), [(EXPOSITION, 5.0), (EXPOSITION.replace(" 90", " 93"), 1.0), ("", None)])
+def test_the_longest_pause_is_read(text: str, longest: float | None) -> None:
+    assert read_longest(text) == longest
 
 
 def answer_with_a_pause(sock: socket.socket, seconds: float) -> None:

@@ -13,14 +13,14 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.harness import report  # noqa: E402
 from benchmarks.harness.chart import chart  # noqa: E402
 from benchmarks.harness.latency import Latency  # noqa: E402
-from benchmarks.harness.results import Figures, Result, read_results, write_results  # noqa: E402
+from benchmarks.harness.results import Figures, Result, ResultsError, read_results, write_results  # noqa: E402
 from benchmarks.harness.workload import Limits  # noqa: E402
 
 CALM = Latency(rate=9000, asked=9000, lost=0, p50_us=90.5, p99_us=1234.5, p999_us=2000, behind_us=10)
 
 
 def figures(cpu_us: float, rate: float) -> Figures:
-    return Figures(cpu_us, rate, 0, 0, 41.5, 38.0, CALM, CALM, [(cpu_us, rate)])
+    return Figures(cpu_us, rate, 0, 0, 41.5, 38.0, None, CALM, CALM, [(cpu_us, rate)])
 
 
 RESULT = Result(
@@ -43,6 +43,12 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     write_results([RESULT, START], path)
     assert read_results(path) == {"cached": RESULT, "start": START}
+
+
+def test_a_file_of_another_form_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"cached": {"title": "x"}}')
+    with pytest.raises(ResultsError, match=r"results\.json"):
+        read_results(tmp_path / "results.json")
 
 
 def test_results_of_other_workloads_stay(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dns.message
 
-from . import latency, sample
+from . import latency, pauses, sample
 from .latency import Latency
 from .load import Answers, Target, ask
 from .outcome import Comparison, Measured, Round
@@ -56,9 +56,10 @@ class Bench:
         dnsperf: str,
         effort: Effort,
         folder: Path,
+        etcd: str = "",
     ):
-        """`start` starts a contender; its end is somebody else's."""
-        self.workload, self.contenders, self.start = workload, contenders, start
+        """`start` starts a contender; its end is somebody else's, as is that of etcd, whose URL may be given."""
+        self.workload, self.contenders, self.start, self.etcd = workload, contenders, start, etcd
         self.dnsperf, self.effort, self.folder = dnsperf, effort, folder
         self.outcome = Comparison(workload, [Measured(each.name) for each in contenders])
         self.first, *self.sample = workload.messages(NEVER_ASKED, 1 + effort.sample)
@@ -188,5 +189,16 @@ class Bench:
                 server = self.start(contender, self.cores)
                 measured.first_answers_ms.append(server.wait_until_answering(self._first_question()) * 1000)
                 measured.resident_mb = max(measured.resident_mb, server.process.resident_bytes() / MEGABYTE)
+                if self.workload.limits and self.workload.limits.pause_ms:
+                    measured.longest_pause_ms = max(measured.longest_pause_ms or 0, self._longest_pause(server) or 0) or None
                 server.process.stop()
         return self.outcome
+
+    def _longest_pause(self, server: Server) -> float | None:
+        """Since the start, and while records change; not asked of a server that does not tell."""
+        limits, records = self.workload.limits, self.workload.etcd
+        if limits and limits.changes and records and pauses.longest_pause_ms(server.http_port) is not None:
+            some, last = replace(records, count=limits.changes), self.workload.questions[0].name.format(limits.changes - 1)
+            query = Style().message(last, "A", random.Random(0))
+            pauses.change_and_change_back(self.etcd, some, limits.changed_text, lambda: pauses.answer_of(server.port, query))
+        return pauses.longest_pause_ms(server.http_port)

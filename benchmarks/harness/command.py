@@ -19,7 +19,7 @@ from .interpreter import interpreter_of
 from .laboratory import Commands, Laboratory
 from .processes import LOAD_CORE, SERVER_CORE
 from .programs import BENCHMARKS, MissingProgram
-from .results import Result, result_of, write_results
+from .results import Result, ResultsError, read_results, result_of, write_results
 from .workload import Workload, WorkloadError, load_workload
 
 WORKLOADS = BENCHMARKS / "workloads"
@@ -55,7 +55,7 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("stopped; all servers have been ended", file=sys.stderr)
         return 130
-    except (MissingProgram, WorkloadError, EtcdServerError, RuntimeError, OSError) as error:
+    except (MissingProgram, WorkloadError, ResultsError, EtcdServerError, RuntimeError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -82,6 +82,7 @@ def smoke(workloads: Sequence[Workload], server: str) -> int:
 def measure(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
     """Runs the comparisons, tells each as it comes and all in the end."""
     take_cores()
+    read_results(options.json)  # rather now than after an hour
     missing = missing_peers(workloads)
     if missing:
         print(f"not compared with, for they are not installed: apt install {' '.join(missing)}", file=sys.stderr)

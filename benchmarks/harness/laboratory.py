@@ -83,7 +83,7 @@ class Laboratory:
             stack.callback(server.process.stop)
             return server
 
-        bench = Bench(workload, contenders, start, self.commands.dnsperf, self.effort, folder)
+        bench = Bench(workload, contenders, start, self.commands.dnsperf, self.effort, folder, places.get("etcd", ""))
         bench.outcome.missing = missing
         return bench
 

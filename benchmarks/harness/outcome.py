@@ -46,6 +46,7 @@ class Measured:
     pressed: list[Answers] = field(default_factory=list)  # at 80 % of its own saturation
     first_answers_ms: list[float] = field(default_factory=list)
     resident_mb: float = 0.0
+    longest_pause_ms: float | None = None  # of the event loop; None where the server does not tell
 
     @property
     def cpu_us(self) -> float:
@@ -114,7 +115,9 @@ class Comparison:
             return ["answers differ"]
         if limits := workload.limits:
             found = [] if ours.first_answer_ms <= limits.first_answer_ms else [f"starts in {ours.first_answer_ms:.0f} ms"]
-            return found + ([] if ours.resident_mb <= limits.resident_mb else [f"takes {ours.resident_mb:.0f} MB"])
+            found += [] if ours.resident_mb <= limits.resident_mb else [f"takes {ours.resident_mb:.0f} MB"]
+            paused = ours.longest_pause_ms or 0 if limits.pause_ms else 0
+            return found + ([f"stands still for up to {paused:g} ms"] if paused > limits.pause_ms else [])
         return [*self._too_dear(), *self._too_late(), *self._lost()]
 
     def _too_dear(self) -> list[str]:

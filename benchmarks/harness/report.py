@@ -100,7 +100,7 @@ def _quantiles(latency: Latency | None) -> str:
 
 def start_table(loads: Sequence[Result], starts: Sequence[Result]) -> str:
     """Time from exec to the first answer, and resident memory after the load, or at the start."""
-    head = ["workload", "CoreDNS ms", "pycoredns ms", "at most", "CoreDNS MB", "pycoredns MB", "at most", ""]
+    head = ["workload", "CoreDNS ms", "pycoredns ms", "at most", "CoreDNS MB", "pycoredns MB", "at most", "longest pause", ""]
     return _markdown(head, [_start_row(each) for each in (*starts, *loads)])
 
 
@@ -108,7 +108,9 @@ def _start_row(each: Result) -> list[str]:
     both: tuple[Figures, Figures] = each.first, each.ours
     limits = [f"{each.limits.first_answer_ms:g}", f"{each.limits.resident_mb:g}"] if each.limits else ["", ""]
     times, sizes = [f"{one.first_answer_ms:.0f}" for one in both], [f"{one.resident_mb:.0f}" for one in both]
-    return [each.title, *times, limits[0], *sizes, limits[1], verdict(each) if each.limits else ""]
+    pause = each.ours.longest_pause_ms
+    paused = f"{pause:g} ms" if pause else ""
+    return [each.title, *times, limits[0], *sizes, limits[1], paused, verdict(each) if each.limits else ""]
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -19,6 +19,10 @@ from .workload import Limits
 PROBLEMS_KEPT, PROBLEM_LENGTH = 20, 400
 
 
+class ResultsError(Exception):
+    """A file that holds no results as they are written now."""
+
+
 @dataclass(frozen=True)
 class Figures:
     """One contender's: medians, and of each round CPU time per answer and answers a second."""
@@ -29,6 +33,7 @@ class Figures:
     lost_pressed: int
     first_answer_ms: float
     resident_mb: float
+    longest_pause_ms: float | None
     half: Latency | None
     equal: Latency | None
     rounds: list[tuple[float, float]]
@@ -109,6 +114,7 @@ def _figures(measured: Measured) -> Figures:
         lost_pressed=measured.lost_pressed,
         first_answer_ms=round(measured.first_answer_ms, 1),
         resident_mb=round(measured.resident_mb, 1),
+        longest_pause_ms=measured.longest_pause_ms,
         half=typical(measured.half),
         equal=typical(measured.equal),
         rounds=[(round(each.cpu_us, 3), round(each.rate)) for each in measured.rounds],
@@ -117,8 +123,13 @@ def _figures(measured: Measured) -> Figures:
 
 def read_results(path: Path) -> dict[str, Result]:
     """What is known already, by the workloads' names."""
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {name: _result(content) for name, content in known.items()}
+    try:
+        known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return {name: _result(content) for name, content in known.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{path} was not written by this version of the benchmarks; remove it, or give another by --json"
+        ) from error
 
 
 def _result(content: dict[str, Any]) -> Result:

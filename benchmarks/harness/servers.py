@@ -15,7 +15,6 @@ from .processes import Process, free_port
 PATIENCE = 60.0  # until a server has loaded its data and answers
 RETRY = 0.002  # seconds between the questions of a start
 UNREADY = {2, 5}  # SERVFAIL, REFUSED
-OWN_PORTS = ("http", "health", "ready")
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class Server:
         self, contender: Contender, places: Mapping[str, str], folder: Path, cores: Collection[int], piped: bool = False
     ):
         """Start it on these cores; its configuration and output are written to `folder`."""
-        self.name, self.port = contender.name, free_port()
+        self.name, self.port, self.http_port = contender.name, free_port(), free_port()
         state = folder / f"state.{self.port}"
         state.mkdir()
         own = {"port": str(self.port), "dir": str(folder), "state": str(state)}
-        own |= {name: str(free_port()) for name in OWN_PORTS}
+        own |= {"http": str(self.http_port), "health": str(free_port()), "ready": str(free_port())}
         path = folder / f"Corefile.{self.port}"
         path.write_text(filled_in(contender.configuration, {**places, **own}))
         command = shlex.split(contender.command.replace("{corefile}", shlex.quote(str(path))))

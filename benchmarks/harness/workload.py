@@ -68,10 +68,17 @@ class Peer:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a workload that measures the start instead of load: time from exec to the first answer, memory after it."""
+    """Of a workload that measures the start instead of load: time from exec to the first answer, memory after it.
+
+    With `pause_ms` the event loop must never stand still for longer, neither while etcd's data are loaded nor while the first
+    `changes` of them become `changed_text` and what they were again.
+    """
 
     first_answer_ms: float
     resident_mb: float
+    pause_ms: float = 0.0
+    changes: int = 0
+    changed_text: str = ""
 
 
 @dataclass(frozen=True)
