@@ -44,8 +44,10 @@ _OPT_FIXED = 11
 def _size(outcome: Outcome) -> int:
     """Octets of the question, without its signature and what may stand behind its end."""
     request = outcome.request
-    if not request.header.plain:
-        return request.verified.signature.start if request.verified else len(request.wire)
+    if request.verified is not None:
+        return request.verified.signature.start
+    if not request.header.plain or (request.header.additionals and not request.tail.edns):
+        return len(request.wire)
     opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
     return _HEADER_AND_QUESTION + len(request.asked) + opt
 
