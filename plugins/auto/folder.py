@@ -6,13 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import sleep
 
 from pycoredns.plugins.auto.naming import ZoneFiles
 from pycoredns.wire import names
-
-_BREATH = 32
-"""Files."""
 
 
 @dataclass
@@ -36,8 +32,7 @@ def look(wanted: ZoneFiles) -> Look:
     Of several files for a zone the first counts.
     """
     seen = Look()
-    for number, entry in enumerate(_walk(os.path.realpath(wanted.dir), seen)):
-        breathe(number)
+    for entry in _walk(os.path.realpath(wanted.dir), seen):
         try:
             origin = wanted.origin(entry.name)
         except names.BadNameError as error:
@@ -46,12 +41,6 @@ def look(wanted: ZoneFiles) -> Look:
         if origin is not None:
             _note(origin, entry, seen)
     return seen
-
-
-def breathe(number: int) -> None:
-    """Now and then lets other threads go on at once, where they would wait for 5 ms otherwise (``sys.getswitchinterval``)."""
-    if not number % _BREATH:
-        sleep(0)
 
 
 def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -16,13 +16,13 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
 from pycoredns.errors import Refused
 from pycoredns.output import logger
-from pycoredns.plugin import overrides
-from pycoredns.plugins.auto.folder import Look, breathe, look
+from pycoredns.plugins.auto.folder import Look, look
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
 from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire import names
 from pycoredns.wire.names import to_text
+from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.files import Loaded, ZoneFile
 from pycoredns.zone.holder import HoldsZones
@@ -81,18 +81,13 @@ class Auto(HoldsZones):
 
     def elsewhere(self, request: Request) -> Answer:
         """Names without a file are passed on; where nobody stands behind, they are refused."""
-        if self._is_last and self._answers(request.name):
+        if self.is_last and self._answers(request.name):
             raise Refused
         return self.next(request)
 
     def counted_zone(self, name: bytes) -> bytes | None:
         """Each zone is counted for itself."""
         return self.origin_of(name)
-
-    @cached_property
-    def _is_last(self) -> bool:
-        behind = self.block.plugins[self.block.plugins.index(self) + 1 :]
-        return not any(plugin.step and overrides(plugin, "handle") for plugin in behind)
 
     # --- the folder
 
@@ -119,18 +114,17 @@ class Auto(HoldsZones):
 
     async def _refresh(self) -> None:
         """Looks through the folder once, reads what is new, and drops what is gone."""
-        seen, changed = await asyncio.to_thread(self._look)
+        seen, changed = await in_background(self._look)
         self._complain(seen.complaints)
         self._drop_missing(seen)
         while changed:
-            for file, outcome in await asyncio.to_thread(_load, changed):
+            for file, outcome in await in_background(partial(_load, changed)):
                 self._take(file, outcome)
 
     def _look(self) -> tuple[Look, list[ZoneFile]]:
         """What is in the folder, and the files that are to be read, the next at the end; in a thread of its own."""
         seen, changed = look(self.directory), []
-        for number, (origin, path) in enumerate(reversed(seen.files.items())):
-            breathe(number)
+        for origin, path in reversed(seen.files.items()):
             file = self._files.get(origin)
             if file is None:
                 changed.append(ZoneFile(Path(path), origin))
@@ -181,6 +175,16 @@ class Auto(HoldsZones):
             reload_log.error('Failed to open zone "%s" in "%s": %s', origin, file.path, cause)
         else:
             reload_log.error('Parsing zone "%s": %s', origin, cause)
+
+    def faults(self) -> Iterator[BadZoneError]:
+        """What is wrong with the files, which are read for that."""
+        for origin, path in look(self.directory).files.items():
+            try:
+                ZoneFile(Path(path), origin).load()
+            except BadZoneError as error:
+                yield error
+            except OSError as error:
+                yield BadZoneError(path, f"cannot be read: {error.strerror}")
 
     def take_over(self, old: Self) -> None:
         """Keeps the zones of a folder that is looked through in the same way; their files are read only if they have changed."""

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from pycoredns.assemble import assemble
+from pycoredns.check import check
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors
 from pycoredns.plugins.auto import Auto
@@ -313,6 +314,14 @@ async def test_a_reloaded_corefile_reads_only_what_has_changed(tmp_path, caplog)
             'Successfully reloaded zone "changed.test."',
         ]
         await new.stop()
+
+
+def test_check_names_what_is_wrong_with_the_files(tmp_path):
+    (tmp_path / "db.broken.test").write_text("@ 300 IN SOA ns host 1 3600 600 86400 60\nx 300 A nonsense\n")
+    (tmp_path / "db.date.test").write_text(text())
+    (tmp_path / "db.gone.test").symlink_to("nowhere")
+    found = [str(finding.told) for finding in check(".:1053 {\nauto {\ndirectory " + str(tmp_path) + "\n}\n}\n", "Corefile")]
+    assert [line.partition(": ")[0] for line in found] == [f"{tmp_path}/db.broken.test:2", f"{tmp_path}/db.gone.test:1"]
 
 
 async def test_one_look_at_many_files_reads_none_that_is_known(tmp_path, monkeypatch):
