@@ -8,14 +8,25 @@ from pycoredns.request import AA, TC
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
-from pycoredns.zone.packed import AAAA, NSEC, NSEC3, TARGETS, WITH_TARGETS, A, bodies, count, counted, find, rdatas, records
+from pycoredns.zone.packed import (
+    AAAA,
+    MOST_RECORDS,
+    NSEC,
+    NSEC3,
+    TARGETS,
+    WITH_TARGETS,
+    A,
+    bodies,
+    count,
+    counted,
+    find,
+    rdatas,
+    records,
+)
 
 if TYPE_CHECKING:
     from pycoredns.zone.packed import Node
     from pycoredns.zone.zone import Zone
-
-MOST_RECORDS = 4096
-"""Records of one set in an answer, 16 octets each at least: more do not fit into any message."""
 
 
 class Draft:

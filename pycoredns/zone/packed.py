@@ -20,9 +20,14 @@ HEADER = Struct("!4sB3sHI")
 START = HEADER.size
 """Where the records begin."""
 SEVERAL, SIGNED, TARGETS, SHADOWED, SERVERS = 1, 2, 4, 8, 16
-"""Traits: not one record alone; there are signatures; addresses of targets go along; a CNAME stands beside; name servers."""
+"""Traits: not one record alone; there are signatures; addresses of targets go along; a CNAME stands beside; name servers.
+
+Sets with none but the first two are answered as they are.
+"""
 WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
 """Where in the RDATA of a type its target begins."""
+MOST_RECORDS = 4096
+"""Records of one set in an answer, 16 octets each at least: more do not fit into any message."""
 _FIXED = 10
 
 

@@ -11,7 +11,7 @@ from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
-from pycoredns.zone.packed import NS, SOA, START, Node, bodies, counted, find, records, sets_of
+from pycoredns.zone.packed import MOST_RECORDS, NS, SOA, START, TARGETS, Node, bodies, count, counted, find, records, sets_of
 
 __all__ = ["BadZoneError", "Zone"]
 
@@ -101,6 +101,9 @@ class Zone:
             for packed in (node,) if isinstance(node, bytes) else node:
                 if packed[:4] == asked:
                     if packed[4]:
+                        if packed[4] < TARGETS and not wildcard and count(packed) <= MOST_RECORDS:
+                            do = tail.do
+                            return Response(0, records(packed, name, do), counted(packed, do), *self.authority[do])
                         break
                     response = Response(0, name + packed[START:], 1, *self.authority[tail.do])
                     if wildcard:
