@@ -97,7 +97,8 @@ def _fill(
     for each in chain((first,), rest):
         name, body = each
         if name == owner:
-            shown = _pointer(place) or shown
+            if len(shown) > 2:  # else it is a pointer already
+                shown = _pointer(place) or shown
         else:
             owner, place = name, size
             if apex:
