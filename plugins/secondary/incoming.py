@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,10 +10,11 @@ from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.zone.building import Builder
 from pycoredns.zone.journal import Difference, difference
+from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
 
-_FOLDED = frozenset({types.NS, types.CNAME, types.SOA, types.PTR, types.MX, types.SRV, types.DNAME})
-"""Types whose RDATA may come in another case than the one it is held in."""
+_NAMED = frozenset({types.NS, types.CNAME, types.SOA, types.PTR, types.MX, types.SRV, types.DNAME, types.RRSIG})
+"""Types whose RDATA was read with its names."""
 _SHORTEST_SOA = 22
 _SIZES = {types.A: 4, types.AAAA: 16}
 """Octets of RDATA that has a fixed size."""
@@ -44,8 +45,6 @@ class Step:
 
 
 Taking: TypeAlias = Callable[[Record], None]
-Kind: TypeAlias = tuple[bytes, int, bytes]
-"""Name, type and RDATA of a record, in one case."""
 
 
 class Incoming:
@@ -159,36 +158,23 @@ class Incoming:
         if not self.incremental:
             zone = Zone(self.origin, self._builder.names())
             return zone, difference(self.ours, zone) if self.ours is not None else None
+        return self._patched()
+
+    def _patched(self) -> tuple[Zone, Difference]:
+        """Our version after the steps."""
         if self.ours is None:
             raise TransferError("there is nothing that its steps could change")
-        zone = Zone.of(self.origin, _changed(self.ours, self.steps))
-        return zone, difference(self.ours, zone)
-
-
-def _changed(zone: Zone, steps: Iterable[Step]) -> Iterator[Record]:
-    """The records of a zone after some steps, one by one; raises TransferError where one is to go that is not there."""
-    removed, added = dict[Kind, Record](), dict[Kind, Record]()
-    soa = zone.soa()
-    for step in steps:
-        for each in step.removed:
-            if added.pop(_key(each), None) is None:
-                removed[_key(each)] = each
-        added |= {_key(each): each for each in step.added}
-        soa = step.new
-    yield soa
-    for each in zone.records():
-        key = _key(each)
-        if removed.pop(key, None) is None and key not in added and each.rtype != types.SOA:
-            yield each
-    if removed:
-        lacking = next(iter(removed.values()))
-        raise TransferError(f"a record of {names.to_text(lacking.name)} is to go that is not there")
-    yield from added.values()
-
-
-def _key(record: Record) -> Kind:
-    """What makes a record the same as another, whatever its TTL and case."""
-    return record.name.lower(), record.rtype, record.rdata.lower() if record.rtype in _FOLDED else record.rdata
+        patch = Patch()
+        for step in self.steps:
+            for each in step.removed:
+                patch.remove(each)
+            for each in step.added:
+                patch.add(each)
+        try:
+            zone = patch.apply(self.ours, self.steps[-1].new)
+        except MissingRecord as error:
+            raise TransferError(str(error)) from None
+        return zone, difference(self.ours, zone, patch.names(zone))
 
 
 def serial_of(soa: Record) -> int:
@@ -206,7 +192,7 @@ def is_well_formed(record: Record) -> bool:
     rtype, rdata = record.rtype, record.rdata
     if rtype in _SIZES:
         return len(rdata) == _SIZES[rtype]
-    if rtype in _FOLDED or rtype == types.RRSIG:
+    if rtype in _NAMED:
         return bool(rdata)
     if rtype == types.TXT:
         return _is_strings(rdata)

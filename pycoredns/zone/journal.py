@@ -32,24 +32,25 @@ class Difference(NamedTuple):
         return int.from_bytes(self.old.rdata[-20:-16], "big")
 
 
-def difference(old: Zone, new: Zone) -> Difference:
-    """What changed between two versions; only names whose records are not the same octets are looked into."""
+def difference(old: Zone, new: Zone, among: Iterable[bytes] | None = None) -> Difference:
+    """What changed between two versions; of all names, or those given, only such are looked into as have not the same octets."""
     removed: list[Record] = []
     added: list[Record] = []
-    for name, node in _names(new):
-        before = _node(old, name)
-        if before != node:
-            had, has = _records(name, before), _records(name, node)
+    for name in _names(old, new) if among is None else among:
+        before, after = _node(old, name), _node(new, name)
+        if before != after:
+            had, has = _records(name, before), _records(name, after)
             removed += [each for each in had if each not in has]
             added += [each for each in has if each not in had]
-    for name, node in _names(old):
-        if _node(new, name) is None:
-            removed += _records(name, node)
     return Difference(old.soa(), _without_soa(removed), new.soa(), _without_soa(added))
 
 
-def _names(zone: Zone) -> Iterator[tuple[bytes, Node]]:
-    return chain(zone.nodes.items(), zone.cuts.items(), zone.hidden.items(), zone.hashed.items())
+def _names(old: Zone, new: Zone) -> Iterator[bytes]:
+    """The names of both, without a copy of them all."""
+    yield from chain(new.nodes, new.cuts, new.hidden, new.hashed)
+    for name in chain(old.nodes, old.cuts, old.hidden, old.hashed):
+        if _node(new, name) is None:
+            yield name
 
 
 def _node(zone: Zone, name: bytes) -> Node | None:
