@@ -8,6 +8,8 @@ from pycoredns.request import AD, Request
 from pycoredns.response import Response
 from pycoredns.tsig import Verified
 
+_OF_ALL = {"memorable": False, "orders": None, "error": None}
+
 
 class Signed(Response):
     """The answer to a signed request; its record is the last one, and the other records leave it room (RFC 8945 §5.3)."""
@@ -16,10 +18,8 @@ class Signed(Response):
 
     def __init__(self, answer: Response, verified: Verified) -> None:
         """Takes an answer for all it says, but for AD: who gave it to us did not sign it (RFC 8945 §5.5)."""
-        super().__init__()
         plain = answer.plain()
-        changes = {"verified": verified, "flags": plain.flags & ~AD, "memorable": False, "orders": None, "error": None}
-        self.__dict__ = {**plain.__dict__, **changes}
+        self.__dict__ = {**plain.__dict__, "verified": verified, "flags": plain.flags & ~AD, **_OF_ALL}
 
     def size(self, request: Request) -> int:
         """Octets before compression, with the OPT and the TSIG record."""
@@ -28,8 +28,11 @@ class Signed(Response):
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, signed."""
-        message = request.wire[:2] + super().reply(_Narrowed(request, self.verified.size))
-        return self.verified.answer(message, time())[2:]
+        room = self.verified.size
+        reply = super().reply(request)
+        if 2 + len(reply) + room > request.limit:
+            reply = super().reply(_Narrowed(request, room))
+        return self.verified.answer(request.wire[:2] + reply, time())[2:]
 
 
 class _Narrowed(Request):

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from pycoredns.wire import names, types
-from pycoredns.wire.message import BadMessageError, record
+from pycoredns.wire.message import BadMessageError
 from pycoredns.wire.walk import Found, walk
 
 _COUNTS = Struct("!HHHH")
@@ -16,6 +16,11 @@ _TIMERS = Struct("!HIH")
 _SIZE = Struct("!H")
 _ERROR = Struct("!HH")
 _FIXED = Struct("!HHH")
+_BEFORE_RDATA = 10
+_FIXED_OCTETS = _BEFORE_RDATA + _TIMERS.size + _SIZE.size + _FIXED.size
+_MOST_KEPT = 256
+_read_names: dict[bytes, bytes] = {}
+"""The names of keys and algorithms that were read, in lower case, by their octets: few come again and again."""
 
 
 class BadTSIGError(ValueError):
@@ -48,11 +53,24 @@ class Signature(NamedTuple):
         end = _ERROR.pack(self.error, len(self.other))
         return b"%b%b%b%b%b%b" % (self.key, _ANY_CLASS_NO_TTL, self.algorithm, self.timers, end, self.other)
 
+    @property
+    def size(self) -> int:
+        """Octets of the record."""
+        return _FIXED_OCTETS + len(self.key) + len(self.algorithm) + len(self.mac) + len(self.other)
+
     def wire(self) -> bytes:
         """The record, uncompressed."""
-        fixed = _FIXED.pack(self.id, self.error, len(self.other))
-        rdata = b"%b%b%b%b%b%b" % (self.algorithm, self.timers, _SIZE.pack(len(self.mac)), self.mac, fixed, self.other)
-        return record(self.key, types.TSIG, 0, rdata, types.ANY)
+        return b"%b\0\xfa%b%b%b%b%b%b%b%b" % (
+            self.key,
+            _ANY_CLASS_NO_TTL,
+            _SIZE.pack(self.size - len(self.key) - _BEFORE_RDATA),
+            self.algorithm,
+            self.timers,
+            _SIZE.pack(len(self.mac)),
+            self.mac,
+            _FIXED.pack(self.id, self.error, len(self.other)),
+            self.other,
+        )
 
 
 def timers(time: int, fudge: int) -> bytes:
@@ -105,8 +123,8 @@ def _read(message: bytes, found: Found) -> Signature:
     """The fields of a record; nothing in it may be missing or left over."""
     if message[found.fixed + 2 : found.fixed + 8] != _ANY_CLASS_NO_TTL:
         raise BadTSIGError("a TSIG record is not of class ANY with TTL 0")
-    key, _ = names.read(message, found.start)
-    algorithm, place = names.read(message, found.fixed + 10)
+    key, _ = _name(message, found.start)
+    algorithm, place = _name(message, found.fixed + _BEFORE_RDATA)
     rdata = message[place : found.end]
     if len(rdata) < 16:
         raise BadTSIGError("a TSIG record is cut off")
@@ -118,9 +136,21 @@ def _read(message: bytes, found: Found) -> Signature:
     other = rdata[mac_end + _FIXED.size :]
     if len(other) != size:
         raise BadTSIGError("the other data of a TSIG record have not the length they should")
-    return Signature(
-        found.start, key.lower(), algorithm.lower(), high << 32 | low, fudge, rdata[10:mac_end], identity, error, other
-    )
+    return Signature(found.start, key, algorithm, high << 32 | low, fudge, rdata[10:mac_end], identity, error, other)
+
+
+def _name(message: bytes, start: int) -> tuple[bytes, int]:
+    """A name in lower case, and the place behind it; raises BadNameError."""
+    place = message.find(0, start) + 1
+    known = _read_names.get(message[start:place])  # there are whole names only, so that this is one
+    if known is not None:
+        return known, place
+    name, place = names.read(message, start)
+    if place - start == len(name):
+        if len(_read_names) >= _MOST_KEPT:
+            _read_names.clear()
+        _read_names[name] = name.lower()
+    return name.lower(), place
 
 
 def unsigned(message: bytes, signature: Signature) -> bytes:

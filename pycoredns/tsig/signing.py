@@ -4,37 +4,26 @@ from __future__ import annotations
 
 from pycoredns.tsig.keys import Algorithm, Key
 from pycoredns.tsig.record import Signature, prefixed, with_record
-from pycoredns.wire import types
 
 FUDGE = 300
 """Seconds by which clocks may differ (RFC 8945 §10)."""
 
 
-def sign(
-    message: bytes,
-    key: Key,
-    now: float,
-    *,
-    algorithm: Algorithm | None = None,
-    request_mac: bytes = b"",
-    error: int = types.NOERROR,
-    time: int | None = None,
-    other: bytes = b"",
-) -> tuple[bytes, bytes]:
-    """A message with its TSIG record, and the MAC; ``now`` in seconds since 1970.
-
-    ``request_mac`` is that of the question it answers; ``time``, where given, stands in the place of the present one.
-    """
+def sign(message: bytes, key: Key, now: float, algorithm: Algorithm | None = None) -> tuple[bytes, bytes]:
+    """A question with its TSIG record, and the MAC that its answer refers to; ``now`` in seconds since 1970."""
     chosen = algorithm or key.algorithm
-    unsigned = _signature(message, key, chosen, int(now) if time is None else time, error, other)
-    mac = key.mac(prefixed(request_mac) + message + unsigned.variables, chosen)
-    return with_record(message, unsigned._replace(mac=mac).wire()), mac
+    signature = signed(message, _signature(message, key, chosen, int(now)), key, chosen)
+    return with_record(message, signature.wire()), signature.mac
 
 
-def _signature(message: bytes, key: Key, algorithm: Algorithm, time: int, error: int = 0, other: bytes = b"") -> Signature:
+def signed(message: bytes, signature: Signature, key: Key, algorithm: Algorithm, request_mac: bytes = b"") -> Signature:
+    """A message's signature with its MAC; ``request_mac`` is that of the question, where the message is its answer."""
+    return signature._replace(mac=key.mac(prefixed(request_mac) + message + signature.variables, algorithm))
+
+
+def _signature(message: bytes, key: Key, algorithm: Algorithm, time: int) -> Signature:
     """A record that has no MAC yet."""
-    identity = int.from_bytes(message[:2], "big")
-    return Signature(len(message), key.name, algorithm.wire, time, FUDGE, b"", identity, error, other)
+    return Signature(len(message), key.name, algorithm.wire, time, FUDGE, b"", int.from_bytes(message[:2], "big"))
 
 
 class Signer:
@@ -50,7 +39,7 @@ class Signer:
     @property
     def size(self) -> int:
         """Octets that a signature adds to a message."""
-        return len(_signature(b"\0\0", self.key, self.algorithm, 0).wire()) + self.algorithm.size
+        return _signature(b"", self.key, self.algorithm, 0).size + self.algorithm.size
 
     def sign(self, message: bytes, now: float) -> bytes:
         """The next message with its TSIG record; ``now`` in seconds since 1970."""

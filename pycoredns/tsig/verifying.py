@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from hmac import compare_digest
+from typing import NamedTuple
 
 from pycoredns.tsig.keys import Algorithm, Key, Keyring
 from pycoredns.tsig.record import BadTSIGError, Signature, find, prefixed, unsigned, with_record
-from pycoredns.tsig.signing import FUDGE, Signer, sign
+from pycoredns.tsig.signing import FUDGE, Signer, signed
 
 _SHORTEST_MAC = 10
 _MOST_UNSIGNED = 99
@@ -25,8 +25,10 @@ class Status(IntEnum):
     BADTRUNC = 22
 
 
-@dataclass(frozen=True)
-class Verified:
+_UNSIGNED = frozenset({Status.BADSIG, Status.BADKEY})
+
+
+class Verified(NamedTuple):
     """A message's signature and what it is worth; ``key`` and ``algorithm`` are there unless they are not known here."""
 
     signature: Signature
@@ -42,11 +44,9 @@ class Verified:
     @property
     def size(self) -> int:
         """Octets that ``answer`` adds."""
-        return len(self._record(0).wire()) + (self.algorithm.size if self.algorithm and self._signs else 0)
-
-    @property
-    def _signs(self) -> bool:
-        return self.status not in (Status.BADSIG, Status.BADKEY)
+        mac = self.algorithm.size if self.algorithm and self.status not in _UNSIGNED else 0
+        clock = _CLOCK_OCTETS if self.status == Status.BADTIME else 0
+        return self.signature.size - len(self.signature.mac) - len(self.signature.other) + mac + clock
 
     def signer(self) -> Signer:
         """Signs the messages of the answer to a good request; raises BadTSIGError for any other."""
@@ -55,33 +55,18 @@ class Verified:
         return Signer(self.key, self.signature.mac, self.algorithm)
 
     def answer(self, message: bytes, now: float) -> bytes:
-        """The answer with its TSIG record: signed, or saying why not (RFC 8945 §5.3.2); ``now`` in seconds since 1970."""
-        if self.key is None or self.algorithm is None or not self._signs:
-            identity = int.from_bytes(message[:2], "big")
-            return with_record(message, self._record(now)._replace(id=identity).wire())
-        told = self._record(now)
-        signed, _ = sign(
-            message,
-            self.key,
-            now,
-            algorithm=self.algorithm,
-            request_mac=self.signature.mac,
-            error=told.error,
-            time=told.time,
-            other=told.other,
-        )
-        return signed
+        """The answer with its TSIG record: signed, or saying why not (RFC 8945 §5.3.2); ``now`` in seconds since 1970.
 
-    def _record(self, now: float) -> Signature:
-        """The answer's record without MAC; where clocks differ it has the client's time, and ours beside (RFC 8945 §5.2.3)."""
-        late = self.status == Status.BADTIME
-        return self.signature._replace(
-            time=self.signature.time if late else int(now),
-            fudge=FUDGE,
-            mac=b"",
-            error=int(self.status),
-            other=int(now).to_bytes(_CLOCK_OCTETS, "big") if late else b"",
-        )
+        Where clocks differ the record has the client's time, and ours beside it (RFC 8945 §5.2.3).
+        """
+        asked, clock, other = self.signature, int(now), b""
+        if self.status == Status.BADTIME:
+            clock, other = asked.time, clock.to_bytes(_CLOCK_OCTETS, "big")
+        identity = int.from_bytes(message[:2], "big")
+        told = Signature(len(message), asked.key, asked.algorithm, clock, FUDGE, b"", identity, self.status, other)
+        if self.key is not None and self.algorithm is not None and self.status not in _UNSIGNED:
+            told = signed(message, told, self.key, self.algorithm, asked.mac)
+        return with_record(message, told.wire())
 
 
 def verify(message: bytes, signature: Signature, keys: Keyring, now: float, request_mac: bytes = b"") -> Verified:

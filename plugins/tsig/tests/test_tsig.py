@@ -26,7 +26,7 @@ from pycoredns.stream import Stream
 from pycoredns.testing import Last, SilentListener, exchange_tcp, exchange_udp, running
 from pycoredns.tsig import find
 from pycoredns.wire import names, types
-from pycoredns.wire.message import Record, record
+from pycoredns.wire.message import record
 
 NAME, SECRET = "key.test.", "NoTCJU+DMqFWywaPyxSijrDEA/eC3nK0xi3AMEZuPVk="
 COUNT = int(os.environ.get("PYCOREDNS_FUZZ", "5000"))
@@ -294,7 +294,7 @@ def test_what_is_logged_is_the_size_with_the_signature():
 
 
 def test_each_message_of_a_transfer_is_signed():
-    records = [Record(WWW, types.TXT, types.IN, 60, b"\xc8" + b"x" * 200)] * 300
+    records = [(WWW, record(b"", types.TXT, 60, b"\xc8" + b"x" * 200))] * 300
     asked = later(tsig("require AXFR"), qname="test", qtype="AXFR", protocol="tcp")
     streamed = []
     asked.listener.stream = lambda peer, messages, ended: streamed.extend(messages)
