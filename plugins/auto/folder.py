@@ -36,7 +36,7 @@ def look(wanted: ZoneFiles) -> Look:
         try:
             origin = wanted.origin(entry.name)
         except names.BadNameError as error:
-            seen.complaints.append(f"{entry.path}: its name makes no name of a zone: {error}")
+            seen.complaints.append(f"{shown(entry.path)}: its name makes no name of a zone: {error}")
             continue
         if origin is not None:
             _note(origin, entry, seen)
@@ -49,7 +49,7 @@ def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        seen.complaints.append(f"error reading {folder}: {(error.strerror or str(error)).lower()}")
+        seen.complaints.append(f"error reading {shown(folder)}: {(error.strerror or str(error)).lower()}")
         if not isinstance(error, FileNotFoundError):
             seen.unread.append(folder)
         return
@@ -63,12 +63,18 @@ def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:
 def _note(origin: bytes, entry: os.DirEntry[str], seen: Look) -> None:
     """Takes a file for its zone, unless the zone has one, or it is a pipe or a link to a folder."""
     if not entry.is_file() and Path(entry.path).exists():
-        seen.complaints.append(f"{entry.path} is not a file")
+        seen.complaints.append(f"{shown(entry.path)} is not a file")
         return
     previous = seen.files.setdefault(origin, entry.path)
     if previous != entry.path and not _same(previous, entry.path):
         text = 'Multiple zone files match origin "%s": using "%s" instead of "%s"'
-        seen.complaints.append(text % (names.to_text(origin), previous, entry.path))
+        seen.complaints.append(text % (names.to_text(origin), shown(previous), shown(entry.path)))
+
+
+def shown(path: object) -> str:
+    """A path as it may stand in a line: a file's name can hold anything, line ends too."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _same(first: str, second: str) -> bool:

@@ -16,7 +16,7 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
 from pycoredns.errors import Refused
 from pycoredns.output import logger
-from pycoredns.plugins.auto.folder import Look, look
+from pycoredns.plugins.auto.folder import Look, look, shown
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
 from pycoredns.request import Request
 from pycoredns.response import Answer
@@ -145,34 +145,39 @@ class Auto(HoldsZones):
         for origin in self._files.keys() - seen.files.keys():
             if seen.knows(self._files[origin].path):
                 del self._files[origin]
-                self.drop(origin)
-                log.info("Deleting zone `%s'", to_text(origin))
+                self._drop(origin)
+
+    def _drop(self, origin: bytes) -> None:
+        """A file that never held a zone leaves none."""
+        if self.zone(origin) is not None:
+            self.drop(origin)
+            log.info("Deleting zone `%s'", to_text(origin))
 
     def _take(self, file: ZoneFile, outcome: Loaded | Exception | None) -> None:
         """Serves what was read; where that failed, what was read before is served on."""
         self._files[file.origin] = file
-        origin, is_new = to_text(file.origin), self.zone(file.origin) is None
+        origin, path, is_new = to_text(file.origin), shown(file.path), self.zone(file.origin) is None
         if isinstance(outcome, Loaded):
             self._partly = self._partly or not self._answers(file.origin)
             self.publish(*outcome)
             if is_new:
-                log.info("Inserting zone `%s' from: %s", origin, file.path)
+                log.info("Inserting zone `%s' from: %s", origin, path)
             else:
                 serial = outcome.zone.serial
-                reload_log.info('Successfully reloaded zone "%s" in "%s" with %d SOA serial', origin, file.path, serial)
+                reload_log.info('Successfully reloaded zone "%s" in "%s" with %d SOA serial', origin, path, serial)
         elif outcome is None:
-            reload_log.info('Zone "%s" is served as before: "%s" has changed, its SOA serial has not', origin, file.path)
+            reload_log.info('Zone "%s" is served as before: "%s" has changed, its SOA serial has not', origin, path)
         else:
-            self._tell(file, origin, outcome, is_new)
+            self._tell(path, origin, outcome, is_new)
 
-    def _tell(self, file: ZoneFile, origin: str, error: Exception, is_new: bool) -> None:
+    def _tell(self, path: str, origin: str, error: Exception, is_new: bool) -> None:
         """Why a file could not be read."""
         cause = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
         if is_new:
             text = "Opening %s failed: %s" if isinstance(error, OSError) else "Parse zone `%s': %s"
-            log.warning(text, file.path if isinstance(error, OSError) else origin, cause)
+            log.warning(text, path if isinstance(error, OSError) else origin, cause)
         elif isinstance(error, OSError):
-            reload_log.error('Failed to open zone "%s" in "%s": %s', origin, file.path, cause)
+            reload_log.error('Failed to open zone "%s" in "%s": %s', origin, path, cause)
         else:
             reload_log.error('Parsing zone "%s": %s', origin, cause)
 

@@ -79,10 +79,16 @@ class Sign(Plugin):
         due = await asyncio.to_thread(self._due, first)
         if not due:
             return
-        async with Signer.turn(), Signer.running() as signer:
-            for each in due:
-                begun = time.time()
-                self._tell(each, await signer.sign(each.work), begun)
+        async with Signer.turn():
+            while due:
+                await self._sign_all(due)
+
+    async def _sign_all(self, due: list[Watched]) -> None:
+        """Signs zones until none is left, or the process has ended by itself."""
+        async with Signer.running() as signer:
+            while due and not signer.ended:
+                zone, begun = due.pop(0), time.time()
+                self._tell(zone, await signer.sign(zone.work), begun)
 
     def _due(self, first: bool) -> list[Watched]:
         """The zones that need to be signed."""
@@ -100,7 +106,7 @@ class Sign(Plugin):
         """What came of it."""
         seconds: float = outcome["seconds"]
         failed = "unwritable" in outcome or "error" in outcome
-        following = time_text(zone.failed(begun) if failed else zone.succeeded(begun))
+        following = time_text(zone.failed() if failed else zone.succeeded(begun))
         if "unwritable" in outcome:
             log.warning('Error signing "%s": failed to move zone file into place: %s', zone, outcome["unwritable"])
         elif "error" in outcome:

@@ -28,6 +28,8 @@ class Signer:
     def __init__(self, process: Process) -> None:
         """Takes a process that has been started."""
         self._process = process
+        self.ended = False
+        """Has it gone without having been told to?"""
 
     @staticmethod
     def turn() -> asyncio.Lock:
@@ -54,6 +56,7 @@ class Signer:
                 writer.write(to_line(work))
                 await writer.drain()
             line = await reader.readline()
+        self.ended = not line
         return json.loads(line) if line else {"error": "the process that signs has ended", "seconds": 0.0}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pycoredns.dnssec.keyfiles import read_by_all
@@ -26,6 +27,8 @@ class Watched:
         """Reads the keys; raises BadKeyError where one cannot be used."""
         self._zone, self._source, self._lines = zone, source, keys
         self._target = folder / f"db.{str(self).replace('/', '-')}signed"
+        self._sources = [source]
+        """The zone file, and those that it included when it was last looked into."""
         self._seen: States = {}
         self._next = 0.0
         self._read_keys()
@@ -35,9 +38,12 @@ class Watched:
         return names.to_text(self._zone)
 
     def _read_keys(self) -> None:
-        bases = tuple(dict.fromkeys(base for line in self._lines for base in line.bases(self._zone)))
+        bases = self._bases()
         self._keys: list[Key] = [read_signing_key(base, self._zone) for base in bases]
         self.work = Work(self._zone, self._source, bases, self._target)
+
+    def _bases(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(base for line in self._lines for base in line.bases(self._zone)))
 
     @property
     def tags(self) -> str:
@@ -52,10 +58,16 @@ class Watched:
 
     def reason(self, now: float) -> str | None:
         """Why the zone must be signed now; None where it need not, or where nothing has changed since it was looked at."""
-        seen = self._states()
-        if seen == self._seen and now < self._next:
+        if self._states() == self._seen and now < self._next:
             return None
-        self._seen, self._next = seen, now + REFRESH
+        with suppress(OSError):
+            self._sources = files_of(self._source)
+        self._seen = self._states()
+        why = self._why(now)
+        self._next = now + (REFRESH if why is None else RETRY)
+        return why
+
+    def _why(self, now: float) -> str | None:
         try:
             self._read_keys()
         except BadKeyError as error:
@@ -67,19 +79,18 @@ class Watched:
         self._seen, self._next = {}, now + REFRESH
         return self._next
 
-    def failed(self, now: float) -> float:
+    def failed(self) -> float:
         """It could not be signed: says when that is tried again, if no file changes before."""
-        self._next = now + RETRY
         return self._next
 
     def _states(self) -> States:
         """The present states of all files that matter."""
         try:
-            sources = files_of(self._source)
-        except OSError:
-            sources = [self._source]
-        keys = [base.with_name(base.name + ending) for base in self.work.keys for ending in (".key", ".private")]
-        states = {path: _state(path) for path in (*sources, *keys, self._target)}
+            bases = self._bases()
+        except BadKeyError:
+            bases = self.work.keys
+        keys = [base.with_name(base.name + ending) for base in bases for ending in (".key", ".private")]
+        states = {path: _state(path) for path in (*self._sources, *keys, self._target)}
         return {path: state for path, state in states.items() if state is not None}
 
 

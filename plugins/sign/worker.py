@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +69,9 @@ def perform(work: Work) -> Outcome:
         said["error"] = str(error)
     except OSError as error:
         said["unwritable"] = _told(error)
+    except Exception as error:  # noqa: BLE001  a background task ends here; the other zones are signed all the same
+        traceback.print_exc()
+        said["error"] = repr(error)
     return {**said, "seconds": time.monotonic() - begun}
 
 

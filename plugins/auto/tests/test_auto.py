@@ -233,6 +233,9 @@ async def test_a_file_that_is_broken_from_the_start_is_told_and_others_are_serve
         assert await server.rcode("broken.test") == "REFUSED"
         (line,) = [line for line in caplog.messages if "broken.test.'" in line]
         assert line.startswith(f"Parse zone `broken.test.': {tmp_path}/db.broken.test:1: ")
+        (tmp_path / "db.broken.test").unlink()
+        await asyncio.sleep(0.2)
+        assert not any("Deleting" in line for line in caplog.messages)
         write(tmp_path / "db.broken.test", text(address="192.0.2.2"))
         await has(server, "ns.broken.test", "A 192.0.2.2")
         assert f"Inserting zone `broken.test.' from: {tmp_path}/db.broken.test" in caplog.messages

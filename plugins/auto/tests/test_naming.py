@@ -60,7 +60,7 @@ def seen(folder):
     found = look(ZoneFiles(folder))
     own = os.path.realpath(folder)
     zones = {names.to_text(origin): path.removeprefix(f"{own}/") for origin, path in found.files.items()}
-    return zones, [complaint.replace(f"{own}/", "") for complaint in found.complaints]
+    return zones, [complaint.replace(f"{own}/", "", 2) for complaint in found.complaints]
 
 
 def test_folders_below_are_looked_through_links_to_folders_are_not(tmp_path):
@@ -107,6 +107,17 @@ def test_what_is_no_file_is_told(tmp_path):
     assert zones == {"gone.test.": "db.gone.test"}
     assert complaints[0].startswith("db.a..b: its name makes no name of a zone: ")
     assert complaints[1:] == ["db.pipe.test is not a file"]
+
+
+def test_any_octets_may_stand_in_a_files_name(tmp_path):
+    for name in (b"db.\xff.test", b"db.a\x07b.test", b"db.a\x07b..test"):
+        (tmp_path / os.fsdecode(name)).touch()
+    zones, complaints = seen(tmp_path)
+    assert zones == {"a\\007b.test.": "db.a\x07b.test"}
+    assert [complaint.partition(": ")[::2] for complaint in complaints] == [
+        ("db.a\\x07b..test", "its name makes no name of a zone: 'a\\x07b..test': a label needs 1 to 63 octets"),
+        ("db.\\udcff.test", "its name makes no name of a zone: it is not UTF-8"),
+    ]
 
 
 def test_a_missing_folder_is_empty(tmp_path):

@@ -170,7 +170,6 @@ async def test_a_new_key_in_the_folder_signs_too(tmp_path, caplog):
     async with running(SERVED, folder=tmp_path):
         await said(caplog, DONE)
         key_file(tmp_path, 15)
-        work.source.touch()
         await said(caplog, 'Signing "date.test." because its keys have changed')
         await said(caplog, DONE, times=2)
     assert work.target.read_text().count("RRSIG\tSOA") == 2
@@ -220,6 +219,24 @@ async def test_a_signer_that_dies_is_told(tmp_path):
         signer._process.kill()
         outcome = await signer.sign(work_in(tmp_path))
     assert outcome == {"error": "the process that signs has ended", "seconds": 0.0}
+
+
+async def test_a_zone_that_kills_the_signer_does_not_keep_others_from_being_signed(tmp_path, caplog, monkeypatch):
+    for name in ("date", "other"):
+        (tmp_path / f"{name}.db").write_text(APEX.replace("$ORIGIN date.test.\n", ""))
+        key_file(tmp_path, zone=names.from_text(f"{name}.test"))
+    sign = Signer.sign
+
+    async def killing(signer, work):
+        if work.zone == names.from_text("date.test"):
+            signer._process.kill()
+        return await sign(signer, work)
+
+    monkeypatch.setattr(Signer, "sign", killing)
+    text = "{\nsign {folder}/date.db {\nkey directory {folder}\ndirectory {folder}\n}\n}\n"
+    async with running("date.test:{port} other.test:{port} " + text, folder=tmp_path):
+        await said(caplog, 'Successfully signed zone "other.test."')
+        await said(caplog, "the process that signs has ended, next: ")
 
 
 async def test_a_signer_ends_in_the_middle_of_its_work(tmp_path):
