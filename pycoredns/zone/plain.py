@@ -30,6 +30,7 @@ _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
 _RRSIG = Struct("!HBBIIIH")
 _DIGEST = Struct("!HBB")
+_DIGEST_SIZES = {"1": 20, "2": 32, "4": 48}
 _WINDOW = 256
 
 
@@ -141,9 +142,10 @@ def _address6(words: list[str]) -> bytes:
 
 def _digest(words: list[str]) -> bytes:
     tag, algorithm, kind, *digest = words
-    if not digest:
+    octets = unhexlify("".join(digest))
+    if len(octets) != _DIGEST_SIZES.get(kind):
         raise NotPlain
-    return _DIGEST.pack(_number(tag), _number(algorithm), _number(kind)) + unhexlify("".join(digest))
+    return _DIGEST.pack(_number(tag), _number(algorithm), _number(kind)) + octets
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ WORDS = (
     r"do\.t",
     r"sp\ ace",
     r"\200\255",
-    r"\000",
+    r"\001",
 )
 TYPES = ("A", "AAAA", "TXT", "MX", "SRV", "PTR", "CAA")
 ASKED = ("A", "A", "A", "AAAA", "TXT", "MX", "SRV", "NS", "CNAME", "SOA", "DS", "DNAME", "PTR", "CAA", "HTTPS")
@@ -73,7 +73,7 @@ def _add(zone: RandomZone, random: Random) -> None:
     zone.names.append(name)
     if kind < 0.12 and not name.startswith("*"):
         _add_cut(zone, random, name)
-    elif kind < 0.18 and not name.startswith("*") and not _has_below(zone, name):
+    elif kind < 0.18 and not name.startswith(("*", "xxx")) and not _has_below(zone, name):
         zone.closed.append(name.lower())
         zone.lines.append(f"{name} DNAME {_target(zone, random)}")
     elif kind < 0.35:

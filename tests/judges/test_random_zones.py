@@ -128,6 +128,15 @@ def nsd_has_other_proofs(case: Case) -> bool:
     return ours[:3] == theirs[:3] and (_set(ours[3]) < _set(theirs[3]) or _set(theirs[3]) < _set(ours[3]))
 
 
+def nobody_proves(case: Case) -> bool:
+    """Opt-out leaves empty non-terminals above unsigned cuts without NSEC3; then others prove nothing, we the closest that can be.
+
+    RFC 5155 §7.2.1 calls that the closest provable encloser.
+    """
+    ours, theirs = ([found for found in each.authority if found.rdtype == dns.rdatatype.NSEC3] for each in case[3:])
+    return bool(ours) and not theirs and case.ours.rcode() == case.theirs.rcode() and not case.ours.answer
+
+
 def _set(found: object) -> frozenset[str]:
     assert isinstance(found, frozenset)
     return found
@@ -135,8 +144,8 @@ def _set(found: object) -> frozenset[str]:
 
 EXPLAINED: dict[str, tuple[Callable[[Case], bool], ...]] = {
     "coredns": (coredns_loses_escapes, coredns_loses_referral),
-    "nsd": (has_empty_name, ends_in_alias, long_chain, nsd_has_other_proofs),
-    "knotd": (has_empty_name, ends_in_alias, long_chain),
+    "nsd": (has_empty_name, ends_in_alias, long_chain, nsd_has_other_proofs, nobody_proves),
+    "knotd": (has_empty_name, ends_in_alias, long_chain, nobody_proves),
 }
 COMPARED: dict[str, Callable[[dns.message.Message], object]] = {"coredns": seen, "nsd": essence, "knotd": essence}
 
