@@ -23,7 +23,7 @@ from pycoredns.workers.plan import Plan, written
 
 START_SECONDS = 30.0
 """How long a worker may take to start, or to do its part of a reload."""
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
 """How long it may take to answer what all are asked."""
 STOP_SECONDS = DRAIN_SECONDS + 3.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
