@@ -20,6 +20,8 @@ from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
 _BEGINNING = b"pycoredns zone 1\n"
+PAUSE = 5.0
+"""Seconds between two versions of a zone that are written."""
 _DIGEST_SIZE = 32
 _CHUNK = 1 << 20
 _LONGEST_FILE_NAME = 200
@@ -34,6 +36,9 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         """The folder exists."""
         self._folder = folder
+        self._waiting: dict[bytes, Zone] = {}
+        self._writing: dict[bytes, asyncio.Task[None]] = {}
+        self._closing = asyncio.Event()
 
     def path(self, origin: bytes) -> Path:
         """The file of a zone."""
@@ -42,13 +47,32 @@ class Shelf:
             name = sha256(origin).hexdigest() + "."
         return self._folder / f"{name}zone"
 
-    async def keep(self, zone: Zone) -> None:
+    def keep(self, zone: Zone) -> None:
+        """Puts a version in the place of the last one, soon; of several in a short time only the newest is written."""
+        self._waiting[zone.origin] = zone
+        if zone.origin not in self._writing:
+            self._writing[zone.origin] = asyncio.get_running_loop().create_task(self._write_newest(zone.origin))
+
+    async def _write_newest(self, origin: bytes) -> None:
+        while (zone := self._waiting.pop(origin, None)) is not None:
+            await self.write(zone)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), PAUSE)
+        del self._writing[origin]
+
+    async def write(self, zone: Zone) -> None:
         """Puts a version in the place of the last one; what goes wrong is logged."""
         try:
             await asyncio.to_thread(self._write, zone)
         except OSError as error:
             name = names.to_text(zone.origin)
             log.error("Zone %s cannot be kept in %s: %s", name, self._folder, error.strerror or error)
+
+    async def close(self) -> None:
+        """Writes what is still to be written."""
+        self._closing.set()
+        await asyncio.gather(*self._writing.values(), return_exceptions=True)
+        self._closing.clear()
 
     def _write(self, zone: Zone) -> None:
         """Whoever looks sees the old file or the whole new one, also after a loss of power."""
@@ -77,11 +101,13 @@ class Shelf:
 
     def confirm(self, origin: bytes) -> None:
         """A primary still has this version."""
-        with suppress(OSError):
-            os.utime(self.path(origin))
+        if origin not in self._waiting:
+            with suppress(OSError):
+                os.utime(self.path(origin))
 
     def drop(self, origin: bytes) -> None:
         """The zone is served no more."""
+        self._waiting.pop(origin, None)
         with suppress(OSError):
             self.path(origin).unlink()
 

@@ -197,16 +197,16 @@ class Follower:
             if error.serial == error.ours:
                 return False
             raise TransferError(f"{error}: not taken") from None
-        await self._take(zone, changes, primary)
+        self._take(zone, changes, primary)
         return True
 
-    async def _take(self, zone: Zone, changes: Difference | None, primary: Primary) -> None:
+    def _take(self, zone: Zone, changes: Difference | None, primary: Primary) -> None:
         """Puts a new version in the place of the old one."""
         self._arrived(zone, changes)
         self.zone, self.expired = zone, False
         log.info("Transferred: %s from %s", self._name, primary.server)
         if self._shelf is not None and here().leading:
-            await self._shelf.keep(zone)
+            self._shelf.keep(zone)
 
     def _confirm(self) -> None:
         """A primary has what we have."""

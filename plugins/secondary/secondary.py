@@ -278,3 +278,5 @@ class Secondary(HoldsZones):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for shelf in {source.shelf for source in self.sources.values() if source.shelf is not None}:
+                await shelf.close()

@@ -1,5 +1,6 @@
 """Zones on disk: what comes back, and what is passed over."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -27,8 +28,8 @@ def files_in(folder: Path) -> list[str]:
 async def test_what_is_kept_comes_back_with_its_age(tmp_path: Path):
     shelf = Shelf(tmp_path)
     assert shelf.load(ORIGIN) is None
-    await shelf.keep(zone(many=9000))
-    await shelf.keep(zone(serial=2, many=9000))
+    await shelf.write(zone(many=9000))
+    await shelf.write(zone(serial=2, many=9000))
     an_hour_ago = time.time() - 3600
     os.utime(shelf.path(ORIGIN), (an_hour_ago, an_hour_ago))
     kept, age = shelf.load(ORIGIN) or pytest.fail("it is not there")
@@ -54,7 +55,7 @@ async def test_what_is_kept_comes_back_with_its_age(tmp_path: Path):
 )
 async def test_what_is_not_whole_is_passed_over(tmp_path: Path, spoil):
     shelf = Shelf(tmp_path)
-    await shelf.keep(zone())
+    await shelf.write(zone())
     path = shelf.path(ORIGIN)
     path.write_bytes(spoil(path.read_bytes()))
     assert shelf.load(ORIGIN) is None
@@ -62,13 +63,25 @@ async def test_what_is_not_whole_is_passed_over(tmp_path: Path, spoil):
 
 async def test_another_zone_under_its_name_is_passed_over(tmp_path: Path):
     shelf = Shelf(tmp_path)
-    await shelf.keep(zone(names.from_text("b.test")))
+    await shelf.write(zone(names.from_text("b.test")))
     shelf.path(names.from_text("b.test")).rename(shelf.path(ORIGIN))
     assert shelf.load(ORIGIN) is None
 
 
 async def test_a_folder_that_cannot_be_written_to_costs_nothing_else(tmp_path: Path):
-    await Shelf(tmp_path / "gone").keep(zone())
+    await Shelf(tmp_path / "gone").write(zone())
+
+
+async def test_of_many_versions_the_newest_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written: list[int] = []
+    shelf, write = Shelf(tmp_path), Shelf._write
+    monkeypatch.setattr(Shelf, "_write", lambda self, zone: (written.append(zone.serial), write(self, zone)))
+    for serial in range(1, 9):
+        shelf.keep(zone(serial=serial))
+        await asyncio.sleep(0)
+    await shelf.close()
+    assert written == [1, 8]
+    assert (shelf.load(ORIGIN) or pytest.fail("it is not there"))[0].serial == 8
 
 
 @pytest.mark.parametrize("text", [".", "a/b.test", r"\000\255.test", ".".join(["x" * 60] * 4), "a.test"])
