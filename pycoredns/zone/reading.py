@@ -245,8 +245,8 @@ class _AsItIs(dns.name.IDNACodec):
     """Takes letters beyond ASCII for the octets they are written in, as CoreDNS does."""
 
     def encode(self, label: str) -> bytes:
-        """UTF-8; dnspython reports what is none."""
-        return label.encode()
+        """UTF-8, or whatever octets stand there."""
+        return label.encode("utf-8", "surrogateescape")
 
 
 _AS_IT_IS: dns.name.IDNACodec = _AsItIs()  # type: ignore[no-untyped-call]  # its base class has no types there

@@ -129,7 +129,7 @@ def nsd_has_other_proofs(case: Case) -> bool:
 
 
 def nobody_proves(case: Case) -> bool:
-    """Opt-out leaves empty non-terminals above unsigned cuts without NSEC3; then others prove nothing, we the closest that can be.
+    """Opt-out leaves empty non-terminals above unsigned cuts without NSEC3: others prove nothing then, we what can be proved.
 
     RFC 5155 §7.2.1 calls that the closest provable encloser.
     """

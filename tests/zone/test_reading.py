@@ -1,0 +1,196 @@
+"""Master files: plain lines and all others, and what is said about mistakes."""
+
+import re
+from pathlib import Path
+
+import dns.name
+import dns.zone
+import pytest
+
+from pycoredns.wire import names
+from pycoredns.wire.message import Record
+from pycoredns.zone import plain, reading
+from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.reading import Reading, read_serial, read_zone
+from tests.judges.random_zones import random_zone
+
+ORIGIN = names.from_text("example.org")
+START = "$TTL 300\n@ SOA ns host 7 2 3 4 5\n"
+
+
+def records(path: Path, text: str, origin: bytes = ORIGIN) -> list[Record]:
+    """All records of a file, in their order."""
+    found: list[Record] = []
+    path.write_text(text)
+    Reading(path, origin).read(lambda name, rtype, ttl, rdata: found.append(Record(name, rtype, 1, ttl, rdata)))
+    return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "db"
+
+
+LINES = [
+    "a A 192.0.2.1",
+    "a 60 IN A 192.0.2.1",
+    "a IN 60 A 192.0.2.1",
+    "a 1h A 192.0.2.1",
+    "a.b.c. AAAA 2001:db8::1",
+    "A AaAa 2001:DB8::1",
+    "ns NS ns.other.",
+    "c CNAME @",
+    "d DNAME d.e",
+    "p PTR x.example.net.",
+    "m MX 10 mail",
+    "_s._tcp SRV 1 2 3 .",
+    't TXT "one string"',
+    't TXT "two" "strings"',
+    't 60 TXT "a;b"',
+    "t TXT bare words",
+    r"esc\.aped\032name A 192.0.2.1",
+    "paren MX ( 10\n  mail ; comment\n )",
+    "com A 192.0.2.1 ; comment",
+    "; only a comment",
+    "   ; only a comment",
+    "x A 192.0.2.1\n  A 192.0.2.2\n\tTXT \"same owner\"",
+    "x 60 A 192.0.2.1\n  TXT t",
+    "$ORIGIN sub\nx A 192.0.2.1\n$ORIGIN sub.example.org.\ny A 192.0.2.2",
+    "$TTL 1d2h\nx A 192.0.2.1",
+    "ds DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
+    "ds DS 60485 5 2 D4B7D520E7BB5F0F67674A0CCEB1E3E0614B93C4F9E99B83 83F6A1E4469DA50A",
+    "x NSEC y A AAAA RRSIG NSEC TYPE1234",
+    "x NSEC y A MX RRSIG NSEC CAA",
+    "x RRSIG A 5 3 86400 20300322173103 20260220173103 2642 example.org. oJB1W6WNGv+ldvQ3WDG0 MQkg5IEhjRip8WTr",
+    "x RRSIG A 5 3 86400 1900000000 1800000000 2642 example.org. oJB1W6WNGv+ldvQ3WDG0MQ==",
+    "x TYPE65280 \\# 4 01020304",
+    "x CAA 0 issue \"ca.example\"",
+    "x HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1",
+    "$GENERATE 1-3 h$ A 192.0.2.$",
+    "$GENERATE 10-20/5 ${-10,3,d} CNAME x",
+    "@ 60 A 192.0.2.1",
+    "*.w A 192.0.2.1",
+    "outside.example. A 192.0.2.1",
+    "crlf A 192.0.2.1\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", LINES)
+def test_lines_mean_what_they_mean_to_dnspython(path: Path, lines: str) -> None:
+    text = START + lines + "\n"
+    found = {(record.name.lower(), record.rtype, record.ttl, record.rdata) for record in records(path, text)}
+    expected = dns.zone.from_text(text.replace("\r", ""), "example.org", relativize=False, check_origin=False)
+    known = {(name.to_wire().lower(), rdata.rdtype, ttl, rdata.to_wire()) for name, ttl, rdata in expected.iterate_rdatas()}
+    assert {each for each in found if names.within(each[0], ORIGIN)} == known
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_plain_lines_mean_what_the_full_reader_says(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    zone = random_zone(seed)
+    fast = records(path, zone.text, names.from_text(zone.origin))
+    monkeypatch.setattr(reading, "SPECIAL", re.compile(""))
+    monkeypatch.setattr(reading, "TEXT", re.compile("(?!)"))
+    monkeypatch.setattr(reading, "DEFAULT_TTL", re.compile("(?!)"))
+    assert records(path, zone.text, names.from_text(zone.origin)) == fast
+
+
+def test_most_lines_are_plain(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading._MasterFile, "_read_entry", None)
+    text = START + 'a A 192.0.2.1\n 60 IN AAAA ::1\nb.c CNAME @\nt TXT "text"\nm MX 5 a\n\n'
+    assert len(records(path, text)) == 6
+
+
+WRONG = [
+    ("bad A 192.0.2.300", 3, "192.0.2.300"),
+    ("bad A", 3, "bad A"),
+    ("bad AAAA 192.0.2.1", 3, "bad AAAA"),
+    ("bad MX x mail", 3, "bad MX x mail"),
+    ("bad NOSUCHTYPE x", 3, "NOSUCHTYPE"),
+    ("bad CH A 192.0.2.1", 3, "CH"),
+    ("x" * 64 + " A 192.0.2.1", 3, "label"),
+    ("a..b A 192.0.2.1", 3, "a..b"),
+    ("ok A 192.0.2.1\nbad A 1\nok A 192.0.2.2", 4, "bad A 1"),
+    ("p MX ( 10\n mail", 4, "p MX ( 10 mail"),
+    ("p MX ( 10\n nope nope )\nok A 192.0.2.2", 4, "nope nope"),
+    ("$INCLUDE nothere", 3, "nothere cannot be read: No such file or directory"),
+    ("$INCLUDE", 3, "$INCLUDE needs the name of a file"),
+    ("$INCLUDE db", 3, "more than 7 files include each other"),
+    ("$GENERATE 0-4000000000 h$ A 192.0.2.1", 3, "more than 65536 records"),
+    ("$GENERATE 3-1 h$ A 192.0.2.1", 3, "$GENERATE 3-1"),
+    ("$NOSUCH x", 3, "$NOSUCH"),
+    ("bad TXT \"open", 3, "open"),
+    ("bad RRSIG A 5 3 86400 20301322173103 20260220173103 2642 example.org. oJB1", 3, "20301322173103"),
+    ('bad TXT "\udcff"', 3, "bad TXT"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "number", "told"), WRONG, ids=lambda value: str(value)[:20])
+def test_mistakes_are_told_with_file_and_line(path: Path, lines: str, number: int, told: str) -> None:
+    path.write_text(START + lines + "\n", errors="surrogateescape")
+    with pytest.raises(BadZoneError) as caught:
+        read_zone(path, ORIGIN)
+    assert re.match(rf"{re.escape(str(path))}:{number}\b", caught.value.place) or told.startswith("more than 7")
+    assert told in caught.value.cause
+    assert "\n" not in str(caught.value)
+
+
+def test_a_zone_needs_a_soa(path: Path) -> None:
+    path.write_text("$TTL 60\n@ NS ns\nx SOA a b 1 2 3 4 5\n")
+    with pytest.raises(BadZoneError, match=r"db: no SOA record for example.org"):
+        read_zone(path, ORIGIN)
+
+
+def test_an_include_has_its_own_origin_and_leaves_ours_alone(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "inc").write_text(
+        "$TTL 9\na A 192.0.2.1\n$ORIGIN deep\nb A 192.0.2.2\n$INCLUDE inc2 else.example.org.\n"
+    )
+    (tmp_path / "more" / "inc2").write_text("c A 192.0.2.3\n")
+    found = records(path, START + "x A 192.0.2.9\n$INCLUDE more/inc sub ; comment\n A 192.0.2.10\ny A 192.0.2.11\n")
+    assert [(names.to_text(record.name), record.ttl) for record in found[1:]] == [
+        ("x.example.org.", 300),
+        ("a.sub.example.org.", 9),
+        ("b.deep.sub.example.org.", 9),
+        ("c.else.example.org.", 9),
+        ("x.example.org.", 300),
+        ("y.example.org.", 300),
+    ]
+
+
+def test_letters_beyond_ascii_are_octets(path: Path) -> None:
+    found = records(path, START + 'bücher A 192.0.2.1\nt TXT "größe"\n')
+    assert found[1].name == b"\x07b\xc3\xbccher" + ORIGIN
+    assert found[2].rdata == b"\x07gr\xc3\xb6\xc3\x9fe"
+
+
+@pytest.mark.parametrize(
+    ("text", "serial"), [(START, 7), ("; nothing\n", None), ("@ 60 NS ns\nbad line\n", None), (START + "bad bad bad\n", 7)]
+)
+def test_the_serial_is_read_alone(path: Path, text: str, serial: int | None) -> None:
+    path.write_text(text)
+    assert read_serial(path, ORIGIN) == serial
+
+
+def test_a_generated_record_has_the_ttl_of_the_file(path: Path) -> None:
+    assert {record.ttl for record in records(path, START + "$GENERATE 1-2 g$ A 192.0.2.$\n")} == {300}
+
+
+def test_files_are_named_once_they_are_opened(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "inc").write_text("a A 192.0.2.1\n")
+    path.write_text(START + "$INCLUDE inc\n")
+    found = Reading(path, ORIGIN)
+    found.zone()
+    assert found.files == [path, tmp_path / "inc"]
+
+
+def test_words_that_only_look_plain_are_for_the_full_reader() -> None:
+    lines = plain.PlainLines(ORIGIN)
+    for words in (
+        ["4294967296", "A", "192.0.2.1"],
+        ["A", "192.0.2"],
+        ["A", "192.0.2.01"],
+        ["MX", "65536", "x"],
+        ["DS", "1", "1", "2", "ab"],
+    ):
+        with pytest.raises(plain.NotPlain):
+            lines.record(words)
