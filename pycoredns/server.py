@@ -162,6 +162,8 @@ class Server:
 
     async def _finish(self, final: bool) -> None:
         """Takes no more questions, and waits for answers that are still to come."""
+        for datagrams in self._udp.values() if final else ():
+            datagrams.finish()
         for listener in self._listeners:
             listener.stop()
         until = monotonic() + DRAIN_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from time import perf_counter_ns
 
@@ -17,6 +18,8 @@ RECEIVE_BUFFER = 4 << 20
 """Octets of the kernel's queue: some 10,000 datagrams; its default holds 256."""
 COMFORTABLE = {socket.AF_INET: 1480, socket.AF_INET6: 1220}
 """Above this an answer is compressed, in the hope that it is not fragmented (the limits are CoreDNS's)."""
+_MOST_BATCHES = 200
+"""Of 64 datagrams, when the server ends: as many as the queue holds. Somebody may go on filling it."""
 _PKTINFO_SIZE = {socket.AF_INET: 32, socket.AF_INET6: 40}  # CMSG_SPACE of in_pktinfo and in6_pktinfo
 
 
@@ -83,6 +86,18 @@ class UDPListener(Listener):
         """Reads no more; answers that are still to come are sent."""
         if self._loop is not None and self.sock.fileno() >= 0:
             self._loop.remove_reader(self._descriptor)
+
+    def finish(self) -> None:
+        """Answers what waits in the kernel's queue already, and then reads no more."""
+        if self._descriptor < 0:
+            return
+        queue = select.poll()
+        queue.register(self._descriptor, select.POLLIN)
+        for _ in range(_MOST_BATCHES):
+            if not queue.poll(0):
+                break
+            self._read_batch() if AVAILABLE else self._read_plain()
+        self.stop()
 
     def close(self) -> None:
         """Stops and closes the socket."""

@@ -178,3 +178,19 @@ async def test_tcp_and_udp_give_the_same():
         wire = query_wire("a.test")
         address = ("127.0.0.1", server.port)
         assert await exchange_tcp(wire, address) == await exchange_udp(wire, address)
+
+
+async def test_what_has_come_before_the_end_is_answered(receiving):
+    async with running(".:{port} {\n bind 127.0.0.1\n whoami\n}") as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            client.connect(("127.0.0.1", server.port))
+            client.setblocking(False)
+            for number in range(500):
+                client.send(query_wire(f"n{number}.test"))
+            await server.server.stop()
+            answers = 0
+            with suppress(BlockingIOError):
+                while client.recv(512):
+                    answers += 1
+            assert answers == 500
