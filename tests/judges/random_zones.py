@@ -71,7 +71,7 @@ def _add(zone: RandomZone, random: Random) -> None:
     kind = random.random()
     zone.taken.add(name.lower())
     zone.names.append(name)
-    if kind < 0.12 and not name.startswith("*"):
+    if kind < 0.12 and not name.startswith(("*", "xxx")):
         _add_cut(zone, random, name)
     elif kind < 0.18 and not name.startswith(("*", "xxx")) and not _has_below(zone, name):
         zone.closed.append(name.lower())

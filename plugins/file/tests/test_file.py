@@ -1,0 +1,223 @@
+"""The plugin: its lines in a Corefile, its files as they change, and what it says of them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from pycoredns.check import check
+from pycoredns.errors import ConfigErrors, StartError
+from pycoredns.plugins.file import File
+from pycoredns.reload import Reloader
+from pycoredns.sources import Source
+from pycoredns.testing import RunningServer, eventually, running
+from pycoredns.wire import names
+from pycoredns.zone.holder import FollowsZones
+from pycoredns.zone.zone import Zone
+
+
+def zone(serial: int, *lines: str) -> str:
+    return "\n".join(["$TTL 300", f"@ SOA ns host {serial} 3600 600 86400 60", "@ NS ns", "ns A 192.0.2.1", *lines, ""])
+
+
+def write(path: Path, text: str | None) -> None:
+    """Puts a file in the place of another, or takes it away."""
+    if text is None:
+        path.unlink()
+        return
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "db"
+    write(path, zone(1, 'v TXT "one"'))
+    return path
+
+
+def plugin_of(server: RunningServer) -> File:
+    (plugin,) = server.server.blocks[0].find(File)
+    assert isinstance(plugin, File)
+    return plugin
+
+
+async def text_at(server: RunningServer, name: str = "v.example.org") -> list[str]:
+    return await server.answers(name, "TXT")
+
+
+async def test_a_zone_is_served_from_its_file(path: Path) -> None:
+    async with running("example.org:{port} {\n file {path}\n}", path=path) as server:
+        assert await text_at(server) == ['TXT "one"']
+        assert await server.rcode("nothere.example.org") == "NXDOMAIN"
+        assert await server.rcode("example.com") == "REFUSED"
+
+
+async def test_names_outside_are_refused_only_where_nobody_stands_behind(path: Path) -> None:
+    async with running(".:{port} {\n file {path} example.org\n}", path=path) as server:
+        assert await server.rcode("example.com") == "REFUSED"
+    async with running(".:{port} {\n file {path} example.org\n whoami\n}", path=path) as server:
+        assert await server.rcode("example.com") == "NOERROR"
+
+
+async def test_a_file_may_serve_several_zones_and_the_longest_answers(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").write_text(zone(1, 'v TXT "sub"'))
+    corefile = ".:{port} {\n root {folder}\n file sub sub.example.org\n file db example.org example.net\n}"
+    async with running(corefile, folder=tmp_path) as server:
+        assert await text_at(server) == ['TXT "one"']
+        assert await text_at(server, "v.example.net") == ['TXT "one"']
+        assert await text_at(server, "v.sub.example.org") == ['TXT "sub"']
+        assert {names.to_text(origin) for origin in plugin_of(server).origins()} == {
+            "sub.example.org.",
+            "example.org.",
+            "example.net.",
+        }
+
+
+@pytest.mark.parametrize(("zones", "passed"), [("", True), ("example.org", True), ("other.example.org", False)])
+async def test_missing_names_fall_through(path: Path, zones: str, passed: bool) -> None:
+    corefile = f"example.org:{{port}} {{\n file {{path}} {{\n  fallthrough {zones}\n }}\n whoami\n}}"
+    async with running(corefile, path=path) as server:
+        assert await server.rcode("nothere.example.org") == ("NOERROR" if passed else "NXDOMAIN")
+        assert await text_at(server) == ['TXT "one"']
+
+
+# --- files that change
+
+
+async def test_a_new_serial_is_read_and_told(path: Path) -> None:
+    async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
+        told: list[int] = []
+
+        class Follower(FollowsZones):
+            def zone_changed(self, zone: Zone) -> None:
+                told.append(zone.serial)
+
+        server.server.blocks[0].plugins.append(Follower())
+        write(path, zone(3, 'v TXT "three"', "new A 192.0.2.9"))
+        await eventually(lambda: told == [3])
+        assert await text_at(server) == ['TXT "three"']
+        (step,) = plugin_of(server).changes(names.from_text("example.org"), 1) or ()
+        assert (step.since, len(step.removed), len(step.added)) == (1, 1, 2)
+        write(path, zone(2, 'v TXT "two"'))
+        await eventually(lambda: told == [3, 2])
+        assert plugin_of(server).changes(names.from_text("example.org"), 7) is None
+
+
+async def test_the_same_serial_is_not_read_unless_time_matters(path: Path) -> None:
+    corefile = ".:{port} {\n file {path} a.test {\n  reload 10ms\n }\n file {path} b.test {\n  reload_by_mtime\n }\n}"
+    async with running(corefile, path=path) as server:
+        write(path, zone(1, 'v TXT "other"'))
+
+        async def is_new() -> bool:
+            return await text_at(server, "v.b.test") == ['TXT "other"']
+
+        await eventually(is_new)
+        assert await text_at(server, "v.a.test") == ['TXT "one"']
+        assert plugin_of(server).changes(names.from_text("b.test"), 0) is None
+
+
+async def test_a_broken_file_leaves_the_zone_and_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
+        write(path, zone(2, "bad A 192.0.2.300"))
+        await eventually(lambda: "Parsing zone" in caplog.text)
+        assert f"{path}:5: " in caplog.text
+        await asyncio.sleep(0.1)  # some looks more
+        assert caplog.text.count("Parsing zone") == 1
+        assert await text_at(server) == ['TXT "one"']
+        write(path, None)
+        await eventually(lambda: "Failed to open zone" in caplog.text)
+        assert await text_at(server) == ['TXT "one"']
+        write(path, zone(4, 'v TXT "four"'))
+        await eventually(lambda: "with 4 SOA serial" in caplog.text)
+        assert await text_at(server) == ['TXT "four"']
+
+
+async def test_a_change_in_an_included_file_is_seen(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    write(path, "$TTL 300\n$INCLUDE inc\n")
+    write(tmp_path / "inc", zone(1, 'v TXT "one"'))
+    async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
+        write(tmp_path / "inc", zone(2, 'v TXT "two"'))
+        await eventually(lambda: "with 2 SOA serial" in caplog.text)
+        assert await text_at(server) == ['TXT "two"']
+
+
+async def test_a_missing_file_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "later"
+    async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
+        assert "cannot be read" in caplog.text
+        assert await server.rcode("v.example.org") == "SERVFAIL"
+        write(path, zone(1, 'v TXT "here"'))
+
+        async def is_there() -> bool:
+            return await server.rcode("v.example.org", "TXT") == "NOERROR"
+
+        await eventually(is_there)
+        assert await text_at(server) == ['TXT "here"']
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (zone(1, "bad A 1"), r"db:5: .*bad A 1"),
+        ("$TTL 1\n@ NS ns\n", r"db: no SOA record for example.org"),
+        (None, r"db: cannot be read: No such file"),
+    ],
+)
+async def test_what_cannot_be_served_stops_the_start(path: Path, text: str | None, told: str) -> None:
+    write(path, text)
+    with pytest.raises(StartError, match=f"plugin/file: .*{told}"):
+        async with running("example.org:{port} {\n file {path} {\n  reload 0\n }\n}", path=path):
+            pass
+
+
+async def test_a_reload_of_the_corefile_keeps_what_has_been_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"example.org:0 {{\n bind 127.0.0.1\n file {path}\n}}"
+    async with running(text) as server:
+        before = plugin_of(server).zone(names.from_text("example.org"))
+        monkeypatch.setattr("pycoredns.zone.files.Reading", None)
+        reloader = Reloader(server.server, Source("Corefile", text=text))
+        assert await reloader.reload()
+        await reloader.stopped()
+        server.server = reloader.server
+        assert plugin_of(server).zone(names.from_text("example.org")) is before
+        assert before is not None
+
+
+# --- Corefiles
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("file", "DBFILE is missing"),
+        ("file db {\n reload\n }", "reload"),
+        ("file db {\n reload soon\n }", '"soon" is not a duration'),
+        ("file db {\n notify 1\n }", 'unknown option "notify"'),
+        ("file db a..b", "a..b"),
+    ],
+)
+async def test_mistakes(lines: str, told: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        async with running(f"example.org:{{port}} {{\n {lines}\n}}"):
+            pass
+    assert told in str(caught.value)
+
+
+async def test_the_interval_holds_for_the_lines_below(path: Path) -> None:
+    corefile = (
+        ".:{port} {\n file {path} a.test\n file {path} b.test {\n  reload 5s\n  upstream 192.0.2.1\n }\n file {path} c.test\n}"
+    )
+    async with running(corefile, path=path) as server:
+        assert list(plugin_of(server)._intervals.values()) == [60, 5, 5]
+
+
+def test_check_reads_the_files(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "bad").write_text(zone(1, "bad A 1"))
+    text = f"example.org {{\n root {tmp_path}\n file db\n file bad b.example.org\n file none n.example.org\n}}"
+    found = [str(finding) for finding in check(text, "Corefile")]
+    assert any(line.startswith(f"{tmp_path}/bad:5: ") for line in found)
+    assert any("warning" in line and "none does not exist" in line for line in found)
+    assert len(found) == 2
