@@ -181,8 +181,10 @@ async def test_a_reload_of_the_corefile_keeps_what_has_been_read(path: Path, mon
         reloader = Reloader(server.server, Source("Corefile", text=text))
         assert await reloader.reload()
         await reloader.stopped()
-        server.server = reloader.server
-        assert plugin_of(server).zone(names.from_text("example.org")) is before
+        (plugin,) = reloader.server.blocks[0].find(File)
+        await reloader.server.stop()
+        assert isinstance(plugin, File)
+        assert plugin.zone(names.from_text("example.org")) is before
         assert before is not None
 
 
