@@ -37,9 +37,9 @@ PACKAGES = {
     "kzonecheck": "knot-dnsutils",
     "kdig": "knot-dnsutils",
     "knsupdate": "knot-dnsutils",
-    "dnsviz": "dnsviz python3-pygraphviz",  # which its half for grok needs
+    "dnsviz": "dnsviz",
 }
-"""The Debian package that has each program; what it needs besides is named behind it."""
+"""The Debian package that has each program."""
 _FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # where servers are, though an ordinary user's PATH may not say so
 _LOCK_SECONDS = 300
 """How long another apt may hold the lock."""
@@ -68,8 +68,8 @@ def _may_install() -> bool:
 
 def _install(package: str) -> None:
     """Installs a package without starting its service, from fresh lists where those that are there do not do."""
-    if not _apt("install", "--yes", "--no-install-recommends", *package.split()) and _update():
-        _apt("install", "--yes", "--no-install-recommends", *package.split())
+    if not _apt("install", "--yes", "--no-install-recommends", package) and _update():
+        _apt("install", "--yes", "--no-install-recommends", package)
 
 
 @cache

@@ -272,7 +272,7 @@ async def test_unbound_refuses_unsigned_answers_below_a_name_that_is_no_delegati
 
 
 @pytest.mark.parametrize("denial", DENIALS)
-async def test_dnsviz_finds_no_errors(denial: str, tmp_path: Path) -> None:
+async def test_dnsviz_has_no_complaints(denial: str, tmp_path: Path) -> None:
     anchor = key()
     async with signed(tmp_path, [anchor], denial) as server:
         questions = [full(label) for label in ("", "www", "no", "x.wild", "al", "b.deep", "deep")]
@@ -292,19 +292,18 @@ async def test_dnsviz_finds_no_errors(denial: str, tmp_path: Path) -> None:
             *questions,
         )
         assert probed.exists(), output
-    (tmp_path / "anchor").write_text(public_text(anchor))
-    judged = await says("dnsviz", "grok", "-r", str(probed), "-t", str(tmp_path / "anchor"), "-l", "warning")
-    assert not errors_in(json.loads(judged)), judged
+    judged = await says("dnsviz", "grok", "-r", str(probed), "-l", "info")
+    assert not complaints(json.loads(judged)), judged
+    assert judged.count('"status": "VALID"') > 30
 
 
-def errors_in(found: object) -> list[object]:
-    """All errors, wherever they stand in what dnsviz says."""
+def complaints(found: object) -> list[object]:
+    """All errors and warnings, wherever they stand in what dnsviz says."""
     if isinstance(found, list):
-        return [error for each in found for error in errors_in(each)]
+        return [each for part in found for each in complaints(part)]
     if not isinstance(found, dict):
         return []
-    nested = [error for name, value in found.items() if name != "errors" for error in errors_in(value)]
-    return [*found.get("errors", []), *nested]
+    return [*found.get("errors", []), *found.get("warnings", []), *(each for part in found.values() for each in complaints(part))]
 
 
 # --- key files of others, and ours for them
