@@ -11,6 +11,7 @@ from struct import Struct
 from time import time
 
 from pycoredns.corefile.servers import ServerAddress
+from pycoredns.output import logger
 from pycoredns.plugins.secondary.incoming import Incoming, TransferError, serial_of
 from pycoredns.tsig import BadTSIGError, Key, Verifier, sign
 from pycoredns.wire import message, names, types
@@ -18,6 +19,7 @@ from pycoredns.wire.message import BadMessageError, Record
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
+log = logger("plugin/secondary")
 CONNECT_PATIENCE, PATIENCE, LONGEST = 5.0, 15.0, 3600.0
 """Seconds for a connection, for the next message, and for a whole transfer."""
 _OCTETS_A_RECORD = 200
@@ -59,14 +61,10 @@ class Conversation:
             except asyncio.IncompleteReadError:
                 raise TransferError("the connection was closed too early") from None
         self.octets += size
-        if self._verifier is not None:
-            try:
-                self._verifier.feed(wire, time())
-            except BadTSIGError as error:
-                raise TransferError(f"TSIG: {error}{_refusal(wire)}") from None
         return await asyncio.to_thread(self._read, wire) if size > _INLINE else self._read(wire)
 
     def _read(self, wire: bytes) -> list[Record]:
+        self._verify(wire)
         if len(wire) < _HEADER.size:
             raise TransferError("a message is cut off")
         _, bits, questions, answers, _, _ = _HEADER.unpack_from(wire)
@@ -79,6 +77,13 @@ class Conversation:
             return message.read_records(wire, place, answers)[0]
         except (names.BadNameError, BadMessageError) as error:
             raise TransferError(f"a message cannot be read: {error}") from None
+
+    def _verify(self, wire: bytes) -> None:
+        if self._verifier is not None:
+            try:
+                self._verifier.feed(wire, time())
+            except BadTSIGError as error:
+                raise TransferError(f"TSIG: {error}{_refusal(wire)}") from None
 
     def _behind_question(self, wire: bytes, questions: int) -> int:
         """Where the answers begin; only the first message must repeat the question (RFC 5936 §2.2.1)."""
@@ -147,8 +152,8 @@ async def fetch(primary: Primary, origin: bytes, ours: Zone | None, most: int) -
     if ours is not None:
         try:
             return await _transfer(primary, origin, types.IXFR, ours, most)
-        except TransferError:
-            pass  # RFC 1995 §2: a server that does not know it, or whose steps do not fit, is asked as any other
+        except TransferError as error:  # RFC 1995 §4: a server that does not know it, or whose steps do not fit, is asked as any
+            log.debug("Zone %s: the changes cannot be had from %s: %s", names.to_text(origin), primary.server, error)
     return await _transfer(primary, origin, types.AXFR, ours, most)
 
 

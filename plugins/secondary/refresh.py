@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import random
 from time import monotonic
 
+from pycoredns.durations import duration_text
 from pycoredns.output import logger
 from pycoredns.peers import here
 from pycoredns.plugins.secondary.asking import Primary, fetch, serial_at
@@ -76,23 +77,22 @@ class Follower:
         self._pause = FIRST_RETRY
         self._name = names.to_text(origin)
 
-    def continue_from(self, zone: Zone, checked: float) -> None:
-        """Begins with a version that is there; a primary had it at ``checked``."""
-        self.zone, self.checked = zone, checked
+    def continue_from(self, old: Follower) -> None:
+        """Goes on with the version that another has, which is served already."""
+        self.zone, self.checked, self.expired, self.restored = old.zone, old.checked, old.expired, True
 
     async def restore(self) -> None:
-        """Serves what is there already, from before or from disk, if it has not expired."""
+        """Serves what is kept on disk, if it has not expired; once."""
         if self.restored:
             return
         self.restored = True
-        if self.zone is None and self._shelf is not None:
-            kept = await asyncio.to_thread(self._shelf.load, self.origin)
-            if kept is not None:
-                self.continue_from(kept[0], monotonic() - kept[1])
-        if self.zone is not None:
-            self._check_expiry()
-            if not self.expired:
-                self._serve_restored(self.zone)
+        kept = await asyncio.to_thread(self._shelf.load, self.origin) if self._shelf is not None else None
+        if kept is None:
+            return
+        self.zone, self.checked = kept[0], monotonic() - kept[1]
+        self._check_expiry()
+        if not self.expired:
+            self._serve_restored(self.zone)
 
     def _serve_restored(self, zone: Zone) -> None:
         try:
@@ -115,16 +115,20 @@ class Follower:
         """Looks after the zone until it is cancelled; ``turns`` are for the transfers at a time."""
         while True:
             self._notified.clear()
-            good = await self._refresh(turns)
-            started = monotonic()
-            await self._wait(good)
+            faults = await self._refresh(turns)
+            started, interval = monotonic(), self._interval(not faults)
+            if faults:
+                log.warning(
+                    "All '%s' masters failed to transfer, retrying in %s: %s", self._name, duration_text(interval), faults
+                )
+            await self._wait(interval)
             await asyncio.sleep(max(0.0, PAUSE - (monotonic() - started)))
 
     # --- time
 
-    async def _wait(self, good: bool) -> None:
+    async def _wait(self, interval: float) -> None:
         """Until the next look at the primaries, or NOTIFY; the zone may expire meanwhile."""
-        until = monotonic() + self._interval(good)
+        until = monotonic() + interval
         while (left := until - monotonic()) > 0:
             self._check_expiry()
             try:
@@ -163,8 +167,8 @@ class Follower:
         first, self._first_asked = self._first_asked, ""
         return sorted(self.primaries, key=lambda primary: primary.server.address != first)
 
-    async def _refresh(self, turns: asyncio.Semaphore) -> bool:
-        """Gets the zone from the first primary that has a newer one; was any of them good for us?"""
+    async def _refresh(self, turns: asyncio.Semaphore) -> str:
+        """Gets the zone from the first primary that has a newer one; returns what is wrong with them if none of them was good."""
         good, faults = False, list[str]()
         for primary in self._in_order():
             try:
@@ -176,11 +180,9 @@ class Follower:
             good = True
             if changed:
                 break
-        if faults and not good:
-            log.warning("All '%s' masters failed to transfer: %s", self._name, "; ".join(faults))
-        elif faults:
+        if good and faults:
             log.warning("A primary of '%s' failed: %s", self._name, "; ".join(faults))
-        return good
+        return "" if good else "; ".join(faults)
 
     async def _look_at(self, primary: Primary, turns: asyncio.Semaphore) -> bool:
         """Gets the zone where a primary has a newer version; raises TransferError, BadZoneError or OSError."""

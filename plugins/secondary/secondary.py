@@ -19,6 +19,7 @@ from pycoredns.errors import Dropped, Refused, StartError
 from pycoredns.output import logger
 from pycoredns.plugins.secondary.asking import Primary
 from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
+from pycoredns.plugins.secondary.incoming import TransferError
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostRecords
 from pycoredns.plugins.secondary.refresh import TRANSFERS, Follower
@@ -29,7 +30,7 @@ from pycoredns.settings import BlockSettings
 from pycoredns.tsig import Key
 from pycoredns.wire import names
 from pycoredns.zone.holder import HoldsZones
-from pycoredns.zone.journal import Difference, Journal
+from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
@@ -49,11 +50,10 @@ class Source:
 
 
 class Inherited(NamedTuple):
-    """What there was of a zone before a reload, or under another catalog; ``checked`` as a follower has it."""
+    """What there was of a zone before a reload, or under another catalog."""
 
-    zone: Zone
-    checked: float
-    journal: Journal | None
+    follower: Follower
+    holder: HoldsZones
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Secondary(HoldsZones):
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Has a zone looked at when a primary says that it has changed; to anybody else there is no answer (RFC 1996 §3.10)."""
-        client, name = request.client[0], names.to_text(origin)
+        client, name = request.client[0].partition("%")[0], names.to_text(origin)
         follower = self._followers.get(origin)
         if follower is None or all(primary.server.address != client for primary in follower.primaries):
             log.info("Dropping notify from %s for %s", client, name)
@@ -147,17 +147,22 @@ class Secondary(HoldsZones):
         primaries = tuple(Primary(server, self._key_of(source)) for server in source.servers)
         follower = Follower(origin, primaries, source.most, source.shelf, self._arrived, self.withdraw)
         self._followers[origin] = follower
-        if origin in self._inherited:
-            self._inherit(follower, self._inherited.pop(origin))
+        if inherited := self._inherited.pop(origin, None):
+            self._inherit(follower, source, *inherited)
         if self._tasks is not None:
             self._tasks[origin] = asyncio.get_running_loop().create_task(self._look_after(follower))
         return follower
 
-    def _inherit(self, follower: Follower, inherited: Inherited) -> None:
-        """Goes on with what the plugin's predecessor had."""
-        follower.continue_from(inherited.zone, inherited.checked)
-        if inherited.journal is not None:
-            self._journals[follower.origin] = inherited.journal
+    def _inherit(self, follower: Follower, source: Source, old: Follower, holder: HoldsZones) -> None:
+        """Goes on with what another had of the zone."""
+        self.adopt(holder, follower.origin)
+        follower.continue_from(old)
+        if source.members is None or old.zone is None:
+            return
+        try:
+            self._apply(follower.origin, source, source.members, members_of(old.zone))
+        except TransferError as error:
+            log.warning("%s is no catalog yet: %s", names.to_text(follower.origin), error)
 
     async def _look_after(self, follower: Follower) -> None:
         """A fault of ours ends no zone for good."""
@@ -220,8 +225,8 @@ class Secondary(HoldsZones):
         before = self._followers.get(change.zone)
         if before is not None:
             self._stop(change.zone)
-            if change.preserves and before.zone is not None:
-                self._inherited[change.zone] = Inherited(before.zone, before.checked, None)
+            if change.preserves:
+                self._inherited[change.zone] = Inherited(before, self)
             else:
                 self.withdraw(change.zone)
                 before.forget()
@@ -245,11 +250,7 @@ class Secondary(HoldsZones):
 
     def take_over(self, old: Self) -> None:
         """Goes on with the zones that are there."""
-        self._inherited = {
-            origin: Inherited(follower.zone, follower.checked, old._journals.get(origin))
-            for origin, follower in old._followers.items()
-            if follower.zone is not None
-        }
+        self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
 
     @property
     def _topic(self) -> str:

@@ -97,11 +97,11 @@ class Transfer(FollowsZones):
         rule = self.rule_for(request.name)
         if rule is None:
             return self.next(request)
-        if not rule.admits(request.client[0]):
+        if not rule.admits(request.client[0].partition("%")[0]):
             return Response(types.REFUSED, flags=0)
         since = _serial(request) if request.qtype == types.IXFR else None
         for holder in self.block.plugins:
-            if isinstance(holder, HoldsZones) and request.name in holder.origins():
+            if isinstance(holder, HoldsZones) and holder.origin_of(request.name) == request.name:
                 return self._give(request, holder, since)
         return self.next(request)
 

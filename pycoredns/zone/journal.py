@@ -25,6 +25,8 @@ class Difference(NamedTuple):
     removed: Sequence[Record]
     new: Record
     added: Sequence[Record]
+    whole: bool = True
+    """False where more has changed than is remembered; then nothing of it is here."""
 
     @property
     def since(self) -> int:
@@ -42,6 +44,8 @@ def difference(old: Zone, new: Zone, among: Iterable[bytes] | None = None) -> Di
             had, has = _records(name, before), _records(name, after)
             removed += [each for each in had if each not in has]
             added += [each for each in has if each not in had]
+            if len(removed) + len(added) > MOST_RECORDS:
+                return Difference(old.soa(), (), new.soa(), (), whole=False)
     return Difference(old.soa(), _without_soa(removed), new.soa(), _without_soa(added))
 
 
@@ -86,6 +90,10 @@ class Journal:
 
     def add(self, step: Difference) -> None:
         """Takes the newest step, and forgets old ones if they are too many."""
+        if not step.whole:
+            self._steps.clear()
+            self._size = 0
+            return
         self._steps.append(step)
         self._size += _size(step)
         while self._size > self._most:

@@ -6,6 +6,7 @@ import pytest
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
+from pycoredns.zone import journal
 from pycoredns.zone.journal import difference
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
@@ -81,3 +82,16 @@ def test_what_is_not_there_cannot_go():
     patch.remove(Record(names.from_text("a.p.test"), types.A, types.IN, 60, b"\1\2\3\4"))
     with pytest.raises(MissingRecord, match=r"a\.p\.test\."):
         patch.apply(Zone.of(ORIGIN, [soa(1)]), soa(2))
+
+
+def test_more_changes_than_are_remembered_end_what_is_known(monkeypatch):
+    monkeypatch.setattr(journal, "MOST_RECORDS", 3)
+    names_of = [names.from_text(f"n{number}.p.test") for number in range(5)]
+    many = [Record(name, types.A, types.IN, 60, b"\1\2\3\4") for name in names_of]
+    first, second, third = Zone.of(ORIGIN, [soa(1)]), Zone.of(ORIGIN, [soa(2), *many[:2]]), Zone.of(ORIGIN, [soa(3), *many[2:]])
+    kept = journal.Journal()
+    kept.add(difference(first, second))
+    assert len(kept.since(1) or ()) == 1
+    kept.add(difference(second, third))
+    assert kept.since(1) is None
+    assert kept.since(2) is None

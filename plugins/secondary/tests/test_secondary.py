@@ -23,8 +23,11 @@ import dns.tsig
 import dns.tsigkeyring
 import pytest
 
+from pycoredns.assemble import assemble
+from pycoredns.corefile.expand import parse
 from pycoredns.errors import StartError
 from pycoredns.plugins.secondary import asking, refresh
+from pycoredns.server import Server
 from pycoredns.testing import RunningServer, eventually, exchange_udp, free_port, running
 
 KEY, SECRET = "key.test.", base64.b64encode(b"a secret of 32 octets, no more...").decode()
@@ -328,10 +331,6 @@ async def test_kept_on_disk_it_is_served_at_once_and_its_expiry_counts_on(tmp_pa
 
 
 async def test_a_reload_keeps_the_zone_though_the_primary_is_gone():
-    from pycoredns.assemble import assemble
-    from pycoredns.corefile.expand import parse
-    from pycoredns.server import Server
-
     port = free_port()
     async with Primary(zone(1, "one")).running() as primary:
         text = f"a.test:{port} {{\n bind 127.0.0.1\n secondary {{\n transfer from 127.0.0.1:{primary.port}\n}}\n}}"
@@ -339,6 +338,27 @@ async def test_a_reload_keeps_the_zone_though_the_primary_is_gone():
         await first.start()
         await eventually(lambda: says(RunningServer(first, {"port": port}), "one"))
     second = Server(assemble(parse(text, "Corefile")))
+    await second.start(first)
+    await first.stop(final=False)
+    assert await says(RunningServer(second, {"port": port}), "one")
+    await second.stop()
+
+
+async def test_a_reload_keeps_the_members_of_a_catalog():
+    listed = ["cat.test. 0 SOA . . 1 3600 600 86400 0", "cat.test. 0 NS invalid.", "version.cat.test. 0 TXT 2"]
+    members = {"a.test.": zone(1, "one"), "cat.test.": [*listed, "x.zones.cat.test. 0 PTR a.test."]}
+    primary, port = Primary([]), free_port()
+
+    def answer(query: dns.message.Message) -> Iterable[Records | bytes]:
+        primary.zone = members[str(query.question[0].name)]
+        return primary.usual(query)
+
+    primary.answer = answer
+    text = f".:{port} {{\n bind 127.0.0.1\n secondary cat.test {{\n transfer from 127.0.0.1:{primary.port}\n catalog\n}}\n}}"
+    first, second = (Server(assemble(parse(text, "Corefile"))) for _ in range(2))
+    async with primary.running():
+        await first.start()
+        await eventually(lambda: says(RunningServer(first, {"port": port}), "one"))
     await second.start(first)
     await first.stop(final=False)
     assert await says(RunningServer(second, {"port": port}), "one")
