@@ -85,7 +85,7 @@ def test_what_is_not_there_cannot_go():
 
 
 def test_more_changes_than_are_remembered_end_what_is_known(monkeypatch):
-    monkeypatch.setattr(journal, "MOST_RECORDS", 3)
+    monkeypatch.setattr(journal, "MOST_RECORDS", 5)
     names_of = [names.from_text(f"n{number}.p.test") for number in range(5)]
     many = [Record(name, types.A, types.IN, 60, b"\1\2\3\4") for name in names_of]
     first, second, third = Zone.of(ORIGIN, [soa(1)]), Zone.of(ORIGIN, [soa(2), *many[:2]]), Zone.of(ORIGIN, [soa(3), *many[2:]])
