@@ -228,12 +228,12 @@ def _cause(error: dns.exception.DNSException, entry: str) -> str:
     text = str(error)
     while (shorter := _CAUGHT.sub("", text)) != text:
         text = shorter
-    return f"{text.rstrip('.') or 'syntax error'}: {_shown(entry)}"
+    return f"{_shown(text).rstrip('.') or 'syntax error'}: {_shown(entry)}"
 
 
 def _shown(entry: str) -> str:
     """A record of a file, as it can stand in a line of a log."""
-    text = " ".join(entry.split()).encode("utf-8", "backslashreplace").decode()
+    text = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in " ".join(entry.split()))
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

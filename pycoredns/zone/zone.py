@@ -9,6 +9,7 @@ from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
+from pycoredns.zone.background import crumble
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
 from pycoredns.zone.packed import MOST_RECORDS, NS, SOA, START, TARGETS, Node, bodies, count, counted, find, records, sets_of
@@ -21,11 +22,14 @@ _RECORD_FIXED = 10
 class Zone:
     """One version of a zone; never changed once made."""
 
+    _parts: tuple[dict[bytes, Node], ...] = ()
+
     def __init__(self, origin: bytes, found: Names) -> None:
         """``origin`` is in lower-case wire form; of ``found`` the zone is the only owner."""
         self.origin = origin
         self.nodes, self.cuts, self.hidden, self.hashed = found.nodes, found.cuts, found.hidden, found.hashed
         self.redirected = found.redirected
+        self._parts = self.nodes, self.cuts, self.hidden, self.hashed
         apex = self.nodes[origin]
         self._soa = find(apex, SOA) or b""
         self.serial = int.from_bytes(self.soa().rdata[-20:-16], "big")
@@ -36,6 +40,10 @@ class Zone:
         """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
         self.denial: Denial | None = denial_of(self)
         """The NSEC or NSEC3 records that prove what is not there; None where the zone is not signed."""
+
+    def __del__(self) -> None:
+        """A large zone that nobody has any more is freed little by little."""
+        crumble(self._parts)
 
     @classmethod
     def of(cls, origin: bytes, records: Iterable[Record]) -> Self:
@@ -71,10 +79,6 @@ class Zone:
                 for packed in sets_of(node):
                     for body in bodies(packed, name, True):
                         yield name, body
-
-    @property
-    def _parts(self) -> tuple[dict[bytes, Node], ...]:
-        return self.nodes, self.cuts, self.hidden, self.hashed
 
     def everything(self, name: bytes) -> Node | None:
         """A name's records, also where the zone has no authority for them."""
