@@ -43,13 +43,13 @@ class Canvas:
         self.text(MARGIN, explanation, FAINT)
         self.top += ROW + 6
 
-    def bar(self, value: float, colour: str, words: str) -> None:
-        """A bar and the figures behind it."""
+    def bar(self, value: float, colour: str, words: str, goal: float = 0.0) -> None:
+        """A bar and the figures behind it, or behind the mark of a goal that it does not reach."""
         length = max(value * self.scale, 1.5)
         self._parts.append(
             f"<rect x='{MARGIN + LABELS}' y='{self.top}' width='{length:.1f}' height='{BAR}' rx='2' fill='{colour}'/>"
         )
-        self.text(MARGIN + LABELS + length + 8, words)
+        self.text(MARGIN + LABELS + max(length, goal * self.scale) + 8, words)
 
     def line(self, value: float, top: float, bottom: float, colour: str, width: float, dashes: str = "none") -> None:
         """An upright line at a value."""
@@ -94,7 +94,7 @@ def draw_ratios(canvas: Canvas, results: Sequence[Result]) -> None:
     begin = canvas.top
     for each in results:
         canvas.label(each.title)
-        canvas.bar(each.ratio, OURS, f"{each.ratio:.1f} times   ({_us(each.ours)} against {_us(each.first)} µs)")
+        canvas.bar(each.ratio, OURS, f"{each.ratio:.1f} times   ({_us(each.ours)} against {_us(each.first)} µs)", each.goal or 0)
         if each.goal:
             canvas.line(each.goal, canvas.top - 3, canvas.top + BAR + 3, TEXT, 2)
         canvas.top += ROW
