@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +48,18 @@ class Sign(Plugin):
         """Keys that cannot be used are a mistake of the Corefile."""
         try:
             self._watched = [Watched(bytes(zone), self.dbfile, self.keys, self.directory) for zone in self.zones]
-            for line in {line for each in self._watched for line in each.doubts()}:
-                log.warning("%s", line)
         except BadKeyError as error:
             raise BadValueError(f"key: {error}") from None
+
+    def doubts(self, served: Sequence[tuple[str, int]] = ()) -> Iterable[str]:
+        """Keys that are no secret."""
+        return dict.fromkeys(line for zone in self._watched for line in zone.doubts())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Signs what needs it beside the server's start, and looks again from time to time."""
+        for doubt in self.doubts():
+            log.warning("%s", doubt)
         task = asyncio.create_task(self._keep_signed())
         try:
             yield

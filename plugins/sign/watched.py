@@ -51,10 +51,11 @@ class Watched:
         return ",".join(str(key.tag) for key in self._keys)
 
     def doubts(self) -> Iterator[str]:
-        """What is surely not meant; raises BadKeyError."""
+        """What is surely not meant."""
         for base in self.work.keys:
-            if private := read_by_all(base):
-                yield f"{private} can be read by every user of this machine: chmod 600 it"
+            with suppress(BadKeyError):
+                if private := read_by_all(base):
+                    yield f"{private} can be read by every user of this machine: chmod 600 it"
 
     def reason(self, now: float) -> str | None:
         """Why the zone must be signed now; None where it need not, or where nothing has changed since it was looked at."""

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from pycoredns.assemble import assemble
+from pycoredns.check import check
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors
 from pycoredns.plugins.sign import Sign
@@ -116,11 +117,15 @@ def test_mistakes(tmp_path, lines, expected):
     assert "Corefile:" in str(raised.value)
 
 
-def test_a_private_key_that_all_may_read_is_told(tmp_path, caplog):
+async def test_a_private_key_that_all_may_read_is_told(tmp_path, caplog):
     base = key_file(tmp_path)
     private = base.with_name(base.name + ".private")
     private.chmod(0o644)
-    plugins_of("date.test other.test {\nsign x {\nkey file {folder}/" + base.name + "\n}\n}", tmp_path)
+    text = "{\nsign x {\nkey file " + str(base) + "\n}\n}"
+    async with running("date.test:{port} other.test:{port} " + text):
+        pass
+    (doubt,) = check("date.test:1053 other.test:1053 " + text, "Corefile")
+    assert doubt.severity == "warning"
     assert [line for line in caplog.messages if "can be read by every user" in line] == [
         f"{private} can be read by every user of this machine: chmod 600 it"
     ]
