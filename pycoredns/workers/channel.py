@@ -65,7 +65,7 @@ class Channel:
         loop.remove_reader(self._sock.fileno())
         loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        for each in self._handed:
+        for each in [*self._handed, *(each for _, sockets in self._outgoing for each in sockets)]:
             each.close()
         for waiting in self._open.values():
             if not waiting.done():

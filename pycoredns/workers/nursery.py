@@ -56,6 +56,8 @@ class Nursery:
     def _give_birth(self) -> None:
         births, self._births = self._births, []
         for child, keep, born in births:
+            if born.cancelled():
+                continue
             try:
                 born.set_result(fork(child, keep))
             except OSError as error:
@@ -64,7 +66,6 @@ class Nursery:
 
 def fork(child: Callable[[], int], keep: Collection[int]) -> int:
     """Forks; no event loop may run just now."""
-    gc.collect()
     gc.freeze()  # a collection in the child would write to each object, and so copy the pages that are shared
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal must not reach the child with our handlers
     try:

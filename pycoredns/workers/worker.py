@@ -8,6 +8,7 @@ import socket
 
 from pycoredns import memory
 from pycoredns.assemble import assemble
+from pycoredns.output import writer
 from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become, here
 from pycoredns.reload import retire
 from pycoredns.server import Server
@@ -97,6 +98,7 @@ class Worker:
 
     def _abandon(self) -> None:
         """Without a supervisor there is nobody to stop or replace it, and a new server may want its addresses."""
+        writer.flush(0.2)
         os._exit(0)
 
     # --- what the supervisor calls

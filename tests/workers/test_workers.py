@@ -91,6 +91,19 @@ async def test_reloads_under_load_lose_nothing(tmp_path):
         assert load.slowest < 1.0
 
 
+async def test_reloads_lose_nothing_of_what_is_forwarded(tmp_path):
+    async with (
+        Upstream(lambda query: query.reply()) as upstream,
+        serving(tmp_path, COREFILE % f"cache 1\nforward . {upstream.address}") as server,
+    ):
+        load = Load(server.port, [f"n{number}.test" for number in range(3000)], 1000)
+        asking = asyncio.create_task(load.run(2))
+        for number in range(4):
+            assert "complete" in await server.reload(COREFILE % f"cache {number + 2}\nforward . {upstream.address}")
+        await asking
+        assert load.rcodes == {0: load.asked}
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
