@@ -29,6 +29,10 @@ _KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 256, 512, 15
 _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
+_OPT_HEAD = b"\0" + types.OPT.to_bytes(2, "big")
+_COOKIE_SIZE = b"\0\x0c"
+_COOKIE_HEAD = _COOKIE_SIZE + edns.COOKIE.to_bytes(2, "big") + b"\0\x08"
+"""In an OPT record with a client's cookie only: the size of all options, the option's code and size."""
 
 
 class Malformed(Exception):
@@ -151,6 +155,16 @@ class Tail:
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
 
+    def with_cookie(self, cookie: bytes) -> Tail:
+        """The same, which has no options, with a COOKIE as the only one, in wire form (RFC 7873 §4)."""
+        other = object.__new__(Tail)
+        other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
+        other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
+        other.flags, other.do, other.usual = self.flags, self.do, self.usual
+        other.options = cookie
+        other.opt = self.opt[:-2] + _COOKIE_SIZE + cookie
+        return other
+
     def record(self) -> bytes:
         """The query's OPT record, empty without EDNS."""
         return edns.opt(self.size, self.flags, self.options, version=self.version) if self.edns else b""
@@ -192,6 +206,9 @@ def tail_of(wire: bytes, end: int, header: Header) -> Tail:
     tails, octets = header.tails, wire[end:]
     tail = tails.get(octets)
     if tail is None:
+        if octets[13:19] == _COOKIE_HEAD and len(octets) == 27 and octets[4:7] == _OPT_HEAD and header.additionals == 1:
+            # a client makes a new cookie for each query: the rest is known
+            return tail_of(wire[: end + 13] + b"\0\0", end, header).with_cookie(octets[15:])
         tail = _read_tail(wire, end, header)
         if header.plain and not tail.options and len(octets) <= _USUAL_TAIL:
             if len(tails) >= _KEPT_TAILS:
@@ -207,7 +224,7 @@ def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
         return Tail(int.from_bytes(wire[end : end + 2], "big"), 0)
     try:
         qtype, qclass = _QUESTION.unpack_from(wire, end)
-        if header.plain and header.additionals and wire[end + 4 : end + 7] == b"\0\0\x29":
+        if header.plain and header.additionals and wire[end + 4 : end + 7] == _OPT_HEAD:
             return _plain_tail(wire, end, qtype, qclass)
     except struct.error:
         raise BadMessageError("question is cut off") from None
