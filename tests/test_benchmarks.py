@@ -91,9 +91,11 @@ def test_questions_of_a_round_are_those_of_no_other() -> None:
 
 
 def test_numbered_names_are_asked_in_one_order_over_and_over() -> None:
-    found = names(asked((Kind("n{}.test", 5),), 10))
-    assert sorted(found[:5]) == [f"n{number}.test." for number in range(5)]
-    assert found[:5] == found[5:] == names(asked((Kind("n{}.test", 5),), 5, number=2))
+    kinds = (Kind("n{}.test", 100),)
+    found = names(asked(kinds, 200))
+    assert sorted(found[:100]) == sorted(f"n{number}.test." for number in range(100))
+    assert found[:100] == found[100:]
+    assert not set(found[:20]) & set(names(asked(kinds, 20, number=2)))  # a round begins with what others have not just asked
 
 
 def test_few_names_are_asked_often() -> None:

@@ -10,7 +10,7 @@ from .results import Figures, Result
 
 WIDTH, MARGIN = 960, 24
 LABELS = 330  # pixels for what stands left of the bars
-FIGURES = 190  # and right of them
+FIGURES = 220  # and right of them
 BAR, ROW, GAP = 14, 22, 34  # heights of a bar and its row; the space before a heading
 TEXT, FAINT, LINE = "#1f2328", "#59636e", "#d1d9e0"
 OURS, COREDNS, IN_C = "#2f6fdb", "#aab4c0", "#e2913a"

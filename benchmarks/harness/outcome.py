@@ -83,7 +83,7 @@ def typical(latencies: Sequence[Latency]) -> Latency | None:
     """Medians of several rounds; None of none."""
     if not latencies:
         return None
-    columns = {name: statistics.median(getattr(each, name) for each in latencies) for name in QUANTILES}
+    columns = {name: round(statistics.median(getattr(each, name) for each in latencies), 1) for name in QUANTILES}
     return Latency(latencies[0].rate, sum(each.asked for each in latencies), sum(each.lost for each in latencies), **columns)
 
 

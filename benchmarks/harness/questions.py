@@ -16,6 +16,7 @@ HEADER_WITH_OPT = struct.pack("!6H", 0, 0x0100, 1, 0, 0, 1)
 DNSSEC_OK = 0x8000
 UDP_SIZE = 1232  # bytes an answer may have, as resolvers say since 2020
 OPT, COOKIE, COOKIE_BYTES = 41, 10, 8  # RFC 6891 §6.1.2, RFC 7873 §4
+GOLDEN_RATIO = 0.618033988749895
 BOTH_CASES = {True: str.upper, False: str.lower}
 
 
@@ -51,8 +52,10 @@ class Kind:
 
 
 def numbered(names: int, round_number: int) -> Iterator[str]:
-    """0, 1, 2 … over and over, in an order that is random but the same in every round."""
-    return cycle([str(number) for number in random.Random(0).sample(range(names), names)])
+    """0, 1, 2 … over and over, in an order that is random but the same in every round; each begins far from all others."""
+    order = [str(number) for number in random.Random(0).sample(range(names), names)]
+    start = int(round_number * GOLDEN_RATIO % 1 * names)
+    return cycle(order[start:] + order[:start])
 
 
 def unseen(names: int, round_number: int) -> Iterator[str]:
