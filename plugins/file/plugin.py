@@ -21,7 +21,7 @@ from pycoredns.request import Request
 from pycoredns.response import Answer
 from pycoredns.wire.names import to_text
 from pycoredns.zone.background import in_background
-from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.building import BadZoneError, OtherZoneError
 from pycoredns.zone.files import ZoneFile
 from pycoredns.zone.holder import HoldsZones
 
@@ -102,6 +102,8 @@ class File(HoldsZones):
             try:
                 if file.has_changed():
                     await self._load(file)
+            except OtherZoneError as error:
+                log.error('Parsing zone "%s": %s', to_text(origin), error)
             except BadZoneError as error:
                 yield str(error)
             except OSError as error:

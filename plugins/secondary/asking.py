@@ -16,6 +16,7 @@ from pycoredns.plugins.secondary.incoming import Incoming, TransferError, serial
 from pycoredns.tsig import BadTSIGError, Key, Verifier, sign
 from pycoredns.wire import message, names, types
 from pycoredns.wire.message import BadMessageError, Record
+from pycoredns.zone.background import in_background
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
@@ -61,7 +62,7 @@ class Conversation:
             except asyncio.IncompleteReadError:
                 raise TransferError("the connection was closed too early") from None
         self.octets += size
-        return await asyncio.to_thread(self._read, wire) if size > _INLINE else self._read(wire)
+        return await in_background(lambda: self._read(wire)) if size > _INLINE else self._read(wire)
 
     def _read(self, wire: bytes) -> list[Record]:
         self._verify(wire)
@@ -170,11 +171,11 @@ async def _transfer(primary: Primary, origin: bytes, qtype: int, ours: Zone | No
                 raise TransferError(f"it has more than {bound} octets")
             await _feed(incoming, records)
         conversation.finish()
-    return await asyncio.to_thread(incoming.zone)
+    return await in_background(incoming.zone)
 
 
 async def _feed(incoming: Incoming, records: list[Record]) -> None:
     if len(records) < 100:
         incoming.feed(records)
     else:
-        await asyncio.to_thread(incoming.feed, records)
+        await in_background(lambda: incoming.feed(records))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from pycoredns.output import logger
 from pycoredns.wire import message, names
 from pycoredns.wire.message import BadMessageError, Record
+from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.zone import Zone
 
@@ -63,7 +64,7 @@ class Shelf:
     async def write(self, zone: Zone) -> None:
         """Puts a version in the place of the last one; what goes wrong is logged."""
         try:
-            await asyncio.to_thread(self._write, zone)
+            await in_background(lambda: self._write(zone))
         except OSError as error:
             name = names.to_text(zone.origin)
             log.error("Zone %s cannot be kept in %s: %s", name, self._folder, error.strerror or error)

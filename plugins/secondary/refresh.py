@@ -15,6 +15,7 @@ from pycoredns.plugins.secondary.asking import Primary, fetch, serial_at
 from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.wire import names
+from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
@@ -86,7 +87,8 @@ class Follower:
         if self.restored:
             return
         self.restored = True
-        kept = await asyncio.to_thread(self._shelf.load, self.origin) if self._shelf is not None else None
+        shelf = self._shelf
+        kept = await in_background(lambda: shelf.load(self.origin)) if shelf is not None else None
         if kept is None:
             return
         self.zone, self.checked = kept[0], monotonic() - kept[1]

@@ -25,6 +25,10 @@ class BadZoneError(ValueError):
         self.cause = cause
 
 
+class OtherZoneError(BadZoneError):
+    """Records of another zone than the one they were said to be of."""
+
+
 @dataclass
 class Names:
     """The names of a zone with their records, by what a question for them meets."""
@@ -48,6 +52,7 @@ class Builder:
         """``origin`` is in lower-case wire form."""
         self.origin = origin
         self._bodies: dict[bytes, bytes | list[bytes]] = {}
+        self._other_zone = False
         self._parent: bytes | None = None  # of the last name, so that its siblings need not be looked at
 
     def add(self, name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
@@ -55,6 +60,7 @@ class Builder:
         name = name.lower()
         if name[name[0] + 1 :] != self._parent:
             if not names.within(name, self.origin):
+                self._other_zone = self._other_zone or rtype == types.SOA
                 return
             self._parent = name[name[0] + 1 :] if name != self.origin else None
         if rtype in _LOWERED:
@@ -102,7 +108,8 @@ class Builder:
         for name in hashed:
             found.hashed[name] = found.nodes.pop(name)
         if find(found.nodes.get(self.origin, ()), SOA) is None:
-            raise BadZoneError("", f"no SOA record for {names.to_text(self.origin)}")
+            wrong = OtherZoneError if self._other_zone else BadZoneError
+            raise wrong("", f"no SOA record for {names.to_text(self.origin)}")
         self._hide(found, cuts)
         self._add_empty(found)
         return found

@@ -75,7 +75,7 @@ class Reading:
         try:
             return Zone(self._origin, builder.names())
         except BadZoneError as error:
-            raise BadZoneError(str(self._path), error.cause) from None
+            raise type(error)(str(self._path), error.cause) from None
 
     def read(self, take: Take) -> None:
         """Gives away each record; raises BadZoneError and OSError."""
