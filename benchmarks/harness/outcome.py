@@ -129,7 +129,7 @@ class Comparison:
             if most and (ratio := self.contenders[-1].cpu_us / peer.cpu_us) > most:
                 found.append(f"{ratio:.2f} times {peer.name}'s cost")
         if workload.workers and self.scaling() < workload.workers.scaling:
-            found.append(f"{workload.workers.count} workers bear {self.scaling():.2f} times one")
+            found.append(f"below {workload.workers.scaling:g} times one worker")
         return found
 
     def _too_late(self) -> list[str]:

@@ -34,7 +34,7 @@ def cost_table(results: Sequence[Result]) -> str:
         "ratio",
         "of rounds",
         "wanted",
-        "in C, µs",
+        "beside, µs",
         "CoreDNS q/s",
         "pycoredns q/s",
         "",
