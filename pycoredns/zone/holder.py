@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-from pycoredns.errors import Dropped, ServerFailure
+from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request
 from pycoredns.response import Answer
@@ -119,7 +119,7 @@ class HoldsZones(Plugin):
             return self.notified(request, origin)
         zone = self._held[origin]
         if zone is None:
-            raise ServerFailure
+            raise Refused if request.qtype in (types.AXFR, types.IXFR) else ServerFailure
         if request.name != origin:
             if len(self._places) >= _MOST_PLACES:
                 self._places.clear()
