@@ -184,7 +184,7 @@ class UDPListener(Listener):
             return 0
         gaps = set(empty)
         for gap in empty:
-            while count and count - 1 in gaps:
+            while count > gap and count - 1 in gaps:  # what was filled already lies before
                 count -= 1
             if gap >= count:
                 break

@@ -83,6 +83,25 @@ async def test_many_questions_of_a_turn_are_all_answered(receiving):
         assert not wires
 
 
+@pytest.mark.parametrize("batch", ["_q", "q_", "__q", "_q_q", "__qq_q", "q__q", "_" * 20 + "q", "q_" * 30, "__q" * 20, "_" * 30])
+async def test_questions_beside_some_that_are_not_answered_at_once(receiving, batch):
+    async with running(LOCAL) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect(("127.0.0.1", server.port))
+            expected = set()
+            for kind in batch:
+                wire = query_wire("a.test", flags=0x0100 if kind == "q" else 0x8100)  # an answer is not answered
+                sock.send(wire)
+                expected |= {wire[:2]} if kind == "q" else set()
+            loop, replies = asyncio.get_running_loop(), set()
+            async with asyncio.timeout(3):
+                while replies != expected:
+                    reply = await loop.sock_recv(sock, 512)
+                    assert reply[:2] not in replies
+                    replies.add(reply[:2])
+
+
 async def test_frames_in_pieces_and_many_at_once():
     async with running(LOCAL) as server, connected(server.port) as (reader, writer):
         wire = query_wire("a.test")
