@@ -24,7 +24,6 @@ _ALSO_AT_APEX = frozenset({types.NS, types.SOA, types.MX, types.DNSKEY})
 _ALSO_ELSEWHERE = frozenset({types.PTR, types.MX, 35, 53, 64, 65, 256, 257})
 """What names have besides, and CoreDNS does not claim: NAPTR, SMIMEA, SVCB, HTTPS, URI, CAA. Never CNAME or DNAME, which would
 contradict a denial (RFC 6840 §4.3), nor NS, which would say that another zone begins there."""
-_AT_CUT = frozenset({types.NS, types.RRSIG, types.NSEC})
 _HASHING = b"\1\0\0\0\0"  # SHA-1, no flags, no iterations, no salt (RFC 9276 §3.1)
 
 
@@ -88,7 +87,7 @@ class BlackLies:
     says_missing = False
     shown: dict[int, tuple[bytes, ...]]
     _claims: ClassVar[Claims] = Claims(_CLAIMED | _ALSO_AT_APEX, _CLAIMED)
-    _cut: ClassVar[bytes] = type_bitmap(_AT_CUT)
+    _cut: ClassVar[bytes] = type_bitmap(_CLAIMED | {types.NS})
 
     def __init__(self) -> None:
         """Shows nothing."""
@@ -114,6 +113,7 @@ class Compact(BlackLies):
     """The same, and NXNAME in the NSEC of a name that is not there (RFC 9824)."""
 
     _claims = Claims(_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE, _CLAIMED | _ALSO_ELSEWHERE)
+    _cut = type_bitmap({types.NS, types.RRSIG, types.NSEC})
     _missing: ClassVar[bytes] = type_bitmap({types.RRSIG, types.NSEC, NXNAME})
 
     def check(self, qtype: int) -> None:

@@ -23,7 +23,7 @@ from pycoredns.plugins.dnssec.keystore import KeyStore
 from pycoredns.plugins.dnssec.options import KeySource
 from pycoredns.plugins.dnssec.sections import NOTHING, Section, Signer, end_of_aliases
 from pycoredns.plugins.dnssec.signatures import Signatures, Tally
-from pycoredns.request import Request
+from pycoredns.request import TC, Request
 from pycoredns.response import Answer, Response, then
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
@@ -110,7 +110,8 @@ class Dnssec(Plugin):
 
     def _signed(self, request: Request, keys: ZoneKeys, response: Response) -> Answer:
         """The answer with signatures, and with proofs where it denies something."""
-        if response.truncated or request.header.opcode != types.QUERY or request.qtype in _TRANSFERS:
+        qtype = request.tail.qtype
+        if response.flags & TC or request.header.opcode or qtype in _TRANSFERS:
             return response
         response = response.plain()
         rtypes, ttl = self._signer.contents(response.authority, response.authorities)
@@ -127,9 +128,9 @@ class Dnssec(Plugin):
         additional = self._signer.signed(response.additional, response.additionals, tally)
         if rtypes == _ONLY_SOA:
             end = end_of_aliases(request.name, response.answer, response.answers)
-            end_keys = self.keys_of(end, request.qtype) if end else None
+            end_keys = self.keys_of(end, qtype) if end else None
             if end and end_keys:  # RFC 4035 §3.1.3: aliases lead to what is not there
-                proofs = self._proofs(end_keys, end, request.qtype, response.rcode)
+                proofs = self._proofs(end_keys, end, qtype, response.rcode)
                 authority = self._signer.proven(proofs, end_keys, end, ttl, tally, authority)
                 response = response.alike(rcode=self._rcode(response.rcode, end, end_keys))
         return self._made(response, answer, authority, additional)
@@ -138,10 +139,11 @@ class Dnssec(Plugin):
 
     def _denied(self, request: Request, keys: ZoneKeys, response: Response, ttl: int, tally: Tally) -> Answer:
         """A name or type that is not there; its proofs have the TTL of the SOA record."""
-        if request.qtype == types.DS and request.name != keys.origin and response.rcode == types.NOERROR:
+        qtype = request.tail.qtype
+        if qtype == types.DS and request.name != keys.origin and response.rcode == types.NOERROR:
             asked = request.replace(tail=request.tail.replace(qtype=types.NS))
             return then(self.next(asked), partial(self._without_ds, request, keys, response, ttl, tally))
-        proofs = self._proofs(keys, request.name, request.qtype, response.rcode)
+        proofs = self._proofs(keys, request.name, qtype, response.rcode)
         return self._proven(request, keys, response, proofs, ttl, tally)
 
     def _without_ds(
@@ -271,7 +273,10 @@ class Dnssec(Plugin):
             now = time()
             event = self.store.next_event(now)
             await asyncio.sleep(POLL if event is None else min(POLL, event - now))
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # a background step ends here: the present keys sign on
+                log.error("the keys cannot be looked at: %r", error, exc_info=error)
 
     def look(self) -> None:
         """Reads the folders, and signs with the keys whose time it is."""

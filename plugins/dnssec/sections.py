@@ -20,6 +20,7 @@ FindKeys: TypeAlias = Callable[[bytes, int], ZoneKeys | None]
 """The keys for a name and a type; None outside of the zones that are signed."""
 _pack = RECORD.pack
 _MOST_REMEMBERED = 256
+_NEVER_SIGNED = (types.RRSIG, types.OPT)
 _SIGNER = 18  # octets before the signer's name in an RRSIG's RDATA
 _TAG = slice(16, 18)
 
@@ -88,6 +89,8 @@ class Signer:
         """A section with signatures behind its records; ``only`` for sets of that type."""
         if not count:
             return NOTHING
+        if count == 1 and not only:
+            return self._signed_record(octets, tally)
         made, number, until, sets = [octets], count, inf, 0
         for (owner, rtype), (shown, ttl, rdatas) in self._sets(octets, count).items():
             keys = self._find_keys(owner, rtype) if not only or rtype == only else None
@@ -101,6 +104,20 @@ class Signer:
             until = min(until, signed.until)
             sets += 1
         return Section(b"".join(made), number, until, sets)
+
+    def _signed_record(self, octets: bytes, tally: Tally) -> Section:
+        """The usual section of one record: 2 µs less than by the way of sets."""
+        ((_, fixed, end, rtype, ttl),) = walk(octets, 0, 1)
+        shown = octets[:fixed]
+        owner = shown.lower()
+        keys = self._find_keys(owner, rtype)
+        if keys is None or rtype in _NEVER_SIGNED:
+            return Section(octets, 1)
+        rdata, signed_as = lower_names(rtype, octets[fixed + 10 : end]), signed_ttl(ttl)
+        data = b"%b%b%b" % (owner, _pack(rtype, types.IN, signed_as, len(rdata)), rdata)
+        signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
+        made = [octets, *[_rrsig(shown, ttl, each) for each in signed.rdatas]]
+        return Section(b"".join(made), len(made), signed.until, 1)
 
     def _sets(self, octets: bytes, count: int) -> dict[tuple[bytes, int], tuple[bytes, int, list[bytes]]]:
         """The sets without signatures, by owner and type: the owner as it is written, the first TTL, canonical RDATA."""
