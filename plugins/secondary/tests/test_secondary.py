@@ -256,51 +256,51 @@ async def _expired(server: RunningServer) -> bool:
     return await server.rcode("v.a.test", "TXT") == "SERVFAIL"
 
 
-@pytest.mark.parametrize(
-    ("signed", "said"),
-    [(True, ""), (False, "TSIG: the first message is not signed"), ("other", "TSIG: its signature is not good: BADSIG")],
-)
-async def test_signed_transfers(signed, said, caplog):
-    primary = Primary(zone(1, "one"))
-    primary.key = KEYRING
-    if not signed:
-        primary.answer = lambda query: [_unsigned(query, primary)]
-    elif signed == "other":
-        primary.answer = lambda query: [_signed_by_another(query, primary)]
-    async with (
-        primary.running(),
-        secondary(primary, f"key {KEY}", f"tsig {{\n secret {KEY} {SECRET}\n}}") as server,
-    ):
-        if said:
-            await eventually(lambda: said in caplog.text)
-            assert await _expired(server)
-        else:
-            await eventually(lambda: says(server, "one"))
-
-
-def _unsigned(query: dns.message.Message, primary: Primary) -> bytes:
-    query.tsig = None
-    query.keyring = None
-    plain = dns.message.from_wire(query.to_wire())
-    reply = dns.message.make_response(plain)
-    for each in [*primary.zone, primary.zone[0]]:
+def unsigned(query: dns.message.Message, records: Records) -> bytes:
+    """A message that answers a signed question without a signature."""
+    copy = dns.message.make_query(query.question[0].name, query.question[0].rdtype, id=query.id, flags=0)
+    reply = dns.message.make_response(copy)
+    for each in records:
         owner, ttl, rtype, *data = each.split()
         reply.answer.append(dns.rrset.from_text(owner, int(ttl), "IN", rtype, " ".join(data)))
     return reply.to_wire(max_size=65535)
 
 
-def _signed_by_another(query: dns.message.Message, primary: Primary) -> bytes:
-    reply = dns.message.from_wire(_unsigned_copy(query, primary), one_rr_per_rrset=True)
+def not_at_all(query: dns.message.Message, zone: Records) -> list[Records | bytes]:
+    return [unsigned(query, [*zone, zone[0]])]
+
+
+def not_at_the_end(query: dns.message.Message, zone: Records) -> list[Records | bytes]:
+    return [zone[:2], unsigned(query, [*zone[2:], zone[0]])]
+
+
+def by_another(query: dns.message.Message, zone: Records) -> list[Records | bytes]:
+    reply = dns.message.from_wire(unsigned(query, [*zone, zone[0]]), one_rr_per_rrset=True)
     reply.request_mac = query.mac
-    reply.use_tsig(
-        dns.tsigkeyring.from_text({KEY: ("hmac-sha256", base64.b64encode(b"another secret of 32 octets.....").decode())})
-    )
-    return reply.to_wire(max_size=65535)
+    reply.use_tsig(dns.tsigkeyring.from_text({KEY: ("hmac-sha256", base64.b64encode(b"another secret").decode())}))
+    return [reply.to_wire(max_size=65535)]
 
 
-def _unsigned_copy(query: dns.message.Message, primary: Primary) -> bytes:
-    copy = dns.message.make_query(query.question[0].name, query.question[0].rdtype, id=query.id, flags=0)
-    return _unsigned(copy, primary)
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, ""),
+        (not_at_all, "TSIG: the first message is not signed"),
+        (not_at_the_end, "TSIG: the last message is not signed"),
+        (by_another, "TSIG: its signature is not good: BADSIG"),
+    ],
+)
+async def test_signed_transfers(answer, said, caplog):
+    primary = Primary(zone(1, "one"))
+    primary.key = KEYRING
+    if answer:
+        primary.answer = lambda query: answer(query, primary.zone)
+    async with primary.running(), secondary(primary, f"key {KEY}", f"tsig {{\n secret {KEY} {SECRET}\n}}") as server:
+        if said:
+            await eventually(lambda: said in caplog.text)
+            assert await _expired(server)
+        else:
+            await eventually(lambda: says(server, "one"))
 
 
 async def test_a_key_that_is_not_there():
