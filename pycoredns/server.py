@@ -153,6 +153,8 @@ class Server:
             if isinstance(outcome, Exception):
                 log.error("a plugin failed to drain: %r", outcome, exc_info=outcome)
         await self._finish(final)
+        for listener in self._listeners:
+            listener.memo.forget()  # those who count what it gave are still there
         try:
             await self._stack.aclose()
         except Exception as error:  # a background task ends here

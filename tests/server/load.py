@@ -26,6 +26,8 @@ class Load(asyncio.DatagramProtocol):
         """Asks for so long, then waits until all questions are answered; raises TimeoutError if one never is."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=self._address, family=socket.AF_INET)
+        # while this process is held up, answers wait
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         begun = monotonic()
         try:
             while (now := monotonic()) - begun < seconds:

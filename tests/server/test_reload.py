@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pycoredns import traffic
 from pycoredns.assemble import assemble
 from pycoredns.reload import Reloader, failed
 from pycoredns.server import Server
@@ -126,6 +127,19 @@ async def test_connections_stay_open(reloading):
             assert (await reader.readexactly(size))[-1] == octet
         writer.close()
         await writer.wait_closed()
+
+
+async def test_what_was_given_before_a_reload_is_counted(reloading):
+    more = f"prometheus 127.0.0.1:{free_port()}"
+    reloading.write(1, more)
+    async with reloading:
+        for _ in range(9):  # the first of them as an answer, the others from memory
+            assert await reloading.answer() == "A 192.0.2.1"
+        reloading.write(2, more)
+        assert await reloading.reloader.reload()
+        await reloading.reloader.stopped()
+        address = f"dns://127.0.0.1:{reloading.port}"
+        assert sum(cell.value for labels, cell in traffic.requests.cells.items() if labels[0] == address) == 9
 
 
 async def test_descriptors_stay_level(reloading):

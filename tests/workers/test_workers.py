@@ -89,6 +89,11 @@ async def test_reloads_under_load_lose_nothing(tmp_path):
         await asking
         assert load.rcodes == {0: load.asked}
         assert load.slowest < 1.0
+        await eventually(lambda: counted(server, load.asked + 3 * 20))
+
+
+async def counted(server, number):
+    return await server.figure("coredns_dns_requests_total") == number
 
 
 async def test_reloads_lose_nothing_of_what_is_forwarded(tmp_path):
