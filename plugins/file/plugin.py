@@ -13,9 +13,9 @@ from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Duration, Fallthrough, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
+from pycoredns.durations import duration_text
 from pycoredns.errors import Refused, StartError
 from pycoredns.output import logger
-from pycoredns.plugin import Plugin
 from pycoredns.plugins.file.options import Ignored
 from pycoredns.request import Request
 from pycoredns.response import Answer
@@ -56,7 +56,6 @@ class File(HoldsZones):
         super().__post_init__()
         self._files = {bytes(zone): ZoneFile(self.file, bytes(zone), self.reload_by_mtime) for zone in self.zones}
         self._intervals = dict.fromkeys(self._files, float(self.reload))
-        self._last: Plugin | None = None
         self._settle()
 
     def _join(self, other: File, interval: float) -> None:
@@ -76,7 +75,7 @@ class File(HoldsZones):
 
     def elsewhere(self, request: Request) -> Answer:
         """Names outside the zones are refused where nobody stands behind that could know them, as CoreDNS does."""
-        if self is self._last:
+        if self.is_last:
             raise Refused
         return self.next(request)
 
@@ -85,7 +84,6 @@ class File(HoldsZones):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Reads the files, and again when they have changed; raises StartError with all that is wrong with them."""
-        self._last = [plugin for plugin in self.block.plugins if plugin.step][-1]
         faults = [fault async for fault in self._load_all()]
         if faults:
             raise StartError("\n".join(f"plugin/file: {fault}" for fault in faults))
@@ -107,11 +105,11 @@ class File(HoldsZones):
             except BadZoneError as error:
                 yield str(error)
             except OSError as error:
-                fault = f"{file.path}: cannot be read: {error.strerror}"
                 if not self._intervals[origin]:
-                    yield fault
+                    yield f"{file.path}: cannot be read: {error.strerror}"
                 else:
-                    log.warning("%s; trying again in %gs", fault, self._intervals[origin])
+                    fault = f"open {file.path}: {(error.strerror or '').lower()}"
+                    log.warning('Failed to open "%s": trying again in %s', fault, duration_text(self._intervals[origin]))
 
     async def _load(self, file: ZoneFile) -> bool:
         """Reads a file and serves it; False if its serial is the same."""

@@ -13,12 +13,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pycoredns.wire import names
+from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.packed import NSEC, NSEC3, NSEC3PARAM, Node, find, rdatas
 
 if TYPE_CHECKING:
     from pycoredns.zone.zone import Zone
 
 Proofs: TypeAlias = list[tuple[bytes, bytes]]
+MOST_ITERATIONS = 500
+"""Of the hash of NSEC3: each denial takes some, and validators refuse more than 100 or so (RFC 9276 §3.2)."""
 _SHA1 = 1
 
 
@@ -47,7 +50,10 @@ def denial_of(zone: Zone) -> Denial | None:
     if parameters is not None and zone.hashed:
         for rdata in rdatas(parameters, zone.origin):
             if rdata[0] == _SHA1 and not rdata[1]:
-                return HashedChain(zone, int.from_bytes(rdata[2:4], "big"), rdata[5 : 5 + rdata[4]])
+                iterations = int.from_bytes(rdata[2:4], "big")
+                if iterations > MOST_ITERATIONS:
+                    raise BadZoneError("", f"NSEC3PARAM asks for {iterations} iterations, more than {MOST_ITERATIONS} (RFC 9276)")
+                return HashedChain(zone, iterations, rdata[5 : 5 + rdata[4]])
     return None
 
 
@@ -142,10 +148,15 @@ class HashedChain:
 
     def _hash(self, name: bytes) -> bytes:
         """The owner of a name's record, if it has one (§5)."""
-        digest = sha1(name + self._salt, usedforsecurity=False).digest()
-        for _ in range(self._iterations):
-            digest = sha1(digest + self._salt, usedforsecurity=False).digest()
-        return b"\x20" + b32hexencode(digest).lower() + self._zone.origin
+        return b"\x20" + hashed(name, self._iterations, self._salt) + self._zone.origin
+
+
+def hashed(name: bytes, iterations: int, salt: bytes) -> bytes:
+    """A name's hash as the label that its NSEC3 record has (RFC 5155 §5)."""
+    digest = sha1(name + salt, usedforsecurity=False).digest()
+    for _ in range(iterations):
+        digest = sha1(digest + salt, usedforsecurity=False).digest()
+    return b32hexencode(digest).lower()
 
 
 def next_closer(name: bytes, encloser: bytes) -> bytes:

@@ -117,6 +117,8 @@ class HoldsZones(Plugin):
             return self.elsewhere(request)
         if request.header.opcode == types.NOTIFY:
             return self.notified(request, origin)
+        if request.qtype == types.DS and request.name == origin:
+            origin = self.origin_of(names.parent(origin)) or origin  # the parent knows, if it is here (RFC 4035 §3.1.4.1)
         zone = self._held[origin]
         if zone is None:
             raise Refused if request.qtype in (types.AXFR, types.IXFR) else ServerFailure

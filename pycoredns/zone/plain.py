@@ -20,7 +20,7 @@ from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
 
 SPECIAL = re.compile(r'[;"()\\$\x80-\U0010ffff\x00-\x08\x0b-\x1f]')
 """What a plain line does not hold."""
-TEXT = re.compile(r'([^\s;"()\\$]*)[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t]+)?TXT[ \t]+"([ !#-\[\]-~]{0,255})"[ \t]*\r?\n?')
+TEXT = re.compile(r'([!#%-\'*-:<-\[\]-~]*)[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t]+)?TXT[ \t]+"([ !#-\[\]-~]{0,255})"[ \t]*\r?\n?')
 """A TXT record of one plain string: owner, TTL and text."""
 DEFAULT_TTL = re.compile(r"\$TTL[ \t]+([0-9]{1,9})[ \t]*\r?\n")
 """The directive with a plain number of seconds."""

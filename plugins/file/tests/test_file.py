@@ -75,6 +75,18 @@ async def test_a_file_may_serve_several_zones_and_the_longest_answers(path: Path
         }
 
 
+async def test_the_parent_answers_for_the_ds_records_of_its_child(path: Path, tmp_path: Path) -> None:
+    write(path, zone(1, "sub NS ns", "sub DS 1 13 1 " + "ab" * 20))
+    write(tmp_path / "sub", zone(1))
+    async with running(
+        ".:{port} {\n root {folder}\n file db example.org\n file sub sub.example.org\n}", folder=tmp_path
+    ) as server:
+        assert len(await server.answers("sub.example.org", "DS")) == 1
+        assert await server.answers("sub.example.org", "NS") == ["NS ns.sub.example.org."]
+    async with running(".:{port} {\n root {folder}\n file sub sub.example.org\n}", folder=tmp_path) as server:
+        assert await server.answers("sub.example.org", "DS") == []
+
+
 @pytest.mark.parametrize(("zones", "passed"), [("", True), ("example.org", True), ("other.example.org", False)])
 async def test_missing_names_fall_through(path: Path, zones: str, passed: bool) -> None:
     corefile = f"example.org:{{port}} {{\n file {{path}} {{\n  fallthrough {zones}\n }}\n whoami\n}}"
@@ -147,7 +159,7 @@ async def test_a_change_in_an_included_file_is_seen(path: Path, tmp_path: Path, 
 async def test_a_missing_file_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "later"
     async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
-        assert "cannot be read" in caplog.text
+        assert f'Failed to open "open {path}: no such file or directory": trying again in 10ms' in caplog.text
         assert await server.rcode("v.example.org") == "SERVFAIL"
         write(path, zone(1, 'v TXT "here"'))
 
