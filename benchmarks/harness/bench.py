@@ -67,10 +67,11 @@ class Bench:
         self.cores, self.load_cores = shared or {SERVER_CORE}, shared or {LOAD_CORE}
 
     def started(self) -> list[Server]:
-        """All contenders, once they answer."""
-        servers = [self.start(each, self.cores) for each in self.contenders]
-        for server, measured in zip(servers, self.outcome.contenders, strict=True):
-            measured.first_answers_ms.append(server.wait_until_answering(self._first_question()) * 1000)
+        """All contenders, each when the one before answers."""
+        servers = []
+        for contender, measured in zip(self.contenders, self.outcome.contenders, strict=True):
+            servers.append(self.start(contender, self.cores))
+            measured.first_answers_ms.append(servers[-1].wait_until_answering(self._first_question()) * 1000)
         return servers
 
     def _first_question(self) -> bytes:
@@ -85,6 +86,7 @@ class Bench:
         self.compare_answers(servers, 2)
         for server in servers:
             self._ask(server, 0, WARM_UP)
+            server.forget_output()
         for number in range(1, self.effort.rounds + 1):
             for server, measured in zip(servers, self.outcome.contenders, strict=True):
                 measured.rounds.append(self._round(server, number))
@@ -106,8 +108,7 @@ class Bench:
         return Round(answers, sum(used.values()), max(used.values()))
 
     def _ask(self, server: Server, number: int, seconds: float) -> Answers:
-        load = self.workload.load if number else replace(self.workload.load, once=True)  # a warm-up only warms up
-        return ask(self.dnsperf, Target(server.port, self.load_cores), self._questions(number), load, seconds)
+        return ask(self.dnsperf, Target(server.port, self.load_cores), self._questions(number), self.workload.load, seconds)
 
     def _pressed(self, server: Server, number: int, rate: float) -> Answers:
         target, seconds = Target(server.port, self.load_cores), self.effort.seconds

@@ -55,13 +55,21 @@ class Connections:
         """Sends what can be sent, takes what has come, and gives up what has taken too long."""
         for number, event in self._poll.poll(0.05):
             if event & select.EPOLLOUT and not event & (select.EPOLLERR | select.EPOLLHUP):
-                self._open[number][0].send(next(self.questions))
-                self._poll.modify(number, select.EPOLLIN)
+                self._send(number)
             else:
                 self._take(number)
         if self._open and time.perf_counter() - next(iter(self._open.values()))[1] > TIMEOUT:
             self._close(next(iter(self._open)))
             self.lost += 1
+
+    def _send(self, number: int) -> None:
+        try:
+            self._open[number][0].send(next(self.questions))
+        except OSError:
+            self._close(number)
+            self.lost += 1
+        else:
+            self._poll.modify(number, select.EPOLLIN)
 
     def _take(self, number: int) -> None:
         """Answers on the loopback interface come in one piece."""

@@ -127,7 +127,7 @@ def keep_schedule(clients: list[Client], questions: Iterator[bytes], due: list[f
                 client.take()
         late.append(-left)
         next(asking).send(number, next(questions))
-        if not number % 64:  # behind the schedule, too, answers are fetched before they overflow
+        if not number % 16:  # behind the schedule, too, answers are fetched before they overflow
             take_what_is_there(clients)
     return late
 
