@@ -38,6 +38,7 @@ POLL = 60.0
 _LONGEST_HASHED_ZONE = names.LONGEST_NAME - 33  # before it stands a hash of 32 letters
 _TRANSFERS = (types.AXFR, types.IXFR)
 _ONLY_SOA = (types.SOA,)
+_ANSWERED_BY_ALIASES = (types.CNAME, types.ANY)
 _NEGATIVE = (types.NOERROR, types.NXDOMAIN)
 log = logger("plugin/dnssec")
 
@@ -126,7 +127,7 @@ class Dnssec(Plugin):
         answer = self._signer.signed(response.answer, response.answers, tally)
         authority = self._signer.authority(response.authority, response.authorities, tally)
         additional = self._signer.signed(response.additional, response.additionals, tally)
-        if rtypes == _ONLY_SOA:
+        if rtypes == _ONLY_SOA and response.rcode in _NEGATIVE and qtype not in _ANSWERED_BY_ALIASES:
             end = end_of_aliases(request.name, response.answer, response.answers)
             end_keys = self.keys_of(end, qtype) if end else None
             if end and end_keys:  # RFC 4035 §3.1.3: aliases lead to what is not there

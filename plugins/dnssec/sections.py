@@ -136,12 +136,14 @@ class Signer:
         return sets
 
     def _stands(self, owner: bytes, rdata: bytes) -> bool:
-        """Is a signature that came with an answer one of another zone, or of a key that this zone shows?"""
+        """Is a signature that came with an answer one of a zone below, or of a key that this zone shows?"""
         keys = self._find_keys(owner, int.from_bytes(rdata[:2], "big"))
-        if keys is None:
-            return True
+        if keys is None or len(rdata) <= _SIGNER:  # RDATA of no octets is let through by whoever reads messages
+            return keys is None
         signer = names.read(rdata, _SIGNER)[0].lower()
-        return signer != keys.origin or int.from_bytes(rdata[_TAG], "big") in keys.tags
+        if signer == keys.origin:
+            return int.from_bytes(rdata[_TAG], "big") in keys.tags
+        return names.within(signer, keys.origin)
 
     def proven(
         self, proofs: Iterable[Proof], keys: ZoneKeys, shown: bytes, ttl: int, tally: Tally, behind: Section = NOTHING
@@ -173,7 +175,7 @@ def _rrsig(owner: bytes, ttl: int, rdata: bytes) -> bytes:
 
 
 def end_of_aliases(name: bytes, octets: bytes, count: int) -> bytes | None:
-    """Where an answer's aliases lead from a name, if the answer has no record of that end; all in lower case."""
+    """Where an answer's aliases lead from a name; None without any, or if the answer has records of that end. In lower case."""
     owners, targets = set(), {}
     for start, fixed, end, rtype, _ in walk(octets, 0, count):
         owner = octets[start:fixed].lower()
@@ -181,6 +183,8 @@ def end_of_aliases(name: bytes, octets: bytes, count: int) -> bytes | None:
             targets[owner] = octets[fixed + 10 : end].lower()
         elif rtype != types.RRSIG:
             owners.add(owner)
+    if name not in targets:
+        return None
     for _ in range(len(targets)):
         name = targets.get(name, name)
     return None if name in owners or name in targets else name

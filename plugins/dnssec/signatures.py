@@ -70,7 +70,7 @@ class Signatures:
 
     def over(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: int, data: bytes, tally: Tally) -> Signed:
         """The signatures over a set in canonical form, whose records have this TTL (see ``signed_ttl``)."""
-        digest = data + keys.origin
+        digest = keys.origin + data
         if len(digest) > _LONGEST_PLAIN:
             digest = blake2b(digest, digest_size=_DIGEST_SIZE).digest()
         kept = self._kept.get(digest)

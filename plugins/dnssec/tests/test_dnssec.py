@@ -182,6 +182,14 @@ async def test_own_signatures_and_those_of_other_zones_stand_but_those_of_unknow
         assert len(message.answer[1]) == expected
 
 
+@pytest.mark.parametrize("rdata", [b"", b"\0\1" + bytes(16), b"\0\1" + bytes(17), b"\0\1" + bytes(16) + b"\3org\0"])
+async def test_broken_signatures_and_those_of_zones_above_do_not_count(rdata: bytes) -> None:
+    plain = a_record(f"www.{ZONE}")
+    behind = sections(plain, Record(plain.name, types.RRSIG, types.IN, 300, rdata))
+    request = request_for(f"www.{ZONE}", plugins=[plugin(), Last(behind)], do=True)
+    assert (await request.listener.service.zones[b"\0"][0].handle(request)).answers == 3
+
+
 # --- what is shown of the keys
 
 
@@ -358,6 +366,24 @@ async def test_aliases_that_lead_out_or_round_need_no_proof() -> None:
     for chain in ([out], [CNAME, back]):
         message = await reply(plugin(), sections(*chain, authority=[SOA_RECORD]), f"al.{ZONE}")
         assert not [rrset for rrset in message.authority if rrset.rdtype == dns.rdatatype.NSEC]
+
+
+@pytest.mark.parametrize("rcode", [types.SERVFAIL, types.REFUSED])
+async def test_an_error_with_a_soa_stays_an_error(rcode: int) -> None:
+    message = await reply(plugin(), denied(rcode), f"www.{ZONE}")
+    assert message.rcode() == rcode
+    assert [dns.rdatatype.to_text(rrset.rdtype) for rrset in message.authority] == ["SOA", "RRSIG"]
+
+
+async def test_an_alias_that_was_asked_for_needs_no_proof() -> None:
+    for qtype in ("CNAME", "ANY"):
+        message = await reply(plugin(), sections(CNAME, authority=[SOA_RECORD]), f"al.{ZONE}", qtype)
+        assert not [rrset for rrset in message.authority if rrset.rdtype == dns.rdatatype.NSEC]
+
+
+async def test_what_is_answered_under_another_name_is_not_denied() -> None:
+    message = await reply(plugin(), sections(a_record(f"other.{ZONE}"), authority=[SOA_RECORD]), f"www.{ZONE}")
+    assert not [rrset for rrset in message.authority if rrset.rdtype == dns.rdatatype.NSEC]
 
 
 CUT = a_record(f"Sub.{ZONE}", types.NS, b"\2ns\3sub" + ORIGIN)
