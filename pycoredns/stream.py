@@ -49,7 +49,7 @@ class Stream(Response):
         self.sent = 0
 
     def size(self, request: Request) -> int:
-        """Octets of all messages that have been made so far."""
+        """Octets of all messages that have been made so far, before compression and without OPT: what CoreDNS logs and counts."""
         return self.sent
 
     def messages(self, request: Request) -> Iterator[bytes]:
@@ -59,37 +59,40 @@ class Stream(Response):
         question = request.asked + request.tail.question
         packed = pack(self.records, self.origin, question, request.asked, len(opt) + self.room)
         records = 0
-        for count, octets in packed:
+        for count, octets, whole in packed:
             records += count
+            self.sent += _HEADER.size + len(question) + whole
             head = _HEADER.pack(request.id, bits, 1, count, 0, bool(opt))
             message = b"%b%b%b%b" % (head, question, octets, opt)
-            self.sent += len(message)
             yield self.seal(message) if self.seal else message
         if self.made:
             self.made(records)
 
 
-def pack(records: Iterable[Body], origin: bytes, question: bytes, asked: bytes, reserved: int) -> Iterator[tuple[int, bytes]]:
-    """Records as they stand behind a header and question: how many there are in each message, and their octets.
+def pack(
+    records: Iterable[Body], origin: bytes, question: bytes, asked: bytes, reserved: int
+) -> Iterator[tuple[int, bytes, int]]:
+    """Records as they stand behind a header and question: of each message their number, octets, and size before compression.
 
     ``reserved`` octets of each message are left free.
     """
     rest = iter(records)
     begun = next(rest, None)
     while begun is not None:
-        parts, begun = _fill(begun, rest, origin, asked, _HEADER.size + len(question), reserved)
-        yield len(parts), b"".join(parts)
+        parts, whole, begun = _fill(begun, rest, origin, asked, _HEADER.size + len(question), reserved)
+        yield len(parts), b"".join(parts), whole
 
 
 def _fill(
     first: Body, rest: Iterator[Body], origin: bytes, asked: bytes, size: int, reserved: int
-) -> tuple[list[bytes], Body | None]:
-    """The records of one message, of which ``size`` octets are there already, and the first that does not fit.
+) -> tuple[list[bytes], int, Body | None]:
+    """The records of a message, of which ``size`` octets are there already, their size before compression, and what does not fit.
 
     Names are compressed where that costs little: owners, which end in the origin, and the targets of NS, MX and their like. With
     0.4 us for a record this takes a fifth of the general way's time.
     """
     parts: list[bytes] = []
+    whole = 0
     usual, largest = USUAL_SIZE - reserved, STREAM_LIMIT - reserved
     common = len(origin) if origin != names.ROOT else 0
     apex = _pointer(12) if asked == origin and common else b""  # else the first owner is written out, in the zone's own case
@@ -112,9 +115,10 @@ def _fill(
         if size > usual and (parts or size > largest):
             if not parts:
                 raise BadMessageError(f"a record of {len(part)} octets fits no message")
-            return parts, each
+            return parts, whole, each
         parts.append(part)
-    return parts, None
+        whole += len(name) + len(each[1])
+    return parts, whole, None
 
 
 def _pointer(place: int) -> bytes:

@@ -104,7 +104,7 @@ async def test_all_records_come_in_order_in_messages_that_others_can_read():
         await eventually(lambda: not service.waiting)
     assert owners == [f"host{number}.example.test." for number in range(1, 5001)]
     assert len(zone.outcomes) == 1
-    assert zone.outcomes[0].size > 5000 * 16
+    assert zone.outcomes[0].size >= sum(len(record(owner)[0]) + 14 for owner in owners)
 
 
 async def test_questions_around_it_keep_their_place():
@@ -192,7 +192,7 @@ def test_names_are_compressed_and_come_out_as_they_went_in(asked: str, reserved:
     ]
     question = names.from_text(asked) + types.AXFR.to_bytes(2, "big") + b"\0\1"
     came, sizes = [], []
-    for count, octets in pack(sent, ZONE, question, names.from_text(asked), reserved):
+    for count, octets, _ in pack(sent, ZONE, question, names.from_text(asked), reserved):
         wire = bytes(2) + b"\x84\0\0\1" + count.to_bytes(2, "big") + bytes(4) + question + octets
         sizes.append(len(wire) + reserved)
         came += [(rrset.name.to_wire(), rrset.rdtype, rrset[0].to_wire()) for rrset in _parsed(wire)]
@@ -208,7 +208,7 @@ def _parsed(wire: bytes):
 def test_a_record_larger_than_usual_gets_a_message_of_its_own_and_one_too_large_none():
     question = ZONE + types.AXFR.to_bytes(2, "big") + b"\0\1"
     small, large = record("a.example.test"), record("b.example.test", 65280, bytes(60_000))
-    assert [count for count, _ in pack([small, large, small], ZONE, question, ZONE, 0)] == [1, 1, 1]
+    assert [count for count, _, _ in pack([small, large, small], ZONE, question, ZONE, 0)] == [1, 1, 1]
     with pytest.raises(BadMessageError):
         list(pack([record("b.example.test", 65280, bytes(65_500))], ZONE, question, ZONE, 0))
 
@@ -216,6 +216,6 @@ def test_a_record_larger_than_usual_gets_a_message_of_its_own_and_one_too_large_
 def test_in_the_root_zone_names_stay_whole():
     question = names.ROOT + types.AXFR.to_bytes(2, "big") + b"\0\1"
     sent = [record(".", types.NS, names.from_text("a.test")), record("a.test"), record("a.test", types.TXT, b"\0")]
-    ((count, octets),) = pack(sent, names.ROOT, question, names.ROOT, 0)
+    ((count, octets, _),) = pack(sent, names.ROOT, question, names.ROOT, 0)
     wire = bytes(2) + b"\x84\0\0\1" + count.to_bytes(2, "big") + bytes(4) + question + octets
     assert [str(rrset.name) for rrset in _parsed(wire)] == [".", "a.test.", "a.test."]
