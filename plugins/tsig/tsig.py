@@ -103,12 +103,12 @@ class Tsig(Plugin):
             return Signed(Response(types.NOTAUTH, flags=0), verified)
         try:
             answer = self.next(request.replace())
+            if isinstance(answer, Response):
+                return Signed(answer, verified)
         except Dropped:
             raise
         except DNSError as error:
             return _failed(error, verified)
-        if isinstance(answer, Response):
-            return Signed(answer, verified)
         later = Pending()
         pending(answer).when_done(lambda done: _finish(done, later, verified))
         return later

@@ -44,7 +44,7 @@ class Signer:
     def sign(self, message: bytes, now: float) -> bytes:
         """The next message with its TSIG record; ``now`` in seconds since 1970."""
         unsigned = _signature(message, self.key, self.algorithm, int(now))
-        signed = unsigned.timers if self._begun else unsigned.variables
-        self._mac = self.key.mac(prefixed(self._mac) + message + signed, self.algorithm)
+        fields = unsigned.timers if self._begun else unsigned.variables
+        self._mac = self.key.mac(prefixed(self._mac) + message + fields, self.algorithm)
         self._begun = True
         return with_record(message, unsigned._replace(mac=self._mac).wire())

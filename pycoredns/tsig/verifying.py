@@ -115,8 +115,8 @@ class Verifier:
             self._feed_unsigned(message)
             return
         algorithm = self._agreed(signature)
-        signed = signature.timers if self._begun else signature.variables
-        octets = b"".join((self._octets, unsigned(message, signature), signed))
+        fields = signature.timers if self._begun else signature.variables
+        octets = b"".join((self._octets, unsigned(message, signature), fields))
         status = _status(octets, signature, self._key, algorithm, now)
         if status != Status.GOOD:
             raise BadTSIGError(f"its signature is not good: {status.name}")
