@@ -175,10 +175,10 @@ class Follower:
         for primary in self._in_order():
             try:
                 changed = await self._look_at(primary, turns)
+                self._confirm()
             except (TransferError, BadZoneError, OSError) as error:
                 faults.append(f"{primary.server}: {_reason(error)}")
                 continue
-            self._confirm()
             good = True
             if changed:
                 break

@@ -249,8 +249,9 @@ class Secondary(HoldsZones):
         return [f"plugin/secondary: there is no key {name}; give it to tsig: secret {name} SECRET" for name in lacking]
 
     def take_over(self, old: Self) -> None:
-        """Goes on with the zones that are there."""
-        self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
+        """Goes on with the zones that are there; does nothing where it runs already, as after a reload that failed."""
+        if self._tasks is None:
+            self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
 
     @property
     def _topic(self) -> str:
@@ -269,6 +270,7 @@ class Secondary(HoldsZones):
         while waiting := [follower for follower in self._followers.values() if not follower.restored]:
             for follower in waiting:  # a catalog brings more
                 await follower.restore()
+        self._inherited.clear()
         loop = asyncio.get_running_loop()
         self._tasks = {origin: loop.create_task(self._look_after(each)) for origin, each in self._followers.items()}
         try:

@@ -68,7 +68,8 @@ class Patch:
             return None
         nodes = dict(zone.nodes)
         nodes |= {name: node for name, node in changed.nodes.items() if name in touched or name not in nodes}
-        return Names(nodes, zone.cuts, zone.hidden, zone.hashed, zone.redirected)
+        # each zone owns its dictionaries, which it empties in the end
+        return Names(nodes, dict(zone.cuts), dict(zone.hidden), dict(zone.hashed), set(zone.redirected))
 
     def _all(self, zone: Zone, soa: Record) -> Iterator[Record]:
         """The records of the new version."""

@@ -1,12 +1,13 @@
 """A patched zone is the same as one made anew from the same records, however little of it was looked at."""
 
+import time
 from random import Random
 
 import pytest
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
-from pycoredns.zone import journal
+from pycoredns.zone import background, journal
 from pycoredns.zone.journal import difference
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
@@ -75,6 +76,20 @@ def test_unchanged_names_are_shared_not_made_anew(monkeypatch):
     assert new.nodes[names.from_text("a.p.test")] is old.nodes[names.from_text("a.p.test")]
     assert new.nodes[names.from_text("c.p.test")] == ()
     assert names.from_text("b.c.p.test") not in old.nodes
+
+
+def test_the_new_zone_stays_whole_when_the_old_one_is_freed(monkeypatch):
+    monkeypatch.setattr(background, "MANY", 0)
+    kid = Record(names.from_text("kid.p.test"), types.NS, types.IN, 60, names.from_text("ns.kid.p.test"))
+    glue = Record(names.from_text("ns.kid.p.test"), types.A, types.IN, 60, b"\1\2\3\4")
+    old, patch = Zone.of(ORIGIN, [soa(1), kid, glue]), Patch()
+    patch.add(Record(names.from_text("a.p.test"), types.A, types.IN, 60, b"\1\2\3\5"))
+    new = patch.apply(old, soa(2))
+    freed = old.cuts
+    del old
+    while freed:
+        time.sleep(0.001)
+    assert (kid.name in new.cuts, glue.name in new.hidden) == (True, True)
 
 
 def test_what_is_not_there_cannot_go():
