@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +24,8 @@ from pycoredns.zone.zone import Zone
 
 Take: TypeAlias = Callable[[bytes, int, int, bytes], None]
 """Is given owner, type, TTL and RDATA of each record."""
+Version: TypeAlias = tuple[int, ...]
+"""What differs once a file has been written or replaced; nothing of one that is missing."""
 DEEPEST_INCLUDE = 7
 """Files that may include each other in turn, as in CoreDNS."""
 MOST_GENERATED = 65536
@@ -54,6 +57,11 @@ def read_serial(path: Path, origin: bytes) -> int | None:
     return found[0] if found else None
 
 
+def version_of(found: os.stat_result) -> Version:
+    """Time, size and number of a file."""
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 class _Enough(Exception):
     """The rest of the file does not matter."""
 
@@ -63,8 +71,8 @@ class Reading:
 
     def __init__(self, path: Path, origin: bytes) -> None:
         """``origin`` is the zone's name in lower-case wire form."""
-        self.files: list[Path] = []
-        """The files that have been opened."""
+        self.files: dict[Path, Version] = {}
+        """The files that were to be opened, as they were then."""
         self._path = path
         self._origin = origin
 
@@ -85,7 +93,9 @@ class Reading:
 class _MasterFile:
     """One file, and how far it has been read."""
 
-    def __init__(self, files: list[Path], path: Path, origin: bytes, take: Take, within: _MasterFile | None = None) -> None:
+    def __init__(
+        self, files: dict[Path, Version], path: Path, origin: bytes, take: Take, within: _MasterFile | None = None
+    ) -> None:
         """``origin`` is what relative names end in, ``within`` the file that includes this one."""
         self._files, self._path, self._take = files, path, take
         self._depth: int = within._depth + 1 if within else 0
@@ -101,9 +111,10 @@ class _MasterFile:
 
     def read(self) -> None:
         """Reads all lines."""
-        self._files.append(self._path)
+        self._files[self._path] = ()
         # a byte order mark is no part of the first name; octets that are no UTF-8 are an error where they stand
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
+            self._files[self._path] = version_of(os.fstat(file.fileno()))
             lines = enumerate(file, 1)
             for number, line in lines:
                 if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
@@ -218,8 +229,12 @@ def _depth(line: str) -> int:
 
 
 def _check_generate(entry: str, place: str) -> None:
+    if entry[:9].upper() != "$GENERATE":
+        return
     match = _GENERATE.match(entry)
-    if match and (int(match[2]) - int(match[1])) // max(int(match[3] or 1), 1) >= MOST_GENERATED:
+    if match is None:
+        raise BadZoneError(place, f"$GENERATE needs a range like 1-10 or 0-255/5: {_shown(entry)}")
+    if (int(match[2]) - int(match[1])) // max(int(match[3] or 1), 1) >= MOST_GENERATED:
         raise BadZoneError(place, f"$GENERATE makes more than {MOST_GENERATED} records")
 
 

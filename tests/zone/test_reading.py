@@ -116,6 +116,7 @@ WRONG = [
     ("$INCLUDE", 3, "$INCLUDE needs the name of a file"),
     ("$INCLUDE db", 3, "more than 7 files include each other"),
     ("$GENERATE 0-4000000000 h$ A 192.0.2.1", 3, "more than 65536 records"),
+    ("$GENERATE 1-999999999999 h A 192.0.2.1", 3, "needs a range"),
     ("$GENERATE 3-1 h$ A 192.0.2.1", 3, "$GENERATE 3-1"),
     ("$NOSUCH x", 3, "$NOSUCH"),
     ("bad TXT \"open", 3, "open"),
@@ -158,8 +159,8 @@ def test_an_include_has_its_own_origin_and_leaves_ours_alone(tmp_path: Path, pat
 
 
 def test_letters_beyond_ascii_are_octets(path: Path) -> None:
-    found = records(path, START + 'bücher A 192.0.2.1\nt TXT "größe"\n')
-    assert found[1].name == b"\x07b\xc3\xbccher" + ORIGIN
+    found = records(path, START + 'bücher A 192.0.2.1\nt TXT "größe"\nbücher TXT "plain"\n')
+    assert found[1].name == found[3].name == b"\x07b\xc3\xbccher" + ORIGIN
     assert found[2].rdata == b"\x07gr\xc3\xb6\xc3\x9fe"
 
 
@@ -180,7 +181,7 @@ def test_files_are_named_once_they_are_opened(tmp_path: Path, path: Path) -> Non
     path.write_text(START + "$INCLUDE inc\n")
     found = Reading(path, ORIGIN)
     found.zone()
-    assert found.files == [path, tmp_path / "inc"]
+    assert list(found.files) == [path, tmp_path / "inc"]
 
 
 def test_words_that_only_look_plain_are_for_the_full_reader() -> None:
