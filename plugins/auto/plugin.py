@@ -209,4 +209,6 @@ def _load(changed: list[ZoneFile]) -> list[tuple[ZoneFile, Loaded | Exception | 
             done.append((file, file.load()))
         except (BadZoneError, OSError) as error:
             done.append((file, error))
+        except Exception as error:  # noqa: BLE001  a background step ends here: no file is to keep the others from being read
+            done.append((file, BadZoneError(str(file.path), repr(error))))
     return done
