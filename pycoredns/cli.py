@@ -1,4 +1,4 @@
-"""The command line: CoreDNS's flags and -workers, then our sub-commands."""
+"""The command line: CoreDNS's flags and some of our own, then our sub-commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pycoredns.commands.arguments import port, workers
+from pycoredns.commands.arguments import overload, port, waiting, workers
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -43,12 +43,16 @@ SERVER_FLAGS = {
     "plugins": Flag(("-plugins", "--plugins"), False, "list installed plugins"),
     "quiet": Flag(("-quiet", "--quiet"), False, "print nothing at the start"),
     "version": Flag(("-version", "--version"), False, "show version"),
+    "waiting": Flag(
+        ("-waiting", "--waiting"), 20_000, "questions whose answers may be to come at a time (default: 20000)", "N", waiting
+    ),
+    "overload": Flag(("-overload", "--overload"), False, "what more of them get: servfail (default) or silence", "HOW", overload),
     "workers": Flag(
         ("-workers", "--workers"), 1, "processes that answer questions, or auto for one on each core (default: 1)", "N", workers
     ),
 }
 FLAGS = (*(name for flag in SERVER_FLAGS.values() for name in flag.names if not name.startswith("--")), "--help")
-"""CoreDNS's flags, and -workers; two dashes do as well."""
+"""CoreDNS's flags, and those of our own: -waiting, -overload, -workers; two dashes do as well."""
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
 With -workers several processes share the work, and signals, reloads, /metrics, /health and /ready are those of one server.
@@ -131,9 +135,10 @@ def _serve(options: Namespace | SimpleNamespace) -> int:
     from pycoredns import memory
 
     memory.begin()
-    from pycoredns import serve, sources
+    from pycoredns import bounds, serve, sources
 
     if options.version:
         print("\n".join(serve.version_lines()))
         return 0
+    bounds.overload.most_waiting, bounds.overload.silent = options.waiting, options.overload
     return serve.run(sources.find(options.conf, options.port), options.quiet, options.pidfile, workers=options.workers)

@@ -14,6 +14,7 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
 from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
@@ -30,6 +31,7 @@ TICKS_PER_SECOND = 4
 _DOOR_BITS = 1 << 17
 _DOOR_WIPE = 40_000
 _TRIES = 8
+evicted = Counter("memo_evictions_total", "Remembered replies that had to make room.", prefix="coredns_pycoredns_")
 _TTL = Struct("!I")
 _COUNTS = Struct("!HHH")
 
@@ -176,6 +178,7 @@ class Memo:
         return Turns([Entry(order.reply(request), outcome, block, self.tick, age) for order in orders()])
 
     def _make_room(self) -> None:
+        evicted.cell().value += 1
         for _ in range(_TRIES):
             key = self._order.popleft()
             if not self.count(self.entries[key]):

@@ -14,9 +14,9 @@ import sys
 import threading
 from collections import deque
 
-from pycoredns.metrics import Counter
+from pycoredns.metrics import Counter, Gauge, before_scrape
 
-BOUND = 200_000
+BOUND = 100_000
 """Lines that wait at most to be written."""
 GATHERING = 0.004
 """Seconds in which lines gather before they are written together: a wake-up for each line would cost more than the line."""
@@ -25,6 +25,7 @@ WHOLE_IN_PIPES = 4096
 AT_ONCE = 512
 """Lines that are written together."""
 
+waiting = Gauge("waiting", "Log lines that wait to be written.", prefix="coredns_log_lines_")
 dropped = Counter("dropped_total", "Log lines dropped because nobody took them.", prefix="coredns_log_lines_")
 
 
@@ -36,6 +37,11 @@ class Writer:
         self._descriptor = descriptor
         self._lines: deque[str] = deque()
         self.forget()
+
+    @property
+    def waiting(self) -> int:
+        """How many lines wait."""
+        return len(self._lines)
 
     def forget(self) -> None:
         """Begins anew, without lines and without a thread, as a forked child must."""
@@ -121,6 +127,14 @@ writer = Writer(1)
 """Standard output."""
 atexit.register(writer.flush)
 os.register_at_fork(after_in_child=writer.forget)  # its thread and its lines stay with the parent
+
+
+def measure() -> None:
+    """Brings the gauge up to date."""
+    waiting.cell().value = writer.waiting
+
+
+before_scrape.append(measure)
 
 _OURS = ("plugin/", "pycoredns")
 _LEVELS = {

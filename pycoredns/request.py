@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import ip_address
 from struct import Struct
 from typing import TYPE_CHECKING, Self
@@ -58,6 +58,8 @@ class Listener(ABC):
     """What answers the questions that come here."""
     memo: Memo
     """The replies that are remembered for it."""
+    connections: Collection[object] = ()
+    """Those that are open."""
     comfortable: int = STREAM_LIMIT
     """An answer above this many octets is compressed, so that it may not be fragmented."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from functools import partial
 from time import perf_counter_ns
 from typing import TypeAlias
 
-from pycoredns import traffic
+from pycoredns import bounds, traffic
 from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.memo import LONGEST, Memo
@@ -53,6 +53,7 @@ class Service:
         self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
         self.waiting = 0
+        bounds.services.add(self)
         """Questions whose answers are still to come."""
         self.watched = False
         """Does a block have an observer that must see each answer, also one given from memory?"""
@@ -162,7 +163,11 @@ class Service:
     # --- answers that come later
 
     def _wait(self, request: Request, answer: Answer, block: Block) -> None:
-        """Has an answer sent when it comes."""
+        """Has an answer sent when it comes; where too many wait, none is."""
+        if self.waiting >= bounds.overload.most_waiting:
+            if isinstance(answer, Coroutine):
+                answer.close()
+            raise bounds.overload.refusal(self.address)
         self.waiting += 1
         request.listener.expect(request.peer)
         pending(answer).when_done(partial(self._send, request, block))

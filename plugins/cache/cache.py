@@ -14,8 +14,17 @@ from pycoredns.corefile.options import Argument, Arguments, BadValueError, Optio
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.plugin import Outcome, Plugin
-from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Kept, Popularity, Store
-from pycoredns.plugins.cache.options import PREFER_POSITIVE, Disabled, Limits, LongestTTL, Prefetch, ServeStale, ShortDuration
+from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Budget, Kept, Popularity, Store, WeighedStore
+from pycoredns.plugins.cache.options import (
+    PREFER_POSITIVE,
+    Disabled,
+    Limits,
+    LongestTTL,
+    Octets,
+    Prefetch,
+    ServeStale,
+    ShortDuration,
+)
 from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
@@ -43,6 +52,7 @@ class Cache(Plugin):
     requests = Counter("requests_total", "Questions that came to the cache.", "server", "zones", "view")
     prefetches = Counter("prefetch_total", "Answers fetched again before or after their end.", "server", "zones", "view")
     served_stale = Counter("served_stale_total", "Questions answered from past their end.", "server", "zones", "view")
+    octets = Gauge("bytes", "Memory that the answers take, nearly; shown with max_bytes.", "server", "zones", "view")
     evictions = Counter("evictions_total", "Answers that had to make room.", "server", "type", "zones", "view")
 
     ttl: Annotated[LongestTTL | None, Argument("longest time an answer is kept, in seconds", meant=is_whole)] = None
@@ -58,13 +68,16 @@ class Cache(Plugin):
     disable: Annotated[tuple[Disabled, ...], Repeated("keeps no positive answers, or no denials, for some zones")] = ()
     keepttl: Annotated[bool, Option("gives answers with the TTL they came with, not with what is left of it")] = False
 
+    max_bytes: Annotated[Octets | None, Option("memory that all answers may take together, nearly", placeholder="BYTES")] = None
+
     def __post_init__(self) -> None:
         """Prepares the stores, and what belongs to each sort of answers."""
         if len(self.serve_stale_policy) > 1:
             raise BadValueError("serve_stale_policy can only be specified once")
         if self.serve_stale_policy and self.serve_stale is None:
             raise BadValueError("serve_stale_policy requires serve_stale")
-        self.stores = {SUCCESS: Store(self.success.entries), DENIAL: Store(self.denial.entries)}
+        self.budget = Budget(self.max_bytes) if self.max_bytes else None
+        self.stores = {SUCCESS: self._store(self.success), DENIAL: self._store(self.denial)}
         self._successes, self._denials = self.stores[SUCCESS], self.stores[DENIAL]
         self._disabled = {each.sort: each.zones for each in self.disable}
         self._bounds = self._bounds_by_meaning()
@@ -75,6 +88,9 @@ class Cache(Plugin):
         self._choosy = bool(self.disable or self.serve_stale_policy)
         self._refresher = Refresher(self, self.serve_stale or ServeStale())
         self._tallies: dict[Service, Tally] = {}
+
+    def _store(self, limits: Limits) -> Store:
+        return WeighedStore(limits.entries, self.budget) if self.budget else Store(limits.entries)
 
     def _bounds_by_meaning(self) -> dict[Meaning, tuple[int, int, str]]:
         """Shortest and longest TTL, and the store, of each sort of answers."""
@@ -235,9 +251,9 @@ class Cache(Plugin):
         """A positive answer ends a denial where it was fetched for that; with ``prefer_positive`` where it answers."""
         if not self.prefers_positive:
             if behind:
-                self._denials.pop(key, None)
+                self._denials.drop(key)
         elif kept.response.answers:
-            self._denials.pop(key, None)
+            self._denials.drop(key)
         else:
             before = self._successes.get(key)
             kept.last_good = before.good() if before else None

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from itertools import islice
 
 from pycoredns.request import AD
-from pycoredns.response import Response
+from pycoredns.response import Relayed, Response
 from pycoredns.wire import names
 
+OVERHEAD = 1200
+"""Octets of memory that an answer takes besides its own, as measured."""
+AT_ONCE = 8
+"""Answers that go together where memory is short."""
 SUCCESS, DENIAL = "success", "denial"
 """The two sorts of answers, as options and metrics name them."""
 
@@ -104,12 +108,17 @@ class Store(dict[bytes, Kept]):
             del self[key]
             self[key] = kept
         elif before >= self.capacity:
-            return self._make_room()
+            return self.make_room(self._share)
         return 0
 
-    def _make_room(self) -> int:
-        """Gives up a share of the oldest: to look for the first one in a dictionary takes long where others stood before it."""
-        oldest = list(islice(self, self._share))
+    def drop(self, key: bytes) -> None:
+        """Gives an answer up, if it is there."""
+        if key in self:
+            del self[key]
+
+    def make_room(self, share: int) -> int:
+        """Gives up some of the oldest: to look for the first one in a dictionary takes long where others stood before it."""
+        oldest = list(islice(self, share))
         for key in oldest:
             del self[key]
         return len(oldest)
@@ -121,3 +130,58 @@ class Store(dict[bytes, Kept]):
             name, _ = names.read(key, 0)
             if any(names.within(name, zone) for zone in zones):
                 self.put(key, kept.copy())
+
+
+class Budget:
+    """The octets that the stores of a cache may take together."""
+
+    def __init__(self, most: int) -> None:
+        """``most`` is in octets."""
+        self.most = most
+        self.used = 0
+        self.stores: list[WeighedStore] = []
+
+    def keep_to(self) -> int:
+        """Gives up the oldest of the larger store until it is enough; says how many had to go."""
+        given_up = 0
+        while self.used > self.most:
+            given_up += max(self.stores, key=lambda store: store.octets).make_room(AT_ONCE)
+        return given_up
+
+
+class WeighedStore(Store):
+    """A store that keeps to a budget, too."""
+
+    def __init__(self, capacity: int, budget: Budget) -> None:
+        """The budget is shared with others."""
+        super().__init__(capacity)
+        self.octets = 0
+        self._budget = budget
+        budget.stores.append(self)
+
+    def put(self, key: bytes, kept: Kept) -> int:
+        """Keeps an answer; says how many others had to go."""
+        return super().put(key, kept) + self._budget.keep_to()
+
+    def __setitem__(self, key: bytes, kept: Kept) -> None:
+        """Weighs it, and no longer the one before it."""
+        before = self.get(key)
+        self._weigh(weight(key, kept) - (weight(key, before) if before else 0))
+        super().__setitem__(key, kept)
+
+    def __delitem__(self, key: bytes) -> None:
+        """Weighs it no longer."""
+        self._weigh(-weight(key, self[key]))
+        super().__delitem__(key)
+
+    def _weigh(self, octets: int) -> None:
+        self.octets += octets
+        self._budget.used += octets
+
+
+def weight(key: bytes, kept: Kept) -> int:
+    """The octets that an answer takes, nearly: those of its records, and what the objects around them take."""
+    response = kept.response
+    if isinstance(response, Relayed):
+        return OVERHEAD + len(key) + len(response.wire)
+    return OVERHEAD + len(key) + len(response.answer) + len(response.authority) + len(response.additional)

@@ -30,6 +30,13 @@ class LongestTTL(Whole):
         return value
 
 
+class Octets(Count):
+    """An amount of memory."""
+
+    placeholder = "BYTES"
+    lowest = 1 << 20
+
+
 @frozen
 class Limits:
     """How many answers of a sort are kept, and within which TTLs."""

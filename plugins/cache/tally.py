@@ -50,4 +50,6 @@ class Tally:
         if any(cache.stores.values()):
             for sort, store in cache.stores.items():
                 cache.entries.cell(server, sort, zones, view).value = len(store)
+        if cache.budget is not None:
+            cache.octets.cell(server, zones, view).value = cache.budget.used
         self._clear()

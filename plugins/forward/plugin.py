@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
+from pycoredns.bounds import overload
 from pycoredns.corefile.kinds import Address, Count, Duration, Zone
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
-from pycoredns.errors import Refused, StartError
+from pycoredns.errors import DNSError, Refused, StartError
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.forward import measures
 from pycoredns.plugins.forward.destinations import Destination, Endpoint, HostName, ServerName, without_repetitions
@@ -40,8 +41,6 @@ PATIENCE = 5.0
 """Seconds after which no further upstream is asked."""
 _LOOPBACK = ("127.0.0.1", "::1")
 _ALL_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104  nothing is bound to them here
-MOST_WAITING = 65536
-"""Questions that one forward waits for at most, so that memory is bounded."""
 
 
 @dataclass
@@ -102,7 +101,7 @@ class Forward(Plugin):
         self.most_attempts = 0
         """Attempts that may fail for one question; 0: any number."""
         self._everything = self.zone == names.ROOT and not self.ignored
-        self._most_waiting = self.max_concurrent or MOST_WAITING
+        self._most_waiting = self.max_concurrent or overload.most_waiting
         self._passes_on = False
         self._upstreams: list[Upstream] = []
         self._kept: dict[Terms, Upstream] = {}
@@ -130,14 +129,20 @@ class Forward(Plugin):
         if not self._everything and not self._relays(request.name):
             return self.next(request)
         if self.waiting >= self._most_waiting:
-            measures.rejected.cell().value += 1
-            raise Refused(f"concurrent queries exceeded maximum {self._most_waiting}")
+            raise self._refusal(request)
         self.waiting += 1
         exchange = Exchange(self, request, self._order())
         exchange.advance()
         if self._passes_on:
             return then(exchange, lambda response: self.next(request) if self._is_for_next(response) else response)
         return exchange
+
+    def _refusal(self, request: Request) -> DNSError:
+        """What a question ends with for which there is no room: of our own bound, or of the server's."""
+        if not self.max_concurrent:
+            return overload.refusal(request.listener.service.address)
+        measures.rejected.cell().value += 1
+        return Refused(f"concurrent queries exceeded maximum {self._most_waiting}")
 
     def _relays(self, name: bytes) -> bool:
         """Is a name (lower-case wire form) in the zone, and not among the exceptions? The zone's own apex is none."""

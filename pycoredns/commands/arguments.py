@@ -1,5 +1,6 @@
 """Types of words on the command line; argparse names them in its errors: `invalid port value: 'x'`."""
 
+MOST_WAITING = 10_000_000
 MOST_WORKERS = 256
 
 
@@ -19,3 +20,17 @@ def workers(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= MOST_WORKERS:
         raise ValueError(text)
     return int(text)
+
+
+def waiting(text: str) -> int:
+    """A number of questions."""
+    if not text.isdecimal() or not 0 < int(text) <= MOST_WAITING:
+        raise ValueError(text)
+    return int(text)
+
+
+def overload(text: str) -> bool:
+    """What a question gets that finds no room: silence, or SERVFAIL."""
+    if text not in ("servfail", "silence"):
+        raise ValueError(text)
+    return text == "silence"

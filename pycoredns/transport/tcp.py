@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic, perf_counter_ns
 
+from pycoredns import bounds
 from pycoredns.memo import Entry, Memo
+from pycoredns.metrics import before_scrape
 from pycoredns.request import STREAM_LIMIT, Listener
 from pycoredns.service import Service
 from pycoredns.transport.addresses import to_bind
@@ -22,6 +24,8 @@ MOST_WAITING = 256
 """Questions of one connection whose answers are to come; past this no more are read."""
 MOST_UNSENT = 65536
 """Octets a slow reader may leave with us before its questions are read no more."""
+MOST_BUFFERED = 32 << 20
+"""Octets of unfinished questions and untaken answers of all connections; past this the one that adds to them is closed."""
 FIRST_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT = 3.0, 10.0, 5.0
 """Seconds until the first question, between questions, and for a client to take what it asked for; CoreDNS's defaults."""
 _SWEEP = 1.0
@@ -46,6 +50,23 @@ def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
     return sock
 
 
+class _Buffers:
+    """What connections hold in memory, all of them together."""
+
+    octets = 0
+
+
+_buffers = _Buffers()
+
+
+def measure() -> None:
+    """Brings the gauge up to date."""
+    bounds.buffered.cell().value = _buffers.octets
+
+
+before_scrape.append(measure)
+
+
 class Connection(asyncio.Protocol):
     """A client's connection. It is the peer of the questions that come by it."""
 
@@ -58,6 +79,7 @@ class Connection(asyncio.Protocol):
         self.deadline = monotonic() + FIRST_TIMEOUT
         self.stuck_since = 0.0
         self._rest = bytearray()
+        self._held = 0
         self._ended = False
         self._paused = False
         self._outgoing: deque[Outgoing] = deque()
@@ -74,6 +96,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
         self.listener.connections.pop(self, None)
+        _buffers.octets -= self._held
+        self._held = 0
         while self._outgoing:
             self._outgoing[0].end(ClientGone("the client has gone"))
 
@@ -86,15 +110,26 @@ class Connection(asyncio.Protocol):
         """The client does not take its answers: no more of its questions are answered, nor read."""
         self.stuck_since = monotonic()
         self._pause()
+        self._weigh()
         if self._outgoing:
             self._outgoing[0].hold()
 
     def resume_writing(self) -> None:
         """It does again."""
         self.stuck_since = 0.0
+        self._weigh()
         if self._outgoing:
             self._outgoing[0].go_on()
         self._go_on()
+
+    def _weigh(self) -> None:
+        """Says how much it holds now; where that is too much for all of them together, it is the one that goes."""
+        held = len(self._rest) + (self.transport.get_write_buffer_size() if self.stuck_since else 0)
+        _buffers.octets += held - self._held
+        self._held = held
+        if _buffers.octets > MOST_BUFFERED and held:
+            bounds.closed.cell(self.listener.service.address, "buffers").value += 1
+            self.transport.abort()
 
     def _pause(self) -> None:
         if not self._paused and not self.transport.is_closing():
@@ -169,6 +204,8 @@ class Connection(asyncio.Protocol):
             self._rest += data[place:]
         if replies:
             self.transport.write(replies[0] if len(replies) == 1 else b"".join(replies))
+        if self._rest or self._held:
+            self._weigh()
         settle(listener, hits, seen, perf_counter_ns() - received)
 
     def answer(self, message: bytes) -> None:
@@ -248,6 +285,7 @@ class TCPListener(Listener):
             oldest = next(iter(self.connections))
             del self.connections[oldest]
             oldest.transport.abort()
+            bounds.closed.cell(self.service.address, "connections").value += 1
         self.connections[connection] = None
 
     def adopt(self, old: TCPListener) -> None:

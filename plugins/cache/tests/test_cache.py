@@ -11,6 +11,7 @@ from pycoredns import metrics
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache import Cache
+from pycoredns.plugins.cache.kept import weight
 from pycoredns.plugins.cache.options import Disabled, Limits
 from pycoredns.request import AA, AD, RA, TC
 from pycoredns.response import Pending, Relayed, Response
@@ -246,6 +247,37 @@ def test_servfail_does_not_hide_a_good_answer(setting):
 @pytest.mark.parametrize(("capacity", "entries"), [(-5, 1024), (10, 1024), (1300, 1280), (10000, 9984)])
 def test_capacity_is_a_multiple_of_256(capacity, entries):
     assert Limits(capacity).entries == entries
+
+
+def test_a_cache_keeps_to_its_memory(setting):
+    setting.start(lambda: None, max_bytes=1 << 20)
+    setting.behind.answer = lambda request: Response(0, record(request.asked, types.A, 300, bytes(4)) * 100, 100)
+    setting.ask("first.test")
+    for number in range(1000):
+        setting.ask(f"{number}.test")
+    cache = setting.cache
+    kept = len(cache.stores["success"])
+    assert (1 << 20) / 4000 < kept < (1 << 20) / 2000
+    assert (1 << 20) - 40_000 < cache.budget.used <= 1 << 20
+    assert cache.budget.used == sum(weight(*each) for store in cache.stores.values() for each in store.items())
+    seen = len(setting.behind.seen)
+    setting.ask("999.test")
+    assert len(setting.behind.seen) == seen, "the newest is there"
+    setting.ask("first.test")
+    assert len(setting.behind.seen) == seen + 1, "the oldest is not"
+
+
+def test_denials_make_room_for_answers_where_they_take_more(setting):
+    setting.start(lambda: None, max_bytes=1 << 20)
+    soa = record(b"\4test\0", types.SOA, 300, bytes(2) + bytes(20))
+    setting.behind.answer = lambda request: Response(types.NXDOMAIN, authority=soa, authorities=1)
+    for number in range(2000):
+        setting.ask(f"{number}.test")
+    denials = len(setting.cache.stores["denial"])
+    setting.behind.answer = lambda request: Response(0, record(request.asked, types.A, 300, bytes(4)), 1)
+    for number in range(20):
+        setting.ask(f"{number}.a.test")
+    assert (len(setting.cache.stores["success"]), len(setting.cache.stores["denial"]) < denials) == (20, True)
 
 
 def test_a_full_cache_drops_its_oldest(setting):

@@ -9,7 +9,8 @@ import pytest
 import uvloop
 from dnslib import RR, DNSRecord
 
-from pycoredns.errors import DNSError, Refused, ServerFailure
+from pycoredns import bounds
+from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugins.forward import measures, plugin, streams, upstream
 from pycoredns.plugins.forward.tests.support import (
     ONE_ADDRESS,
@@ -430,11 +431,14 @@ async def test_questions_above_max_concurrent_are_refused() -> None:
 
 
 async def test_questions_that_wait_are_bounded_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin, "MOST_WAITING", 5)
+    monkeypatch.setattr(bounds.overload, "most_waiting", 5)
     async with Scripted(lambda query, _: []) as silent, forwarding(f"forward . {silent.address}") as forward:
         for _ in range(5):
             forward.handle(request_for("a.test"))
-        with pytest.raises(DNSError):
+        with pytest.raises(ServerFailure, match=r"^$"):
+            forward.handle(request_for("a.test"))
+        monkeypatch.setattr(bounds.overload, "silent", True)
+        with pytest.raises(Dropped):
             forward.handle(request_for("a.test"))
 
 
