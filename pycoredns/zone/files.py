@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pycoredns.zone.journal import Difference, difference
-from pycoredns.zone.reading import Reading, read_serial
+from pycoredns.zone.reading import Reading, Version, read_serial, version_of
 from pycoredns.zone.zone import Zone
 
 
@@ -26,7 +26,7 @@ class ZoneFile:
         self.origin = origin
         self.by_time = by_time
         self.zone: Zone | None = None
-        self._seen: dict[Path, tuple[int, ...]] = {}
+        self._seen: dict[Path, Version] = {}
 
     def adopt(self, old: ZoneFile) -> None:
         """Takes over what another has read of the same file."""
@@ -38,7 +38,7 @@ class ZoneFile:
 
     def load(self) -> Loaded | None:
         """Reads the file if its serial is new; raises BadZoneError and OSError."""
-        self._seen = {self.path: _version(self.path)}
+        self._seen = {path: _version(path) for path in {self.path, *self._seen}}
         old = self.zone
         if old is not None and not self.by_time and read_serial(self.path, self.origin) == old.serial:
             return None
@@ -46,15 +46,13 @@ class ZoneFile:
         try:
             zone = reading.zone()
         finally:
-            self._seen |= {path: _version(path) for path in reading.files}
+            self._seen = reading.files  # as they were when they were read: who writes meanwhile is noticed the next time
         self.zone = zone
         return Loaded(zone, difference(old, zone) if old is not None else None)
 
 
-def _version(path: Path) -> tuple[int, ...]:
-    """What differs once a file has been written or replaced; nothing of one that is missing."""
+def _version(path: Path) -> Version:
     try:
-        found = path.stat()
+        return version_of(path.stat())
     except OSError:
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -41,8 +41,6 @@ DEEPEST = 8
 _DESPITE_ALIAS = frozenset({NSEC, RRSIG})
 _PASSED_ON = frozenset({types.NXDOMAIN, types.SERVFAIL})
 _FIXED = 10
-YXDOMAIN = 6
-"""A DNAME makes a name too long (RFC 6672 §2.2)."""
 
 
 def answer(zone: Zone, request: Request, missing: Missing | None) -> Answer:
@@ -53,12 +51,14 @@ def answer(zone: Zone, request: Request, missing: Missing | None) -> Answer:
     encloser, node = _enclose(zone, name)
     if node is None:
         return _refer(zone, request, encloser)
-    if name == encloser and (node or _source(zone, names.parent(name)) is None):
+    if name == encloser and (node or zone.denial or _source(zone, names.parent(name)) is None):
         return _answer_from(zone, request, name, node, missing)
     if encloser in zone.redirected:
         return _redirect(zone, request, encloser, node)
     if name == encloser:
-        encloser = names.parent(name)  # a wildcard stands for empty non-terminals beside it, too: CoreDNS does so
+        encloser = names.parent(
+            name
+        )  # as in CoreDNS, a wildcard stands for empty non-terminals beside it, if nothing proves them
     source = _source(zone, encloser)
     if source is not None:
         return _answer_from(zone, request, source, zone.nodes[source], missing, encloser)
@@ -168,7 +168,7 @@ def _redirect(zone: Zone, request: Request, owner: bytes, node: Node) -> Answer:
     body = next(bodies(packed, owner))
     target = name[: -len(owner)] + body[_FIXED:]
     if len(target) > names.LONGEST_NAME:
-        return draft.respond(YXDOMAIN)
+        return draft.respond(types.YXDOMAIN)
     ttl = RECORD.unpack_from(body)[2]
     draft.add_records([name + RECORD.pack(types.CNAME, types.IN, ttl, len(target)) + target])
     if target.lower() == name:

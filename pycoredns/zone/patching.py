@@ -53,7 +53,7 @@ class Patch:
         return Zone(zone.origin, found) if found is not None else Zone.of(zone.origin, self._all(zone, soa))
 
     def _few(self, zone: Zone, soa: Record) -> Names | None:
-        """The names of the new version, unchanged ones shared with the old: a million take 50 ms.
+        """The names of the new version, their records shared with the old: a million take 50 ms.
 
         None where the borders of the zone's authority change or a name ceases to be, so that others are concerned.
         """
