@@ -8,6 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from pycoredns.dnssec.bitmaps import type_bitmap
+from pycoredns.dnssec.canonical import lower_names
 from pycoredns.dnssec.keys import SHA256, Key
 from pycoredns.dnssec.signing import rrsig
 from pycoredns.wire import types
@@ -95,13 +96,14 @@ def _sha1(key: Key) -> bytes:
 
 
 def _sets(node: Node, name: bytes) -> Iterator[Set]:
-    """A name's sets, without those that are made here; all records of a set get its smallest TTL (RFC 2181 §5.2)."""
+    """A name's sets, without those that are made here; each record once, all with the smallest TTL (RFC 2181 §5)."""
     for packed in sets_of(node):
         rtype = int.from_bytes(packed[:2], "big")
         found = list(bodies(packed, name))
         if found and rtype not in OURS:
             ttl = min(RECORD.unpack_from(body)[2] for body in found)
-            yield Set(rtype, ttl, tuple(body[RECORD.size :] for body in found))
+            different = {lower_names(rtype, body[RECORD.size :]): body[RECORD.size :] for body in found}  # RFC 4034 §6.3
+            yield Set(rtype, ttl, tuple(different.values()))
 
 
 def _records(name: bytes, records: Set) -> Iterator[Record]:

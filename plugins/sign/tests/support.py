@@ -14,6 +14,7 @@ RICH = (
     + r"""
 www A 192.0.2.2
 www 60 A 192.0.2.22
+www A 192.0.2.2
 Upper CNAME Target.Example.ORG.
 b.a TXT "deep"
 kid NS ns.kid
@@ -26,6 +27,7 @@ ns.far.off AAAA 2001:db8::1
 turn DNAME Other.Test.
 below.turn A 192.0.2.5
 mx MX 10 MAIL.date.test.
+srv SRV 1 2 3 www.DATE.test.
 srv SRV 1 2 3 Www.date.test.
 naptr NAPTR 100 50 "s" "http+N2L" "" WWW.date.test.
 caa CAA 0 issue "ca.example.net"

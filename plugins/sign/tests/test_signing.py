@@ -124,6 +124,14 @@ def test_what_an_earlier_signer_left_is_replaced(tmp_path):
     assert unsigned(signed(work)) == clean
 
 
+def test_no_record_stands_twice(tmp_path):
+    work = work_in(tmp_path, RICH)
+    sign(work, NOW)
+    lines = work.target.read_text().splitlines()
+    assert sum(line.startswith("www.date.test.\t") and "\tA\t192.0.2.2" in line for line in lines) == 2
+    assert sum("\tSRV\t" in line for line in lines) == 1
+
+
 def test_records_of_one_set_get_its_smallest_ttl(tmp_path):
     zone = signed(work_in(tmp_path, RICH))
     assert zone.find_rdataset("www", "A").ttl == 60
