@@ -7,7 +7,6 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
 from typing import TypeAlias
 
 from pycoredns.wire import names
@@ -70,4 +69,3 @@ class Key:
 
 Keyring: TypeAlias = Mapping[bytes, Key]
 """Keys by their names in lower-case wire form."""
-NO_KEYS: Keyring = MappingProxyType({})

@@ -69,17 +69,17 @@ class Verified(NamedTuple):
         return with_record(message, told.wire())
 
 
-def verify(message: bytes, signature: Signature, keys: Keyring, now: float, request_mac: bytes = b"") -> Verified:
-    """What a message's signature, as ``find`` read it, is worth; ``request_mac`` is that of the question it answers.
+def verify(message: bytes, signature: Signature, keys: Keyring, now: float) -> Verified:
+    """What a request's signature, as ``find`` read it, is worth; ``now`` is in seconds since 1970.
 
-    ``now`` is in seconds since 1970. Raises BadTSIGError where its MAC has a length that none may have (RFC 8945 §5.2.2.1).
+    Raises BadTSIGError where its MAC has a length that none may have (RFC 8945 §5.2.2.1).
     """
     key, algorithm = keys.get(signature.key), Algorithm.named(signature.algorithm)
     if key is None:
         return Verified(signature, Status.BADKEY)
     if algorithm is None:  # RFC 8945 §5.2.1 would have BADKEY
         return Verified(signature, Status.BADSIG)
-    octets = prefixed(request_mac) + unsigned(message, signature) + signature.variables
+    octets = unsigned(message, signature) + signature.variables
     return Verified(signature, _status(octets, signature, key, algorithm, now), key, algorithm)
 
 
