@@ -170,6 +170,7 @@ async def _transfer(primary: Primary, origin: bytes, qtype: int, ours: Zone | No
             if conversation.octets > bound:
                 raise TransferError(f"it has more than {bound} octets")
             await _feed(incoming, records)
+            await asyncio.sleep(0)  # small messages that are there already must not keep others waiting
         conversation.finish()
     return await in_background(incoming.zone)
 
