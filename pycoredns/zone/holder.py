@@ -80,6 +80,8 @@ class HoldsZones(Plugin):
         self._held[origin] = old._held.get(origin)
         if origin in old._journals:
             self._journals[origin] = old._journals[origin]
+        self._places.clear()
+        self.changed()  # for a reload that is undone, whose zones may be newer
 
     def faults(self) -> Iterable[BadZoneError]:
         """What is wrong with the zones that are to be held, for ``pycoredns check``."""

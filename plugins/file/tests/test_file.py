@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pycoredns.assemble import assemble
 from pycoredns.check import check
+from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.plugins.file import File
 from pycoredns.reload import Reloader
+from pycoredns.server import Server
 from pycoredns.sources import Source
 from pycoredns.testing import RunningServer, eventually, running
 from pycoredns.wire import names
@@ -235,3 +238,15 @@ def test_check_reads_the_files(tmp_path: Path, path: Path) -> None:
     assert any(line.startswith(f"{tmp_path}/bad:5: ") for line in found)
     assert any("warning" in line and "none does not exist" in line for line in found)
     assert len(found) == 2
+
+
+async def test_a_reload_that_is_undone_leaves_one_version_of_the_zone(path: Path) -> None:
+    corefile = "example.org:{port} {\n file {path} {\n  reload 0\n }\n}".replace("{path}", str(path))
+    async with running(corefile) as server:
+        assert await text_at(server) == ['TXT "one"']
+        write(path, zone(2, 'v TXT "two"'))
+        new = Server(assemble(parse(corefile.replace("{port}", str(server.port)), "Corefile")))
+        await new.prepare(server.server)
+        await new.give_up(server.server)
+        assert await text_at(server) == ['TXT "two"']
+        assert await text_at(server, "V.example.org") == ['TXT "two"']
