@@ -260,7 +260,7 @@ async def test_proves_that_a_name_is_not_there(denial: str, label: str) -> None:
     else:
         (nsec,) = proofs
         assert message.rcode() == types.NOERROR
-        assert nsec.name == dns.name.from_text(name)
+        assert nsec.name.to_text() == dns.name.from_text(name).to_text()  # in the client's case
         assert nsec.name < nsec[0].next
         assert "A" not in bits(nsec)
         assert ("NXNAME" in bits(nsec) or "TYPE128" in bits(nsec)) == (denial == "compact")

@@ -187,6 +187,22 @@ async def test_pre_publication(tmp_path: Path, now: list[float]) -> None:
         assert server.server.blocks[0].version == version + 4
 
 
+async def test_denials_too_are_signed_by_the_new_key(tmp_path: Path, now: list[float]) -> None:
+    first, second = key(activate=NOW - DAY, inactive=NOW + DAY), key(activate=NOW + DAY)
+    for each in (first, second):
+        write_key(each, tmp_path)
+    (tmp_path / "zone").write_text("@ 300 SOA ns host 1 2 3 4 5\n@ NS ns\n")
+    async with running(corefile(f"key directory {tmp_path}").replace(" whoami", f" file {tmp_path}/zone")) as server:
+        (dnssec,) = server.server.blocks[0].find(Dnssec)
+        for signer in (first, second):
+            query = query_wire("no.example.org", do=True, size=4096)
+            reply = dns.message.from_wire(await exchange_udp(query, ("127.0.0.1", server.port)))
+            signatures = [rrset[0] for rrset in reply.authority if rrset.rdtype == dns.rdatatype.RRSIG]
+            assert [signature.key_tag for signature in signatures] == [signer.tag] * 2
+            now[0] = NOW + DAY
+            dnssec.look()
+
+
 async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told_once(
     tmp_path: Path, now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -205,6 +221,7 @@ async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told
 
 def test_next_look_is_at_the_next_event(tmp_path: Path) -> None:
     write_key(key(publish=NOW - DAY, activate=NOW + 30, inactive=NOW + 50), tmp_path)
+    write_key(key("example.net", activate=NOW + 40), tmp_path)
     keys = KeyStore([ZONE], [KeySource(folders=(tmp_path,))])
     assert [keys.next_event(NOW + after) for after in (0, 30, 50)] == [NOW + 30, NOW + 50, None]
 
