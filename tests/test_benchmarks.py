@@ -63,6 +63,14 @@ def test_a_workload_is_well_formed(path: Path, tmp_path: Path) -> None:
     assert set(workload.messages(1, 20))
 
 
+def test_the_example_of_the_readme_is_a_workload(tmp_path: Path) -> None:
+    example = (ROOT / "benchmarks/README.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "example.toml").write_text(example)
+    workload = load_workload(tmp_path / "example.toml")
+    assert workload.style.dnssec_ok
+    assert workload.peers["nsd"].at_most == 1.2
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
