@@ -365,6 +365,24 @@ async def test_a_reload_keeps_the_members_of_a_catalog():
     await second.stop()
 
 
+async def test_members_of_a_catalog_are_kept_on_disk_too(tmp_path: Path):
+    listed = ["cat.test. 0 SOA . . 1 3600 600 86400 0", "cat.test. 0 NS invalid.", "version.cat.test. 0 TXT 2"]
+    members = {"a.test.": zone(1, "one"), "cat.test.": [*listed, "x.zones.cat.test. 0 PTR a.test."]}
+    primary = Primary([])
+
+    def answer(query: dns.message.Message) -> Iterable[Records | bytes]:
+        primary.zone = members[str(query.question[0].name)]
+        return primary.usual(query)
+
+    primary.answer = answer
+    source = f"transfer from 127.0.0.1:{primary.port}\n catalog\n persist {tmp_path}"
+    corefile = f".:{{port}} {{\n bind 127.0.0.1\n secondary cat.test {{\n {source}\n}}\n}}"
+    async with primary.running(), running(corefile) as server:
+        await eventually(lambda: says(server, "one"))
+    async with running(corefile) as server:
+        assert await says(server, "one")
+
+
 async def test_fallthrough_and_names_outside():
     options = "fallthrough x.a.test"
     async with Primary(zone(1, "one")).running() as primary, secondary(primary, options) as server:
