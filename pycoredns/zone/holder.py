@@ -120,7 +120,7 @@ class HoldsZones(Plugin):
         if request.header.opcode == types.NOTIFY:
             return self.notified(request, origin)
         if request.qtype == types.DS and request.name == origin:
-            origin = self.origin_of(names.parent(origin)) or origin  # the parent knows, if it is here (RFC 4035 §3.1.4.1)
+            origin = self._parent_of(origin)
         zone = self._held[origin]
         if zone is None:
             raise Refused if request.qtype in (types.AXFR, types.IXFR) else ServerFailure
@@ -129,6 +129,12 @@ class HoldsZones(Plugin):
                 self._places.clear()
             self._places[names.parent(request.name)] = zone
         return zone.answer(request, self.missing)
+
+    def _parent_of(self, origin: bytes) -> bytes:
+        """The zone that answers for the DS records of another: its parent, if that is here and knows any (RFC 4035 §3.1.4.1)."""
+        above = self.origin_of(names.parent(origin))
+        zone = self._held.get(above) if above is not None else None
+        return origin if above is None or zone is None or not zone.secures(origin) else above
 
     @cached_property
     def is_last(self) -> bool:

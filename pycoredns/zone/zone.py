@@ -12,7 +12,7 @@ from pycoredns.zone import lookup
 from pycoredns.zone.background import crumble
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
-from pycoredns.zone.packed import MOST_RECORDS, NS, SOA, START, TARGETS, Node, bodies, count, counted, find, records, sets_of
+from pycoredns.zone.packed import DS, MOST_RECORDS, NS, SOA, START, TARGETS, Node, bodies, count, counted, find, records, sets_of
 
 __all__ = ["BadZoneError", "Zone"]
 
@@ -86,6 +86,11 @@ class Zone:
         if node is None:
             node = self.cuts.get(name)
         return self.hidden.get(name) if node is None else node
+
+    def secures(self, name: bytes) -> bool:
+        """Is it delegated with DS records, or with the proof that there are none?"""
+        node = self.cuts.get(name)
+        return node is not None and (self.denial is not None or find(node, DS) is not None)
 
     def answer(self, request: Request, missing: lookup.Missing | None = None) -> Answer:
         """What RFC 1034 §4.3.2 finds for a question about a name in the zone, as CoreDNS says it.
