@@ -64,7 +64,7 @@ def chosen(names: Sequence[str]) -> list[Workload]:
     """The workloads of these names, or all that run by default."""
     if names:
         return [load_workload(WORKLOADS / f"{name}.toml") for name in names]
-    return [each for each in map(load_workload, sorted(WORKLOADS.glob("*.toml"))) if each.default]
+    return [each for each in map(load_workload, sorted(WORKLOADS.glob("*.toml"), key=lambda path: path.stem)) if each.default]
 
 
 def smoke(workloads: Sequence[Workload], server: str) -> int:
