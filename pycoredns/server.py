@@ -36,6 +36,7 @@ class Server:
         self.sockets = sockets or Sockets()
         self._udp: dict[Key, UDPListener] = {}
         self._tcp: dict[Key, TCPListener] = {}
+        self._helping: list[UDPListener | TCPListener] = []
         self._stack = AsyncExitStack()
         self._taken: list[tuple[Plugin, Plugin]] = []
         """Plugins with those whose warm state they have taken, until that is final."""
@@ -125,13 +126,38 @@ class Server:
 
     async def _listen(self) -> None:
         """Takes questions from now on."""
-        for key, (sock, *_) in self.sockets.bound.items():
+        self._udp, self._tcp = await self._listen_at(self.sockets)
+
+    async def _listen_at(self, sockets: Sockets) -> tuple[dict[Key, UDPListener], dict[Key, TCPListener]]:
+        datagrams: dict[Key, UDPListener] = {}
+        connections: dict[Key, TCPListener] = {}
+        for key, (sock, *_) in sockets.bound.items():
             if key.protocol == "udp":
-                self._udp[key] = UDPListener(self.services[key.address], sock.dup())
-                self._udp[key].start()
+                datagrams[key] = UDPListener(self.services[key.address], sock.dup())
+                datagrams[key].start()
             else:
-                self._tcp[key] = TCPListener(self.services[key.address], sock.dup())
-                await self._tcp[key].start()
+                connections[key] = TCPListener(self.services[key.address], sock.dup())
+                await connections[key].start()
+        return datagrams, connections
+
+    # --- in the place of another worker
+
+    async def help_out(self, sockets: Sockets) -> None:
+        """Takes the questions that come to another worker's sockets too, until ``help_no_more``."""
+        for listener in self._helping:
+            listener.memo.forget()
+            listener.close()
+            listener.service.listeners.remove(listener)
+        datagrams, connections = await self._listen_at(sockets)
+        self._helping = [*datagrams.values(), *connections.values()]
+
+    def help_no_more(self) -> None:
+        """Leaves those questions to the other again; answers that are still to come are sent, connections stay open."""
+        for listener in self._helping:
+            listener.stop()
+            if isinstance(listener, TCPListener):
+                own = next(each for key, each in self._tcp.items() if listener.service is self.services[key.address])
+                own.adopt(listener)
 
     def hand_over(self, new: Server) -> None:
         """Reads no more questions; connections go to the new server where it has the address."""
@@ -174,7 +200,7 @@ class Server:
 
     @property
     def _listeners(self) -> list[UDPListener | TCPListener]:
-        return [*self._udp.values(), *self._tcp.values()]
+        return [*self._udp.values(), *self._tcp.values(), *self._helping]
 
     def _close(self) -> None:
         """Closes listeners and sockets."""

@@ -15,6 +15,7 @@ from pycoredns.metrics import Counter, Gauge
 from pycoredns.output import logger, writer
 from pycoredns.peers import Message, NobodyAnswers
 from pycoredns.server import DRAIN_SECONDS
+from pycoredns.sockets import Sockets
 from pycoredns.workers import worker
 from pycoredns.workers.channel import Channel, Refused
 from pycoredns.workers.figures import Written
@@ -25,6 +26,9 @@ START_SECONDS = 30.0
 """How long a worker may take to start, or to do its part of a reload."""
 ANSWER_SECONDS = 2.0
 """How long it may take to answer what all are asked."""
+READY_SECONDS = 60.0
+"""How long another worker answers in the place of one that has died, at most, until the new one can."""
+_LOOK = 0.02
 STOP_SECONDS = DRAIN_SECONDS + 3.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds before one that died soon after its birth is replaced; they double each time. Others are replaced at once."""
@@ -90,7 +94,9 @@ class Crew:
         self._plan = plan
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
-        await _all(self._start(member) for member in members)
+        await _all(member.channel.call("start", seconds=START_SECONDS) for member in members)
+        for member in members:
+            self._enrol(member)
         self._begun.set()
 
     async def prepare(self, plan: Plan) -> None:
@@ -98,11 +104,14 @@ class Crew:
         await _all(self._prepare(member, plan) for member in self.started)
 
     async def _prepare(self, member: Member, plan: Plan) -> None:
-        present = self._plan.sockets if self._plan else None
-        for key, sockets in (plan.sockets.beyond(present) if present else plan.sockets).bound.items():
-            await member.channel.call("take", Message(written(key)), [sockets[member.number]], START_SECONDS)
+        present = self._plan.sockets if self._plan else Sockets()
+        await self._give(member, plan.sockets.beyond(present).of_worker(member.number))
         keys = [written(key) for key in plan.sockets.bound]
         await member.channel.call("prepare", Message([plan.corefile.checksum, keys]), seconds=START_SECONDS)
+
+    async def _give(self, member: Member, sockets: Sockets) -> None:
+        for key, own in sockets.bound.items():
+            await member.channel.call("take", Message(written(key)), own, START_SECONDS)
 
     async def commit(self, plan: Plan) -> None:
         """Has all follow the plan they are ready for; one that does not is replaced by one that will."""
@@ -165,17 +174,20 @@ class Crew:
         self._reap()  # one that died at once was not known yet
         return member
 
-    async def _start(self, member: Member) -> None:
-        await member.channel.call("start", seconds=START_SECONDS)
+    def _enrol(self, member: Member) -> None:
+        """Counts a worker among those that answer questions."""
         member.started = True
         serving.cell().value = len(self.started)
         if self._leader is None:
             self._appoint(member)
 
     async def _replace(self, number: int, pause: float) -> None:
-        """Has a worker born in the place of a dead one."""
+        """Has a worker born in the place of a dead one; until it can answer another one does."""
         while True:
-            await asyncio.sleep(pause)
+            if pause:
+                async with self.changing:
+                    await self._find_help(number)
+                await asyncio.sleep(pause)
             async with self.changing:
                 if self._plan is None or await self._try_to_replace(number, self._plan):
                     return
@@ -183,8 +195,13 @@ class Crew:
 
     async def _try_to_replace(self, number: int, plan: Plan) -> bool:
         try:
+            helper = await self._find_help(number)
             member = await self._beget(number, plan)
-            await self._start(member)
+            await member.channel.call("start", seconds=START_SECONDS)
+            if helper is not None:
+                await self._until_ready(member, helper)
+            for each in self.started:  # an earlier try may have asked another one
+                self._do(each.channel.call("help_no_more", seconds=ANSWER_SECONDS))
             await member.channel.call("commit", seconds=START_SECONDS)
         except (OSError, NobodyAnswers, Refused) as error:
             log.error("worker %d cannot be replaced: %s", number, error)
@@ -192,8 +209,32 @@ class Crew:
                 self.members[number].kill()
                 await self.members[number].dead.wait()
             return False
+        self._enrol(member)
         log.info("%s answers in its place", member)
         return True
+
+    async def _find_help(self, number: int) -> Member | None:
+        """Has another worker answer at the sockets of one that is gone."""
+        sockets = self._plan.sockets.of_worker(number) if self._plan else Sockets()
+        keys = Message([written(key) for key in sockets.bound])
+        for helper in self.started:
+            try:
+                await self._give(helper, sockets)
+                await helper.channel.call("help_out", keys, seconds=START_SECONDS)
+            except (NobodyAnswers, Refused) as error:
+                log.warning("%s cannot help: %s", helper, error)
+                continue
+            return helper
+        return None
+
+    async def _until_ready(self, member: Member, helper: Member) -> None:
+        """Waits until a worker has what it answers from (from etcd, for one), unless its helper has not either, or is gone."""
+        until = monotonic() + READY_SECONDS
+        if (await helper.channel.call("ready", seconds=ANSWER_SECONDS)).value:
+            while monotonic() < until and not helper.dead.is_set():
+                if (await member.channel.call("ready", seconds=START_SECONDS)).value:
+                    return
+                await asyncio.sleep(_LOOK)
 
     def _next_pause(self, number: int) -> float:
         pause = self._pauses[number]

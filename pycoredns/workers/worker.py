@@ -75,6 +75,9 @@ class Worker:
             "commit": self.commit,
             "give_up": self.give_up,
             "stop": self.stop,
+            "help_out": self.help_out,
+            "help_no_more": self.help_no_more,
+            "ready": self.ready,
             "lead": self.lead,
             "hear": self.hear,
             "answer": self.answer,
@@ -153,6 +156,23 @@ class Worker:
         if self._next is not None:
             server, self._next = self._next, None
             await server.give_up(self._server)
+
+    async def help_out(self, message: Message, _: list[socket.socket]) -> None:
+        """Answers in the place of a worker that is gone, at the sockets with these keys, which have been taken before."""
+        sockets = Sockets({key: [self._taken.pop(key)] for key in map(read, message.value)})
+        if self._server is not None:
+            await self._server.help_out(sockets)
+        sockets.close()
+
+    def help_no_more(self, message: Message, _: list[socket.socket]) -> None:
+        """There is another worker in its place."""
+        if self._server is not None:
+            self._server.help_no_more()
+
+    def ready(self, message: Message, _: list[socket.socket]) -> Message:
+        """Could it answer, or can it?"""
+        server = self._next or self._server
+        return Message(server is not None and all(plugin.ready() for block in server.blocks for plugin in block.plugins))
 
     async def stop(self, message: Message, _: list[socket.socket]) -> None:
         """Lets pending answers leave, and ends."""

@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from pycoredns.testing import eventually, exchange_tcp, exchange_udp, query_wire, running
+from pycoredns.assemble import Address
+from pycoredns.sockets import Sockets
+from pycoredns.testing import eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
 from pycoredns.transport import mmsg, tcp, udp
 
 WHOAMI = ".:{port} {\n whoami\n}"
@@ -213,3 +215,28 @@ async def test_what_has_come_before_the_end_is_answered(receiving):
                 while client.recv(512):
                     answers += 1
             assert answers == 500
+
+
+async def test_a_server_helps_out_at_the_sockets_of_another_worker():
+    async with running(LOCAL) as server:
+        other = free_port()
+        key = next(iter(server.server.sockets.bound))
+        beside = Sockets.open([Address("127.0.0.1", other)])
+        kinds = {each.protocol: several for each, several in beside.bound.items()}
+        lent = Sockets({each: kinds[each.protocol] for each in server.server.sockets.bound})
+        wire, where = query_wire("a.test"), ("127.0.0.1", other)
+        for _ in range(2):  # and once more: another one has died
+            await server.server.help_out(lent)
+            assert (await exchange_udp(wire, where))[-1] == 1
+        reader, writer = await asyncio.open_connection(*where)
+        for helping in (True, False):
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+            assert (await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))[-1] == 1
+            if helping:
+                server.server.help_no_more()
+        with pytest.raises(TimeoutError):
+            await exchange_udp(wire, where, 0.1)
+        assert (await exchange_udp(wire, ("127.0.0.1", server.port)))[-1] == 1
+        assert len(server.server.services[key.address].listeners) == 4
+        writer.close()
+        beside.close()
