@@ -45,11 +45,14 @@ class Sign(Plugin):
     """Seconds between two looks at files and times."""
 
     def __post_init__(self) -> None:
-        """Keys that cannot be used are a mistake of the Corefile."""
+        """Keys that cannot be used are a mistake of the Corefile, and so is a zone that would be written over."""
         try:
             self._watched = [Watched(bytes(zone), self.dbfile, self.keys, self.directory) for zone in self.zones]
         except BadKeyError as error:
             raise BadValueError(f"key: {error}") from None
+        for zone in self._watched:
+            if zone.work.target.resolve() == self.dbfile.resolve():
+                raise BadValueError(f"{self.dbfile} is where its own signed zone is written", "name another directory")
 
     def doubts(self, served: Sequence[tuple[str, int]] = ()) -> Iterable[str]:
         """Keys that are no secret."""

@@ -103,6 +103,7 @@ def test_a_slash_in_a_zones_name_makes_no_folder(tmp_path):
         ("sign date.db {\nkey file zsk\n}", "it is not a CSK or KSK: its flags are 256, not 257"),
         ("sign date.db {\nkey directory .\ndirectory\n}", "DIR is missing"),
         ("sign date.db {\nkey directory .\ndirectory a b\n}", 'unexpected "b"'),
+        ("sign ./db.date.test.signed {\nkey directory .\ndirectory .\n}", "is where its own signed zone is written"),
         ("sign date.db {\nkey directory .\nnsec3 yes\n}", 'unknown option "nsec3"'),
     ],
 )
