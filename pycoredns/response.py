@@ -7,7 +7,7 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
-from pycoredns.errors import ServerFailure
+from pycoredns.errors import ServerFailure, forget_way
 from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, STREAM_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.message import BadMessageError, Record, Sections
@@ -260,11 +260,16 @@ class Pending:
         callback, self._callback = self._callback, None
         if callback is not None:
             callback(self)
+            if self._error is not None:
+                forget_way(self._error)
 
     def when_done(self, callback: Callable[[Pending], object]) -> None:
         """Calls back with this object, at once if it is done."""
-        if self._response is not None or self._error is not None:
+        if self._response is not None:
             callback(self)
+        elif self._error is not None:
+            callback(self)
+            forget_way(self._error)
         elif self._callback is None:
             self._callback = callback
         else:

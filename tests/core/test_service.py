@@ -1,9 +1,12 @@
 """From a datagram to its reply: what is checked, which block answers, what is remembered."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
+from pycoredns import bounds
 from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
 from pycoredns.chain import Block
@@ -265,6 +268,48 @@ async def test_then_passes_errors_on():
     pending.fail(ServerFailure("gone"))
     with pytest.raises(ServerFailure, match="gone"):
         await changed
+
+
+def test_a_question_that_failed_late_leaves_nothing_to_the_collector():
+    pending = [Pending() for _ in range(3)]
+    left = iter(pending)
+    service, _ = service_of({"a.test": [Last(lambda request: then(next(left), lambda response: response))]})
+    ends = []
+    gc.disable()
+    try:
+        for each in pending:
+            serve(service, service.listeners[0], query_wire("x.a.test"))
+            error = ServerFailure("gone")
+            ends.append(weakref.ref(error))
+            each.fail(error)
+        del each, error
+        pending.clear()
+        assert [end() for end in ends] == [None] * 3
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("silent", "sent"), [(False, types.SERVFAIL), (True, None)])
+def test_past_the_bound_questions_do_not_wait_but_others_are_answered(silent, sent, monkeypatch):
+    monkeypatch.setattr(bounds.overload, "most_waiting", 2)
+    monkeypatch.setattr(bounds.overload, "silent", silent)
+    monkeypatch.setattr(bounds.shed, "cells", {})
+    monkeypatch.setattr(bounds, "services", weakref.WeakSet())
+
+    async def never(request):
+        await asyncio.Event().wait()
+
+    pending, answers = [Pending(), Pending()], []
+    answers += [lambda request: pending[0], lambda request: pending[1], never, lambda request: Pending()]
+    left = iter(answers)
+    service, listener = service_of({"a.test": [Last(lambda request: next(left)(request))], "b.test": [Fixed(3)]})
+    replies = [serve(service, listener, query_wire("x.a.test")) for _ in range(4)]
+    assert [reply and reply[1] & 15 for reply in replies] == [None, None, sent, sent]
+    assert serve(service, listener, query_wire("x.b.test"))[-1] == 3
+    bounds.measure()
+    assert (bounds.waiting.cell("dns://:53").value, bounds.shed.cell("dns://:53").value) == (2, 2)
+    pending[0].resolve(Response())
+    assert service.waiting == 1
 
 
 def test_the_server_asks_itself():
