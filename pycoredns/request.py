@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import struct
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
-from ipaddress import ip_address
 from struct import Struct
 from typing import TYPE_CHECKING, Self
 
-from pycoredns.errors import ServerFailure
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError, Record, read_record
 
 if TYPE_CHECKING:
-    from pycoredns.memo import Memo
+    from pycoredns.listener import Listener
     from pycoredns.metadata import RequestMetadata
-    from pycoredns.service import Service
     from pycoredns.tsig import Verified
 
 SMALLEST_LIMIT = 512
-STREAM_LIMIT = 65535
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 """Bits of a header's second word (RFC 1035 §4.1.1, RFC 2535 §6.1)."""
 _OPCODE = 0x7800
@@ -43,53 +37,6 @@ class Malformed(Exception):
         super().__init__(types.rcode_text(reply_bits & 15))
         self.reply_bits = reply_bits
         self.question = question
-
-
-class Listener(ABC):
-    """A socket on which questions come; what it says of a client is what that transport knows."""
-
-    protocol: str = "udp"
-    """``udp`` or ``tcp``, as CoreDNS names it in logs and metrics."""
-    family: str = "1"
-    """``1`` where clients have IPv4 addresses, ``2`` for IPv6."""
-    limit: int = 0
-    """Largest answer in octets; 0: what the client's EDNS says (RFC 6891 §6.2.3)."""
-    service: Service
-    """What answers the questions that come here."""
-    memo: Memo
-    """The replies that are remembered for it."""
-    connections: Collection[object] = ()
-    """Those that are open."""
-    comfortable: int = STREAM_LIMIT
-    """An answer above this many octets is compressed, so that it may not be fragmented."""
-
-    @abstractmethod
-    def client(self, peer: object) -> tuple[str, int]:
-        """Address and port of a client, from what the transport calls it."""
-
-    def endpoint(self, peer: object) -> tuple[bytes, bytes]:
-        """Address (4 or 16 octets) and port of a client as the wire has them."""
-        address, port = self.client(peer)
-        return ip_address(address).packed, port.to_bytes(2, "big")
-
-    @abstractmethod
-    def local(self, peer: object) -> tuple[str, int]:
-        """Address and port the question was sent to, as CoreDNS shows it."""
-
-    @abstractmethod
-    def send(self, peer: object, message: bytes) -> None:
-        """Sends an answer that comes later than its question's turn."""
-
-    def stream(self, peer: object, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
-        """Sends an answer of many messages as the client takes them; ``ended`` is told once, with what went wrong if anything."""
-        self.forget(peer)
-        ended(ServerFailure("an answer of many messages needs a connection"))
-
-    def expect(self, peer: object) -> None:  # noqa: B027  for a datagram's sender there is nothing to do
-        """Learns that an answer will come later."""
-
-    def forget(self, peer: object) -> None:  # noqa: B027  likewise
-        """Learns that an expected answer will not come."""
 
 
 class Header:

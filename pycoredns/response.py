@@ -8,7 +8,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure, forget_way
-from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, STREAM_LIMIT, TC, Request
+from pycoredns.listener import STREAM_LIMIT
+from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.message import BadMessageError, Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
@@ -464,7 +465,7 @@ _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
 
 
 def _simple(wire: bytes, found: list[Found]) -> bool:
-    for each in found:  # noqa: SIM110  half of what all() costs
+    for each in found:  # half of what all() costs
         start = each[0]
         if wire[start : start + 4] not in _NAMELESS:
             return False

@@ -13,11 +13,12 @@ from typing import TypeAlias
 from pycoredns import bounds, traffic
 from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
+from pycoredns.listener import Listener
 from pycoredns.memo import LONGEST, Memo
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin, tell
-from pycoredns.request import Listener, Malformed, Request, header_of, headers, tail_of
+from pycoredns.request import Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Answer, Pending, Response, attempt, pending
 from pycoredns.stream import Stream
 from pycoredns.wire import edns, names, types

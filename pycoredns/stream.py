@@ -7,7 +7,8 @@ from itertools import chain
 from struct import Struct
 from typing import TypeAlias
 
-from pycoredns.request import STREAM_LIMIT, Request
+from pycoredns.listener import STREAM_LIMIT
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError

@@ -20,9 +20,10 @@ from dnslib import EDNS0, QTYPE, RCODE, DNSQuestion, DNSRecord
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
+from pycoredns.listener import Listener
 from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
-from pycoredns.request import Listener, Request
+from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.server import Server
 from pycoredns.service import Service

@@ -15,8 +15,8 @@ from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
 from pycoredns.wire.types import rcode_text, type_text
 
 if TYPE_CHECKING:
+    from pycoredns.listener import Listener
     from pycoredns.plugin import Outcome
-    from pycoredns.request import Listener
 
 PREFIX = "coredns_dns_"
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000)

@@ -20,7 +20,7 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 LAYERS = (
     ("wire",),
     ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
-    ("bounds", "corefile", "http", "pauses", "request", "traffic"),
+    ("bounds", "corefile", "http", "listener", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("meaning", "plugin"),
     ("chain", "memo", "metadata", "registry", "zone"),

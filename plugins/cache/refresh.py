@@ -7,13 +7,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pycoredns.errors import DNSError
+from pycoredns.listener import STREAM_LIMIT, Listener
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.memo import Memo
 from pycoredns.output import logger
 from pycoredns.plugins.cache.kept import Kept
 from pycoredns.plugins.cache.options import ServeStale
 from pycoredns.plugins.cache.verdict import judge
-from pycoredns.request import AA, STREAM_LIMIT, Listener, Request
+from pycoredns.request import AA, Request
 from pycoredns.response import Answer, Pending, Response, attempt
 from pycoredns.wire import types
 

@@ -12,9 +12,10 @@ from itertools import zip_longest
 from typing import TypeAlias
 
 from pycoredns.durations import seconds_text
+from pycoredns.listener import STREAM_LIMIT
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log.classes import EMPTY, metadata
-from pycoredns.request import AA, AD, CD, QR, RA, RD, STREAM_LIMIT, TC
+from pycoredns.request import AA, AD, CD, QR, RA, RD, TC
 from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import bracketed, join
 from pycoredns.wire import names, types

@@ -16,12 +16,12 @@ from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
+from pycoredns.listener import Listener
 from pycoredns.metrics import Gauge
 from pycoredns.pauses import watch
 from pycoredns.peers import Role, here
 from pycoredns.plugin import Outcome, Plugin, overrides
 from pycoredns.plugins.prometheus.tls import read_tls
-from pycoredns.request import Listener
 from pycoredns.response import NO_ANSWER
 from pycoredns.service import Service
 from pycoredns.traffic import Lane, Tally

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pycoredns.listener import Listener
 from pycoredns.memo import Entry
 from pycoredns.plugin import tell
-from pycoredns.request import Listener
 
 
 def settle(listener: Listener, hits: list[Entry], seen: list[tuple[Entry, object, int]], duration: int) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from time import monotonic, perf_counter_ns
 
 from pycoredns import bounds
+from pycoredns.listener import STREAM_LIMIT, Listener
 from pycoredns.memo import Entry, Memo
 from pycoredns.metrics import before_scrape
-from pycoredns.request import STREAM_LIMIT, Listener
 from pycoredns.service import Service
 from pycoredns.transport.addresses import to_bind
 from pycoredns.transport.outgoing import ClientGone, Outgoing

@@ -7,8 +7,8 @@ import select
 import socket
 from time import perf_counter_ns
 
+from pycoredns.listener import Listener
 from pycoredns.memo import Entry, Memo
-from pycoredns.request import Listener
 from pycoredns.service import Service
 from pycoredns.transport import addresses
 from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS, Responder, Sender
