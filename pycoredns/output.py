@@ -100,9 +100,10 @@ class Writer:
 
     def _is_pipe(self) -> bool:
         try:
-            return stat.S_ISFIFO(os.fstat(self._descriptor).st_mode)
+            mode = os.fstat(self._descriptor).st_mode
         except OSError:
             return False
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)  # systemd's journal is a socket
 
     def _put(self, octets: bytes) -> None:
         """Writes all of it, however long that takes; lines that cannot be written are counted."""
