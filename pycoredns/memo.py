@@ -23,8 +23,8 @@ from pycoredns.wire.walk import walk
 if TYPE_CHECKING:
     from pycoredns.chain import Block
 
-CAPACITY = 65536
-"""Entries; with LONGEST this bounds the octets too."""
+CAPACITY = 32768
+"""Entries; each takes 1.7 kB with what it is made of, and with LONGEST 3 kB at most."""
 LONGEST = 512
 """A longer query or reply is not remembered: what is asked often is short."""
 TICKS_PER_SECOND = 4

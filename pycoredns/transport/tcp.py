@@ -24,6 +24,8 @@ MOST_WAITING = 256
 """Questions of one connection whose answers are to come; past this no more are read."""
 MOST_UNSENT = 65536
 """Octets a slow reader may leave with us before its questions are read no more."""
+MOST_REMEMBERED = 8192
+"""Replies: few clients ask by TCP."""
 MOST_BUFFERED = 32 << 20
 """Octets of unfinished questions and untaken answers of all connections; past this the one that adds to them is closed."""
 FIRST_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT = 3.0, 10.0, 5.0
@@ -258,7 +260,7 @@ class TCPListener(Listener):
     def __init__(self, service: Service, sock: socket.socket) -> None:
         """``sock`` is from ``bind``; it is closed by ``close``."""
         self.service = service
-        self.memo = Memo()
+        self.memo = Memo(MOST_REMEMBERED)
         self.sock = sock
         self.connections: dict[Connection, None] = {}
         self._host, self._port = sock.getsockname()[:2]
