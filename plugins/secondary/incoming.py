@@ -155,10 +155,10 @@ class Incoming:
 
     def zone(self) -> tuple[Zone, Difference | None]:
         """The new version, and what changed from ours; may take seconds. Raises TransferError or BadZoneError."""
-        if not self.incremental:
-            zone = Zone(self.origin, self._builder.names())
-            return zone, difference(self.ours, zone) if self.ours is not None else None
-        return self._patched()
+        if self.incremental:
+            return self._patched()
+        zone = _with_servers(Zone(self.origin, self._builder.names()))
+        return zone, difference(self.ours, zone) if self.ours is not None else None
 
     def _patched(self) -> tuple[Zone, Difference]:
         """Our version after the steps."""
@@ -171,10 +171,17 @@ class Incoming:
             for each in step.added:
                 patch.add(each)
         try:
-            zone = patch.apply(self.ours, self.steps[-1].new)
+            zone = _with_servers(patch.apply(self.ours, self.steps[-1].new))
         except MissingRecord as error:
             raise TransferError(str(error)) from None
         return zone, difference(self.ours, zone, patch.names(zone))
+
+
+def _with_servers(zone: Zone) -> Zone:
+    """The zone; one without name servers is none (RFC 1035 §5.2), but what is left where a primary has lost its own."""
+    if not zone.authority[0][1]:
+        raise TransferError("it has no NS record at its apex")
+    return zone
 
 
 def serial_of(soa: Record) -> int:

@@ -21,13 +21,13 @@ def soa(serial: int) -> Record:
 
 def records() -> list[Record]:
     others = [
-        (types.NS, b"\2ns" + ORIGIN),
         (types.A, b"\1\2\3\4"),
         (types.MX, b"\0\1" + ORIGIN),
         (types.TXT, b"\2ab"),
         (64, b"\0\1\0"),
     ]
-    return [soa(1), *(Record(b"\1x" + ORIGIN, rtype, types.IN, 60, rdata) for rtype, rdata in others), soa(2)]
+    ns = Record(ORIGIN, types.NS, types.IN, 300, b"\2ns" + ORIGIN)
+    return [soa(1), ns, *(Record(b"\1x" + ORIGIN, rtype, types.IN, 60, rdata) for rtype, rdata in others), soa(2)]
 
 
 def message(answers: list[Record]) -> bytes:

@@ -41,7 +41,6 @@ X, Y = ("x.a.test.", 1, 300), ("y.a.test.", 1, 300)
     ("records", "expected"),
     [
         ([soa(4), NS, a("z.a.test"), soa(4)], {("z.a.test.", 1, 300)}),
-        ([soa(4), soa(4)], set()),
         ([soa(4), NS, a("Z.A.TEST"), a("other.test"), soa(4)], {("z.a.test.", 1, 300)}),
         ([soa(4), NS, soa(9, "sub.a.test"), soa(4)], set()),
         ([soa(4), soa(3), a("x.a.test"), soa(4), a("z.a.test"), soa(4)], {Y, ("z.a.test.", 1, 300)}),
@@ -71,6 +70,9 @@ def test_what_a_transfer_makes_of_the_zone(records, expected):
         ([soa(5), soa(3), soa(4), soa(3)], "ends at serial 4, the next begins at 3"),
         ([soa(5), soa(3), soa(2)], "from serial 3 to 2"),
         ([soa(4), soa(3), a("none.a.test"), soa(4), soa(4)], "none.a.test. is to go"),
+        ([soa(4), soa(4)], "no NS record"),
+        ([soa(4), a("x.a.test"), NS._replace(name=names.from_text("x.a.test")), soa(4)], "no NS record"),
+        ([soa(4), soa(3), NS, soa(4), soa(4)], "no NS record"),
         ([soa(4), *[a(f"n{number}.a.test") for number in range(100)]], "more than 100 records"),
     ],
 )
@@ -116,7 +118,7 @@ def test_what_changed_is_known_for_those_who_transfer_it_on():
     ],
 )
 def test_what_could_not_be_answered_from_is_refused(rtype, rdata, good):
-    records = [soa(4), Record(names.from_text("x.a.test"), rtype, types.IN, 300, rdata), soa(4)]
+    records = [soa(4), NS, Record(names.from_text("x.a.test"), rtype, types.IN, 300, rdata), soa(4)]
     if good:
         assert taken(*records).serial == 4
         return

@@ -191,9 +191,14 @@ def changing(primary: Primary, query: dns.message.Message) -> list[Records | byt
     return [primary.zone[:1]] if query.question[0].rdtype == dns.rdatatype.SOA else [[*primary.zone, soa(9)]]
 
 
+def empty(primary: Primary, query: dns.message.Message) -> list[Records | bytes]:
+    return [primary.zone[:1]] if query.question[0].rdtype == dns.rdatatype.SOA else [[primary.zone[0], primary.zone[0]]]
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
+        (empty, "it has no NS record at its apex"),
         (cut, "the connection was closed too early"),
         (garbage, "a message does not answer our question"),
         (stranger, "a message does not answer our question"),
