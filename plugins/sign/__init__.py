@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pycoredns.plugins.sign.options import Keys
 from pycoredns.plugins.sign.signer import Signer
 from pycoredns.plugins.sign.state import time_text
 from pycoredns.plugins.sign.watched import Watched
-from pycoredns.plugins.sign.worker import Outcome
+from pycoredns.plugins.sign.work import Outcome
 
 __all__ = ["Sign"]
 
@@ -54,15 +54,19 @@ class Sign(Plugin):
             if zone.work.target.resolve() == self.dbfile.resolve():
                 raise BadValueError(f"{self.dbfile} is where its own signed zone is written", "name another directory")
 
-    def doubts(self, served: Sequence[tuple[str, int]] = ()) -> Iterable[str]:
-        """Keys that are no secret."""
-        return dict.fromkeys(line for zone in self._watched for line in zone.doubts())
+    def doubts(self, served: Sequence[tuple[str, int]]) -> Iterator[str]:
+        """Zone files that could not be signed just now, and keys that are no secret."""
+        yield from (fault for zone in self._watched if (fault := zone.fault()))
+        yield from self._open_secrets()
+
+    def _open_secrets(self) -> Iterable[str]:
+        return dict.fromkeys(line for zone in self._watched for line in zone.open_secrets())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Signs what needs it beside the server's start, and looks again from time to time."""
-        for doubt in self.doubts():
-            log.warning("%s", doubt)
+        for line in self._open_secrets():
+            log.warning("%s", line)
         task = asyncio.create_task(self._keep_signed())
         try:
             yield

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Self
 from weakref import WeakKeyDictionary
 
-from pycoredns.plugins.sign.state import Work
-from pycoredns.plugins.sign.worker import Outcome, to_line
+from pycoredns.plugins.sign.work import Outcome, Work, to_line
 
 _PROGRAM = "from pycoredns.plugins.sign.worker import main; main()"
 _PATIENCE = 2.0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pycoredns.durations import duration_text
+from pycoredns.plugins.sign.work import Work
 
 HOUR, DAY = 3600, 86400
 OLDEST = 6 * DAY
@@ -24,17 +25,6 @@ _MOST_RECORDS = 100
 _LONGEST_LINE = 1 << 17
 _MOST_FILES = 64
 _INCLUDE = re.compile(rb'\$INCLUDE[ \t]+(?:"([^"\n]+)"|([^\s;"]+))', re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Work:
-    """A zone to be signed: from which file, with which keys, into which file."""
-
-    zone: bytes
-    source: Path
-    keys: tuple[Path, ...]
-    """Each without the ending of its two files."""
-    target: Path
 
 
 class Signature(NamedTuple):

@@ -9,8 +9,10 @@ from pathlib import Path
 from pycoredns.dnssec.keyfiles import read_by_all
 from pycoredns.dnssec.keys import BadKeyError, Key
 from pycoredns.plugins.sign.options import Keys, read_signing_key
-from pycoredns.plugins.sign.state import HOUR, Work, files_of, reason
+from pycoredns.plugins.sign.state import HOUR, files_of, reason
+from pycoredns.plugins.sign.work import Work
 from pycoredns.wire import names
+from pycoredns.zone.building import BadZoneError
 
 REFRESH = 5 * HOUR
 """After so many seconds times are looked at although no file has changed."""
@@ -50,8 +52,20 @@ class Watched:
         """The tags of the keys, as lines of the log have them."""
         return ",".join(str(key.tag) for key in self._keys)
 
-    def doubts(self) -> Iterator[str]:
-        """What is surely not meant."""
+    def fault(self) -> str | None:
+        """What is wrong with the zone file, which is read for that."""
+        from pycoredns.zone.reading import read_zone  # with dnspython, which only the process that signs needs otherwise
+
+        try:
+            read_zone(self._source, self._zone)
+        except BadZoneError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self._source} cannot be read: {(error.strerror or str(error)).lower()}"
+        return None
+
+    def open_secrets(self) -> Iterator[str]:
+        """Keys that are for the server alone to know, and are not."""
         for base in self.work.keys:
             with suppress(BadKeyError):
                 if private := read_by_all(base):

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from typing import Any
 from pycoredns.dnssec.keys import BadKeyError
 from pycoredns.plugins.sign.options import read_signing_key
 from pycoredns.plugins.sign.signing import Lifetime, SignedZone
-from pycoredns.plugins.sign.state import DAY, HOUR, MADE_FROM, Work, digest, read_beginning, reason, time_text
+from pycoredns.plugins.sign.state import DAY, HOUR, MADE_FROM, digest, read_beginning, reason, time_text
+from pycoredns.plugins.sign.work import Outcome, Work, from_line
 from pycoredns.plugins.sign.writing import record_lines, replacing
 from pycoredns.wire import names
 from pycoredns.zone.building import BadZoneError
@@ -34,7 +35,6 @@ _AFTER, _AFTER_JITTER = 32 * DAY, 5 * DAY
 """How long they hold, and up to how much longer."""
 _KINDNESS = 10
 """The server's own work goes first."""
-Outcome = Mapping[str, Any]
 
 
 def main() -> None:
@@ -45,18 +45,6 @@ def main() -> None:
         os.nice(_KINDNESS)
     for line in sys.stdin:
         print(json.dumps(perform(from_line(line))), flush=True)
-
-
-def to_line(work: Work) -> bytes:
-    """A work as a line of JSON."""
-    words = [names.to_text(work.zone), str(work.source), str(work.target), *map(str, work.keys)]
-    return json.dumps(words).encode() + b"\n"
-
-
-def from_line(line: str) -> Work:
-    """The work that a line means."""
-    zone, source, target, *keys = json.loads(line)
-    return Work(names.from_text(zone), Path(source), tuple(map(Path, keys)), Path(target))
 
 
 def perform(work: Work) -> Outcome:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pycoredns.dnssec.keyfiles import new_key, write_key
 from pycoredns.dnssec.keys import Times
-from pycoredns.plugins.sign.state import Work
+from pycoredns.plugins.sign.work import Work
 from pycoredns.wire import names
 
 ZONE = names.from_text("date.test")

@@ -125,11 +125,20 @@ async def test_a_private_key_that_all_may_read_is_told(tmp_path, caplog):
     text = "{\nsign x {\nkey file " + str(base) + "\n}\n}"
     async with running("date.test:{port} other.test:{port} " + text):
         pass
-    (doubt,) = check("date.test:1053 other.test:1053 " + text, "Corefile")
-    assert doubt.severity == "warning"
+    assert {finding.severity for finding in check("date.test:1053 other.test:1053 " + text, "Corefile")} == {"warning"}
     assert [line for line in caplog.messages if "can be read by every user" in line] == [
         f"{private} can be read by every user of this machine: chmod 600 it"
     ]
+
+
+def test_check_reads_the_zone_file(tmp_path):
+    work = work_in(tmp_path, APEX + "x A nonsense\n")
+    text = "date.test:1053 {\nsign " + str(work.source) + " {\nkey directory " + str(tmp_path) + "\n}\n}"
+    (finding,) = check(text, "Corefile")
+    assert f"warning: sign: {work.source}:6: " in str(finding)
+    work.source.unlink()
+    (finding,) = check(text, "Corefile")
+    assert str(finding) == f"Corefile:2: warning: sign: {work.source} cannot be read: no such file or directory"
 
 
 # --- running
