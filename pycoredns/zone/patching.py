@@ -33,11 +33,16 @@ class Patch:
         """Changes nothing yet."""
         self._removed: dict[Kind, Record] = {}
         self._added: dict[Kind, Record] = {}
+        self._undone: set[Kind] = set()
+        """What came by this patch and went again: it may have been there before, and does not stay then either."""
 
     def remove(self, record: Record) -> None:
         """A record goes, which may have come by this patch."""
-        if self._added.pop(_kind(record), None) is None:
-            self._removed[_kind(record)] = record
+        kind = _kind(record)
+        if self._added.pop(kind, None) is None:
+            self._removed[kind] = record
+        else:
+            self._undone.add(kind)
 
     def add(self, record: Record) -> None:
         """A record comes; if it is there, with another TTL maybe, it is replaced."""
@@ -45,7 +50,8 @@ class Patch:
 
     def names(self, zone: Zone) -> set[bytes]:
         """The names that it changes."""
-        return {zone.origin, *(name for name, _, _ in (*self._removed, *self._added))}
+        undone = (name for name, _, _ in self._undone if zone.everything(name) is not None or name in zone.hashed)
+        return {zone.origin, *(name for name, _, _ in (*self._removed, *self._added)), *undone}
 
     def apply(self, zone: Zone, soa: Record) -> Zone:
         """The zone with these changes; raises MissingRecord or BadZoneError."""
@@ -77,11 +83,11 @@ class Patch:
 
     def _kept(self, records: Iterator[Record], soa: Record) -> Iterator[Record]:
         """Of some records those that stay, then those that come; all that go must have been among them."""
-        removed = dict(self._removed)
+        removed, others = dict(self._removed), self._added.keys() | self._undone
         yield soa
         for each in records:
             kind = _kind(each)
-            if removed.pop(kind, None) is None and kind not in self._added and each.rtype != types.SOA:
+            if removed.pop(kind, None) is None and kind not in others and each.rtype != types.SOA:
                 yield each
         if removed:
             lacking = next(iter(removed.values()))

@@ -57,10 +57,13 @@ def test_as_if_made_anew(seed: int):
     for each in random.sample(records, min(len(records), random.randint(0, 3))):
         patch.remove(each)
         records.remove(each)
-    for _ in range(random.randint(0, 3)):
-        added = some_record(random)
+    for _ in range(random.randint(0, 5)):
+        added = random.choice([*records, some_record(random)])
         patch.add(added)
         records = unique([*records, added])
+        if random.random() < 0.4:
+            records.remove(gone := random.choice(records))
+            patch.remove(gone)
     new, expected = patch.apply(old, soa(2)), Zone.of(ORIGIN, [soa(2), *records])
     assert contents(new) == contents(expected)
     among, all_names = difference(old, new, patch.names(old)), difference(old, expected)

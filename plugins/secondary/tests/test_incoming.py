@@ -49,6 +49,9 @@ X, Y = ("x.a.test.", 1, 300), ("y.a.test.", 1, 300)
         ([soa(6), soa(3), a("x.a.test"), soa(5), a("z.a.test"), soa(5), a("z.a.test"), soa(6), a("x.a.test"), soa(6)], {X, Y}),
         ([soa(4), soa(3), a("x.a.test", 1, 9), soa(4), soa(4)], {Y}),
         ([soa(4), soa(3), soa(4), a("x.a.test"), soa(4)], {X, Y}),
+        ([soa(5), soa(3), soa(4), a("x.a.test"), soa(4), a("x.a.test"), soa(5), soa(5)], {Y}),
+        ([soa(5), soa(3), soa(4), a("z.a.test"), soa(4), a("z.a.test"), soa(5), soa(5)], {X, Y}),
+        ([soa(6), soa(3), soa(4), a("x.a.test"), soa(4), a("x.a.test"), soa(6), a("x.a.test"), soa(6)], {X, Y}),
     ],
 )
 def test_what_a_transfer_makes_of_the_zone(records, expected):
