@@ -119,7 +119,7 @@ class Transfer(FollowsZones):
         zone = holder.zone(request.name)
         if zone is None:
             raise ServerFailure(f"{names.to_text(request.name)} is not there yet, or has expired")
-        changes = holder.changes(zone.origin, since) if since else None
+        changes = holder.changes(zone.origin, since) if since is not None else None
         if changes is not None and not changes:
             told = (names.to_text(request.asked), request.client[0], zone.serial)
             log.info('Outgoing noop, incremental transfer for up to date zone "%s" to %s for %d SOA serial', *told)

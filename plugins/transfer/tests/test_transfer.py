@@ -140,6 +140,14 @@ async def test_incremental_gives_each_step(zone_file):
         assert len(shown(await ask(server.port, qtype="IXFR", serial=9))) > 20
 
 
+async def test_incremental_from_serial_0(zone_file):
+    zone_file.write_text(RECORDS.format(serial=0) + MANY)
+    async with served(zone_file, "transfer {\n to *\n}") as server:
+        zone_file.write_text(RECORDS.format(serial=1) + MANY + "t TXT x\n")
+        await eventually(lambda: _says(server, "x"))
+        assert shown(await ask(server.port, qtype="IXFR", serial=0)) == ["SOA1", "SOA0", "SOA1", "TXT", "SOA1"]
+
+
 async def test_more_changes_than_names_make_a_whole_zone(zone_file):
     async with served(zone_file, "transfer {\n to *\n}") as server:
         zone_file.write_text(RECORDS.format(serial=2) + "t TXT x\n")
