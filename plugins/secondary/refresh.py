@@ -33,7 +33,7 @@ TRANSFERS = 16
 
 @dataclass(frozen=True)
 class Timers:
-    """The SOA's seconds; each at least one."""
+    """The SOA's seconds; a zone that expired before a look at its primaries could fail twice would come and go (RFC 1912 §2.2)."""
 
     refresh: int
     retry: int
@@ -43,7 +43,8 @@ class Timers:
     def of(cls, zone: Zone) -> Timers:
         """What a zone's SOA says (RFC 1035 §3.3.13)."""
         rdata = zone.soa().rdata
-        return cls(*(max(int.from_bytes(rdata[place : place + 4], "big"), 1) for place in (-16, -12, -8)))
+        refresh, retry, expire = (max(int.from_bytes(rdata[place : place + 4], "big"), 1) for place in (-16, -12, -8))
+        return cls(refresh, retry, max(expire, refresh + retry))
 
 
 class Follower:

@@ -323,7 +323,7 @@ async def test_notify_is_heard_from_primaries_only():
 
 
 async def test_kept_on_disk_it_is_served_at_once_and_its_expiry_counts_on(tmp_path: Path):
-    async with Primary(zone(1, "one", expire=1000)).running() as primary, secondary(primary, f"persist {tmp_path}") as server:
+    async with Primary(zone(1, "one", refresh_=600, retry=400, expire=1000)).running() as primary, secondary(primary, f"persist {tmp_path}") as server:
         await eventually(lambda: says(server, "one"))
         await eventually(lambda: (tmp_path / "a.test.zone").exists())
     async with secondary(primary, f"persist {tmp_path}") as server:
