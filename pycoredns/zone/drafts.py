@@ -70,18 +70,20 @@ class Draft:
         self.answer += found
         self._counts[0] += len(found)
 
-    def add_foreign(self, response: Response) -> None:
-        """Adds the answer to another question; proofs that go with it too."""
+    def add_foreign(self, response: Response) -> Record | None:
+        """Adds the answer to another question, proofs that go with it too; returns its last record that is no signature."""
         sections = response.sections()
         self.add_records([each.wire() for each in sections.answer])
         for each in sections.answer:
             if each.rtype in WITH_TARGETS:
                 self.aid(names.read(each.rdata, WITH_TARGETS[each.rtype])[0])
         if self.do:
-            proofs = [each for each in sections.authority if _proves(each)]
+            proofs = [each for each in sections.authority if _proves(each) and each.name not in self._proved]
+            self._proved |= {each.name for each in proofs}
             self._authority += [each.wire() for each in proofs]
             self._counts[1] += len(proofs)
         self.truncated |= response.truncated
+        return next((each for each in reversed(sections.answer) if each.rtype != types.RRSIG), None)
 
     def _aid_all(self, packed: bytes, name: bytes) -> None:
         start = WITH_TARGETS[packed[0] << 8 | packed[1]]

@@ -227,8 +227,13 @@ def _ask_elsewhere(draft: Draft, request: Request, target: bytes) -> Answer:
 
 
 def _add_foreign(draft: Draft, response: Response) -> Response:
-    """Adds what was found elsewhere, with its response code (RFC 6604 §3)."""
-    draft.add_foreign(response)
+    """Adds what was found elsewhere, with its response code (RFC 6604 §3), and the referral where it ends at a cut of ours."""
+    last = draft.add_foreign(response)
+    if last is not None and last.rtype == types.CNAME and not response.rcode:
+        cut = _cut_above(draft.zone, last.rdata.lower())
+        if cut is not None:
+            _add_referral(draft, cut)
+            return draft.send()
     denied = response.rcode == types.NXDOMAIN or (response.rcode == types.NOERROR and not response.plain().answers)
     return draft.respond(response.rcode if response.rcode in _PASSED_ON else types.NOERROR, denied)
 

@@ -115,8 +115,14 @@ def coredns_loses_escapes(case: Case) -> bool:
 
 
 def coredns_loses_referral(case: Case) -> bool:
-    """An alias below a cut, looked up for NS or DS: CoreDNS asks itself and drops the referral, or the SOA."""
-    return case.qtype in ("NS", "DS") and seen(case.ours).answer == seen(case.theirs).answer
+    """An alias below a cut, asked for NS or DS or by way of a wildcard: CoreDNS asks itself, and drops referral or SOA."""
+    ours, theirs = seen(case.ours), seen(case.theirs)
+    referred = any(found.rdtype == dns.rdatatype.NS and found.name not in _owners(case.theirs) for found in case.ours.authority)
+    return ours.answer == theirs.answer and (referred or case.qtype in ("NS", "DS"))
+
+
+def _owners(message: dns.message.Message) -> set[dns.name.Name]:
+    return {found.name for found in message.authority}
 
 
 def nsd_has_other_proofs(case: Case) -> bool:

@@ -41,6 +41,8 @@ a.b.ent  A   192.0.2.4
 *.wild   MX  5 www
 deep.ent.wild A 192.0.2.6
 *.alias  CNAME www
+*.below  CNAME x.kid
+twice    CNAME a.below
 *.empty.wild2 A 192.0.2.7
 kid      NS  ns.kid
 kid      NS  ns
@@ -64,6 +66,7 @@ KID = ["kid.example.org. 300 NS ns.kid.example.org.", "kid.example.org. 300 NS n
 GLUE = ["ns.kid.example.org. 300 A 192.0.2.8"]
 SRV = [f"_s._tcp.example.org. 300 SRV 1 2 {rest}" for rest in ("3 www.example.org.", "4 ns.kid.example.org.")]
 DNAME = "old.example.org. 300 DNAME new.example.org."
+TWICE = ["twice.example.org. 300 CNAME a.below.example.org.", "a.below.example.org. 300 CNAME x.kid.example.org."]
 CHAIN = [f"loop{number}.example.org. 300 CNAME loop{3 - number}.example.org." for number in (1, 2)] * 5
 
 
@@ -149,6 +152,7 @@ EXPECTED = [
     denied("x.ent.wild A", types.NXDOMAIN),
     denied("x.deep.ent.wild A", types.NXDOMAIN),
     Expected("x.alias A", ["x.alias.example.org. 300 CNAME www.example.org.", *WWW]),
+    Expected("twice A", TWICE, KID, GLUE),
     denied("empty.wild2 A"),
     denied("x.wild2 A", types.NXDOMAIN),
     # cuts
