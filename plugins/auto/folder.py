@@ -44,31 +44,47 @@ def look(wanted: ZoneFiles) -> Look:
 
 
 def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:
-    """All that is no folder; a folder that is gone is empty."""
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        seen.complaints.append(f"error reading {shown(folder)}: {(error.strerror or str(error)).lower()}")
-        if not isinstance(error, FileNotFoundError):
-            seen.unread.append(folder)
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path, seen)
+    """All that is no folder, however deep the folders are."""
+    pending = [iter(_entries(folder, seen))]
+    while pending:
+        entry = next(pending[-1], None)
+        if entry is None:
+            pending.pop()
+        elif entry.is_dir(follow_symlinks=False):
+            pending.append(iter(_entries(entry.path, seen)))
         else:
             yield entry
 
 
+def _entries(folder: str, seen: Look) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name; one that is gone is empty."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        seen.complaints.append(f"error reading {shown(folder)}: {(error.strerror or str(error)).lower()}")
+        if not isinstance(error, FileNotFoundError):
+            seen.unread.append(folder)
+        return []
+
+
 def _note(origin: bytes, entry: os.DirEntry[str], seen: Look) -> None:
     """Takes a file for its zone, unless the zone has one, or it is a pipe or a link to a folder."""
-    if not entry.is_file() and Path(entry.path).exists():
+    if _is_special(entry):
         seen.complaints.append(f"{shown(entry.path)} is not a file")
         return
     previous = seen.files.setdefault(origin, entry.path)
     if previous != entry.path and not _same(previous, entry.path):
         text = 'Multiple zone files match origin "%s": using "%s" instead of "%s"'
         seen.complaints.append(text % (names.to_text(origin), shown(previous), shown(entry.path)))
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Is it there, but no file? What cannot be looked at may be one: why not is told when it is opened."""
+    try:
+        return not entry.is_file() and Path(entry.path).exists()
+    except OSError:
+        return False
 
 
 def shown(path: object) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,22 @@ def test_any_octets_may_stand_in_a_files_name(tmp_path):
         ("db.a\\x07b..test", "its name makes no name of a zone: 'a\\x07b..test': a label needs 1 to 63 octets"),
         ("db.\\udcff.test", "its name makes no name of a zone: it is not UTF-8"),
     ]
+
+
+def test_links_that_lead_nowhere_are_left_to_be_opened(tmp_path):
+    (tmp_path / "db.circle.test").symlink_to("db.circle.test")
+    assert seen(tmp_path) == ({"circle.test.": "db.circle.test"}, [])
+
+
+def test_folders_may_be_very_deep(tmp_path):
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    assert seen(tmp_path) == ({}, [])
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # pytest's own way to remove it would be too deep
 
 
 def test_a_missing_folder_is_empty(tmp_path):
