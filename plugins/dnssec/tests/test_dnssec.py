@@ -158,6 +158,13 @@ async def test_leaves_alone(behind: Response, name: str, do: bool) -> None:
     assert await request.listener.service.zones[b"\0"][0].handle(request) is behind
 
 
+async def test_leaves_transfers_alone() -> None:
+    behind = address(f"www.{ZONE}")
+    for qtype in ("AXFR", "IXFR"):
+        request = request_for(ZONE, qtype, plugins=[plugin(), Last(behind)], do=True)
+        assert await request.listener.service.zones[b"\0"][0].handle(request) is behind
+
+
 async def test_waits_for_an_answer_that_comes_later() -> None:
     dnssec, later = plugin(), Pending()
     asked = asyncio.ensure_future(reply(dnssec, Last(lambda request: later), f"www.{ZONE}"))
