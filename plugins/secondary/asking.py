@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from struct import Struct
-from time import time
+from time import monotonic, time
 
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.output import logger
@@ -17,12 +17,15 @@ from pycoredns.tsig import BadTSIGError, Key, Verifier, sign
 from pycoredns.wire import message, names, types
 from pycoredns.wire.message import BadMessageError, Record
 from pycoredns.zone.background import in_background
+from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
 CONNECT_PATIENCE, PATIENCE, LONGEST = 5.0, 15.0, 3600.0
 """Seconds for a connection, for the next message, and for a whole transfer."""
+WHOLE_ONLY = 600.0
+"""Seconds in which a primary that could not give the changes of a zone is not asked for them again."""
 _OCTETS_A_RECORD = 200
 """What a record takes on average, at most, where all of a transfer's records are counted."""
 _SMALLEST_BOUND = 1 << 26
@@ -32,12 +35,14 @@ _HEADER = Struct("!HHHHHH")
 _QR_OPCODE_TC = 0xFA00
 
 
-@dataclass(frozen=True)
+@dataclass
 class Primary:
-    """A name server that has our zones; ``key`` signs what it is asked."""
+    """A name server that has one of our zones; ``key`` signs what it is asked."""
 
     server: ServerAddress
     key: Key | None = None
+    whole_until: float = 0.0
+    """Until then it is asked for the whole zone only."""
 
 
 class Conversation:
@@ -147,15 +152,18 @@ async def serial_at(primary: Primary, origin: bytes) -> int:
 async def fetch(primary: Primary, origin: bytes, ours: Zone | None, most: int) -> tuple[Zone, Difference | None]:
     """A primary's version of a zone, and what changed from ours.
 
-    A primary that cannot give the changes is asked for the whole zone. Raises NothingNewer, TransferError, BadZoneError, OSError
-    or TimeoutError; ``most`` is how many records there may be.
+    A primary that cannot give the changes, whatever the reason, is asked for the whole zone. Raises NothingNewer, TransferError,
+    BadZoneError, OSError or TimeoutError; ``most`` is how many records there may be.
     """
-    if ours is not None:
-        try:
-            return await _transfer(primary, origin, types.IXFR, ours, most)
-        except TransferError as error:  # RFC 1995 §4: a server that does not know it, or whose steps do not fit, is asked as any
-            log.debug("Zone %s: the changes cannot be had from %s: %s", names.to_text(origin), primary.server, error)
-    return await _transfer(primary, origin, types.AXFR, ours, most)
+    if ours is None or monotonic() < primary.whole_until:
+        return await _transfer(primary, origin, types.AXFR, ours, most)
+    try:
+        return await _transfer(primary, origin, types.IXFR, ours, most)
+    except (TransferError, BadZoneError, OSError) as error:  # it does not know IXFR, or its steps do not fit (RFC 1995 §4)
+        log.info("Zone %s: the changes cannot be had from %s: %s", names.to_text(origin), primary.server, reason(error))
+    found = await _transfer(primary, origin, types.AXFR, ours, most)
+    primary.whole_until = monotonic() + WHOLE_ONLY  # not where it gives nothing at all
+    return found
 
 
 async def _transfer(primary: Primary, origin: bytes, qtype: int, ours: Zone | None, most: int) -> tuple[Zone, Difference | None]:
@@ -180,3 +188,12 @@ async def _feed(incoming: Incoming, records: list[Record]) -> None:
         incoming.feed(records)
     else:
         await in_background(lambda: incoming.feed(records))
+
+
+def reason(error: Exception) -> str:
+    """Why a primary could not be asked, in words."""
+    if isinstance(error, TimeoutError) and not error.args:
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)

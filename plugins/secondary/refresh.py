@@ -11,7 +11,7 @@ from time import monotonic
 from pycoredns.durations import duration_text
 from pycoredns.output import logger
 from pycoredns.peers import here
-from pycoredns.plugins.secondary.asking import Primary, fetch, serial_at
+from pycoredns.plugins.secondary.asking import Primary, fetch, reason, serial_at
 from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.wire import names
@@ -33,7 +33,7 @@ TRANSFERS = 16
 
 @dataclass(frozen=True)
 class Timers:
-    """The SOA's seconds; a zone that expired before a look at its primaries could fail twice would come and go (RFC 1912 §2.2)."""
+    """The SOA's seconds; a zone that expired before its primaries could be asked again would come and go (RFC 1912 §2.2)."""
 
     refresh: int
     retry: int
@@ -178,7 +178,7 @@ class Follower:
                 changed = await self._look_at(primary, turns)
                 self._confirm()
             except (TransferError, BadZoneError, OSError) as error:
-                faults.append(f"{primary.server}: {_reason(error)}")
+                faults.append(f"{primary.server}: {reason(error)}")
                 continue
             good = True
             if changed:
@@ -221,12 +221,3 @@ class Follower:
             self._arrived(self.zone, None)
         if self._shelf is not None:
             self._shelf.confirm(self.origin)
-
-
-def _reason(error: Exception) -> str:
-    """Why something failed, in words."""
-    if isinstance(error, TimeoutError) and not error.args:
-        return "no answer in time"
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return str(error)

@@ -62,6 +62,7 @@ class Primary:
         self.answer: Callable[[dns.message.Message], Iterable[Records | bytes]] = self.usual
         self.key: dict | None = None
         self.rcode = dns.rcode.NOERROR
+        self.hangs = False
         self.port = free_port()
 
     def usual(self, query: dns.message.Message) -> Iterable[Records | bytes]:
@@ -106,6 +107,9 @@ class Primary:
                 octets, context = self._message(query, each, context)
             writer.write(len(octets).to_bytes(2, "big") + octets)
         await writer.drain()
+        if self.hangs:
+            self.hangs = False
+            await reader.read()
 
     def _message(self, query: dns.message.Message, records: Records, context: object) -> tuple[bytes, object]:
         reply = dns.message.make_response(query)
@@ -165,6 +169,32 @@ async def test_a_primary_whose_steps_are_no_good_gives_the_whole(steps):
         await notify(server)
         await eventually(lambda: says(server, "two"))
         assert primary.asked == ["AXFR", "SOA", "IXFR", "AXFR"]
+
+
+def silent(primary: Primary) -> list[Records | bytes]:
+    primary.hangs = True
+    return []
+
+
+def hung_up(primary: Primary) -> list[Records | bytes]:
+    return []
+
+
+def without_servers(primary: Primary) -> list[Records | bytes]:
+    return [[primary.zone[0], primary.zone[0]]]
+
+
+@pytest.mark.parametrize("answer", [silent, hung_up, without_servers], ids=lambda answer: answer.__name__)
+async def test_whoever_fails_at_changes_gives_the_whole_and_is_not_asked_for_changes_for_a_while(answer, monkeypatch):
+    monkeypatch.setattr(asking, "PATIENCE", 0.1)
+    async with Primary(zone(1, "one")).running() as primary, secondary(primary) as server:
+        await eventually(lambda: says(server, "one"))
+        primary.answer = lambda query: answer(primary) if query.question[0].rdtype == dns.rdatatype.IXFR else primary.usual(query)
+        for serial, text in [(2, "two"), (3, "three")]:
+            primary.zone = zone(serial, text)
+            await notify(server)
+            await eventually(lambda text=text: says(server, text))
+        assert primary.asked == ["AXFR", "SOA", "IXFR", "AXFR", "SOA", "AXFR"]
 
 
 def cut(primary: Primary, query: dns.message.Message) -> list[Records | bytes]:
@@ -323,7 +353,10 @@ async def test_notify_is_heard_from_primaries_only():
 
 
 async def test_kept_on_disk_it_is_served_at_once_and_its_expiry_counts_on(tmp_path: Path):
-    async with Primary(zone(1, "one", refresh_=600, retry=400, expire=1000)).running() as primary, secondary(primary, f"persist {tmp_path}") as server:
+    async with (
+        Primary(zone(1, "one", refresh_=600, retry=400, expire=1000)).running() as primary,
+        secondary(primary, f"persist {tmp_path}") as server,
+    ):
         await eventually(lambda: says(server, "one"))
         await eventually(lambda: (tmp_path / "a.test.zone").exists())
     async with secondary(primary, f"persist {tmp_path}") as server:
