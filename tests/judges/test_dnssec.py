@@ -356,6 +356,8 @@ async def test_bind_and_ldns_sign_with_ours(algorithm: int, tmp_path: Path, caps
         "-S",
         "-K",
         str(tmp_path),
+        "-d",
+        str(tmp_path),
         "-o",
         ZONE,
         "-f",
