@@ -9,6 +9,7 @@ from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.zone.packed import DNAME, NS, NSEC3, RRSIG, SOA, Node, find, pack_node, pack_one
 
+LONGEST_RDATA = 65535
 _LOWERED = {types.NS: 0, types.CNAME: 0, types.MX: 2}
 """Where names begin that are lower-cased, as CoreDNS does: so they are looked up as they stand."""
 _MATTER = frozenset({NS, DNAME, NSEC3, RRSIG})
@@ -71,6 +72,8 @@ class Builder:
                 return
             rdata = rdata[:-20].lower() + rdata[-20:]
             self._forget_soa()
+        if len(rdata) > LONGEST_RDATA:
+            raise BadZoneError("", f"a {types.type_text(rtype)} record of {len(rdata)} octets fits no message")
         self.put(name, RECORD.pack(rtype, types.IN, ttl, len(rdata)) + rdata)
 
     def put(self, name: bytes, body: bytes) -> None:

@@ -115,10 +115,14 @@ class _MasterFile:
         # a byte order mark is no part of the first name; octets that are no UTF-8 are an error where they stand
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             self._files[self._path] = version_of(os.fstat(file.fileno()))
-            lines = enumerate(file, 1)
-            for number, line in lines:
-                if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
-                    self._read_entry(line, number, lines)
+            number = 0
+            try:
+                lines = enumerate(file, 1)
+                for number, line in lines:
+                    if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
+                        self._read_entry(line, number, lines)
+            except BadZoneError as error:
+                raise error if error.place else BadZoneError(f"{self._path}:{number}", error.cause) from None
 
     # --- plain lines: False where one is not
 

@@ -107,6 +107,8 @@ WRONG = [
     ("bad MX x mail", 3, "bad MX x mail"),
     ("bad NOSUCHTYPE x", 3, "NOSUCHTYPE"),
     ("bad CH A 192.0.2.1", 3, "CH"),
+    ("ok A 192.0.2.1\nbad TXT" + 300 * (' "' + 250 * "x" + '"'), 4, "a TXT record of 75300 octets fits no message"),
+    ("bad RRSIG A 5 3 60 20300322173103 20260220173103 2642 x. " + 100_000 * "AAAA", 3, "a RRSIG record of 300021 octets"),
     ("x" * 64 + " A 192.0.2.1", 3, "label"),
     ("a..b A 192.0.2.1", 3, "a..b"),
     ("ok A 192.0.2.1\nbad A 1\nok A 192.0.2.2", 4, "bad A 1"),
