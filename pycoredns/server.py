@@ -126,11 +126,9 @@ class Server:
 
     async def _listen(self) -> None:
         """Takes questions from now on."""
-        self._udp, self._tcp = await self._listen_at(self.sockets)
+        await self._listen_at(self.sockets, self._udp, self._tcp)
 
-    async def _listen_at(self, sockets: Sockets) -> tuple[dict[Key, UDPListener], dict[Key, TCPListener]]:
-        datagrams: dict[Key, UDPListener] = {}
-        connections: dict[Key, TCPListener] = {}
+    async def _listen_at(self, sockets: Sockets, datagrams: dict[Key, UDPListener], connections: dict[Key, TCPListener]) -> None:
         for key, (sock, *_) in sockets.bound.items():
             if key.protocol == "udp":
                 datagrams[key] = UDPListener(self.services[key.address], sock.dup())
@@ -138,7 +136,6 @@ class Server:
             else:
                 connections[key] = TCPListener(self.services[key.address], sock.dup())
                 await connections[key].start()
-        return datagrams, connections
 
     # --- in the place of another worker
 
@@ -148,8 +145,12 @@ class Server:
             listener.memo.forget()
             listener.close()
             listener.service.listeners.remove(listener)
-        datagrams, connections = await self._listen_at(sockets)
-        self._helping = [*datagrams.values(), *connections.values()]
+        datagrams: dict[Key, UDPListener] = {}
+        connections: dict[Key, TCPListener] = {}
+        try:
+            await self._listen_at(sockets, datagrams, connections)
+        finally:
+            self._helping = [*datagrams.values(), *connections.values()]
 
     def help_no_more(self) -> None:
         """Leaves those questions to the other again; answers that are still to come are sent, connections stay open."""

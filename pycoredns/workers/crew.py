@@ -105,13 +105,13 @@ class Crew:
 
     async def _prepare(self, member: Member, plan: Plan) -> None:
         present = self._plan.sockets if self._plan else Sockets()
-        await self._give(member, plan.sockets.beyond(present).of_worker(member.number))
+        await self._give(member, plan.sockets.beyond(present).of_worker(member.number), START_SECONDS)
         keys = [written(key) for key in plan.sockets.bound]
         await member.channel.call("prepare", Message([plan.corefile.checksum, keys]), seconds=START_SECONDS)
 
-    async def _give(self, member: Member, sockets: Sockets) -> None:
+    async def _give(self, member: Member, sockets: Sockets, seconds: float) -> None:
         for key, own in sockets.bound.items():
-            await member.channel.call("take", Message(written(key)), own, START_SECONDS)
+            await member.channel.call("take", Message(written(key)), own, seconds)
 
     async def commit(self, plan: Plan) -> None:
         """Has all follow the plan they are ready for; one that does not is replaced by one that will."""
@@ -219,8 +219,8 @@ class Crew:
         keys = Message([written(key) for key in sockets.bound])
         for helper in self.started:
             try:
-                await self._give(helper, sockets)
-                await helper.channel.call("help_out", keys, seconds=START_SECONDS)
+                await self._give(helper, sockets, ANSWER_SECONDS)
+                await helper.channel.call("help_out", keys, seconds=ANSWER_SECONDS)
             except (NobodyAnswers, Refused) as error:
                 log.warning("%s cannot help: %s", helper, error)
                 continue
@@ -312,8 +312,9 @@ class Crew:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and isinstance(task.exception(), Exception):
-            log.error("the supervisor failed: %r", task.exception(), exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, NobodyAnswers):  # of who is gone its death has been told
+            log.error("the supervisor failed: %r", error, exc_info=error)
 
 
 async def _all(calls: Iterable[Awaitable[object]]) -> None:
