@@ -202,6 +202,7 @@ async def school(*pupils):
             far = Channel(theirs, pupil.handlers, lambda: None)
             member = crew.members[number] = Member(number, 0, Channel(ours, {}, lambda: None))
             member.started = True
+            member.dead.set()  # so that nobody ends process 0
             for channel in (far, member.channel):
                 channel.start()
                 stack.callback(channel.close)
