@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PREFIX = "coredns_pycoredns_"
 MOST_WAITING = 20_000
 """Questions whose answers are to come from elsewhere; each takes some 2 kB, and 5 s at most."""
+MOST_STREAMS = 100
+"""Zone transfers to others at a time; each takes some 150 kB, and keeps a version of a zone."""
 
 waiting = Gauge("waiting_questions", "Questions whose answers are still to come.", "server", prefix=PREFIX)
 shed = Counter("shed_questions_total", "Questions that found too many others waiting.", "server", prefix=PREFIX)
@@ -24,6 +26,8 @@ remembered = Gauge("memo_entries", "Replies that are remembered octet by octet."
 connections = Gauge("tcp_connections", "TCP connections of clients.", "server", prefix=PREFIX)
 closed = Counter("tcp_connections_shed_total", "TCP connections closed because of a bound.", "server", "bound", prefix=PREFIX)
 buffered = Gauge("tcp_buffered_bytes", "Octets of unfinished questions, and of answers that clients do not take.", prefix=PREFIX)
+streams = Gauge("transfers", "Zone transfers that are on their way to clients.", prefix=PREFIX)
+shed_streams = Counter("shed_transfers_total", "Zone transfers that found too many others on their way.", "server", prefix=PREFIX)
 
 
 class Overload:
@@ -43,6 +47,13 @@ class Overload:
 
 overload = Overload()
 """Of this process, and of those it forks."""
+
+
+def find_room_for_stream(server: str) -> None:
+    """Raises ServerFailure where too many zone transfers are on their way; the client asks again later."""
+    if streams.cell().value >= MOST_STREAMS:
+        shed_streams.cell(server).value += 1
+        raise ServerFailure("")
 
 
 services: WeakSet[Service] = WeakSet()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Annotated, ClassVar, Self
 
+from pycoredns import bounds
 from pycoredns.corefile import kinds
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive, Token
@@ -124,6 +125,7 @@ class Transfer(FollowsZones):
             told = (names.to_text(request.asked), request.client[0], zone.serial)
             log.info('Outgoing noop, incremental transfer for up to date zone "%s" to %s for %d SOA serial', *told)
             return Response.of([zone.soa()])
+        bounds.find_room_for_stream(request.listener.service.address)
         incremental = changes is not None and sum(len(each.removed) + len(each.added) for each in changes) <= len(zone.nodes)
         records = map(_body, _changed(zone.soa(), changes or ())) if incremental else chain(zone.bodies(), [_body(zone.soa())])
 

@@ -243,8 +243,8 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Closes a connection that idles, or whose client takes nothing."""
         if self._outgoing:
-            if self._outgoing[0].stands_still(now):
-                self.transport.abort()
+            if self._outgoing[0].is_too_slow(now):
+                self._outgoing[0].end(ClientGone("the client takes its answer too slowly"))
         elif self.stuck_since and now - self.stuck_since > WRITE_TIMEOUT:
             self.transport.abort()
         elif not self.waiting and not self.stuck_since and now > self.deadline:

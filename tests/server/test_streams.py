@@ -3,12 +3,13 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import dns.message
 import dns.rdatatype
 import pytest
 
+from pycoredns import bounds
 from pycoredns.chain import Block
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Request
@@ -17,6 +18,7 @@ from pycoredns.service import Service
 from pycoredns.stream import Body, Stream, pack
 from pycoredns.testing import eventually, query_wire
 from pycoredns.transport import outgoing, tcp
+from pycoredns.transport.outgoing import Outgoing
 from pycoredns.transport.tcp import TCPListener, bind
 from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError, Record
@@ -38,6 +40,7 @@ class Zone(Plugin):
         self.records = records
         self.at_the_end = at_the_end
         self.made = 0
+        self.total = 0
         self.outcomes: list[Outcome] = []
 
     def handle(self, request: Request) -> Answer:
@@ -49,6 +52,7 @@ class Zone(Plugin):
     def _all(self) -> Iterator[Body]:
         for number in range(1, self.records + 1):
             self.made = number
+            self.total += 1
             yield record(f"host{number}.example.test")
         if self.at_the_end:
             raise self.at_the_end
@@ -69,7 +73,7 @@ async def served(zone: Zone) -> AsyncIterator[tuple[Service, TCPListener, int]]:
         yield service, listener, sock.getsockname()[1]
     finally:
         listener.close()
-        await asyncio.sleep(0)
+        await eventually(lambda: bounds.streams.cell().value == 0)
 
 
 @asynccontextmanager
@@ -146,7 +150,7 @@ async def test_a_reader_that_stands_still_is_cut_off(monkeypatch):
         writer.write(framed("example.test", "AXFR"))
         await eventually(lambda: bool(zone.outcomes))
         assert (service.waiting, listener.connections) == (0, {})
-    assert str(zone.outcomes[0].error) == "the client has gone"
+    assert str(zone.outcomes[0].error) == "the client takes its answer too slowly"
 
 
 async def test_a_client_that_goes_ends_it():
@@ -177,6 +181,114 @@ async def test_others_are_answered_meanwhile():
         greedy.write(framed("example.test", "AXFR"))
         writer.write(framed("a.example.test", "A"))
         assert (await asyncio.wait_for(received(reader), 5))[7] == 1
+
+
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._next()
+
+    def _next(self) -> None:
+        self.count += 1
+        self._handle = asyncio.get_running_loop().call_soon(self._next)
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+
+async def drain(reader: asyncio.StreamReader) -> None:
+    while await reader.read(1 << 20):
+        pass
+
+
+async def test_all_transfers_together_take_one_message_of_each_turn():
+    zone = Zone(10_000_000)
+    async with served(zone) as (service, _, port), AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(connected(port)) for _ in range(50)]
+        for _, writer in readers:
+            writer.write(framed("example.test", "AXFR"))
+        await eventually(lambda: service.waiting == 50)
+        tasks = [asyncio.create_task(drain(reader)) for reader, _ in readers]
+        reader, writer = await stack.enter_async_context(connected(port))
+        turns, before = Turns(), zone.total
+        for _ in range(50):
+            writer.write(framed("a.example.test", "A"))
+            assert (await asyncio.wait_for(received(reader), 5))[7] == 1
+        turns.stop()
+        messages = (zone.total - before) / 700  # so many records or more are in each
+        assert 0 < messages <= turns.count
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Taking(asyncio.Transport):
+    """A connection whose client takes as much as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.left = 0
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data[2:])
+        self.left += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_answers_leave_in_turn_and_those_that_have_to_wait_are_left_out():
+    transport, ended = Taking(), list[Exception | None]()
+    first, second, third = (
+        Outgoing(transport, iter([name + b"1", name + b"2", name + b"3"]), ended.append) for name in (b"a", b"b", b"c")
+    )
+    for each in (first, second, third):
+        each.go_on()
+    for _ in range(4):
+        await asyncio.sleep(0)
+    second.hold()
+    await eventually(lambda: len(ended) == 2)
+    second.go_on()
+    await eventually(lambda: len(ended) == 3)
+    assert transport.written == [b"a1", b"b1", b"c1", b"a2", b"c2", b"a3", b"c3", b"b2", b"b3"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "cut_off_after"),
+    [
+        ([0] * 9, 31),
+        ([1000] * 9, 31),  # a little, again and again
+        ([40_000] * 9, None),
+        ([0, 0, 70_000, 0, 0, 70_000, 0, 0, 70_000], None),
+        ([70_000, 70_000, 70_000, 0, 0, 0, 0, 0, 0], 62),
+    ],
+)
+async def test_who_takes_little_is_too_slow(taken: list[int], cut_off_after: int | None):
+    transport, ended = Taking(), list[Exception | None]()
+    sent = Outgoing(transport, iter([bytes(60_000)] * 20), ended.append)
+    sent.go_on()
+    await eventually(lambda: bool(ended))
+    assert not sent.is_too_slow(1000.0)
+    slow_at = None
+    for number, octets in enumerate(taken, 1):  # each ten seconds
+        transport.left -= octets
+        if slow_at is None and sent.is_too_slow(1000.0 + number * 10.4):
+            slow_at = round(number * 10.4)
+    assert slow_at == cut_off_after
+
+
+async def test_nobody_takes_forever():
+    transport = Taking()
+    sent = Outgoing(transport, iter([]), lambda error: None)
+    assert [sent.is_too_slow(1.0 + hours * 3600) for hours in (0, 1, 2)] == [False, False, False]
+    assert sent.is_too_slow(7202.0)
+    sent.end()
 
 
 @pytest.mark.parametrize("asked", ["example.test", "EXAMPLE.test"])

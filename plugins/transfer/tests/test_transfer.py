@@ -14,6 +14,7 @@ import dns.rrset
 import pytest
 from dnslib import DNSRecord
 
+from pycoredns import bounds
 from pycoredns.plugins.transfer import notify as notifying
 from pycoredns.testing import RunningServer, Upstream, eventually, free_port, running
 
@@ -159,6 +160,19 @@ async def test_more_changes_than_names_make_a_whole_zone(zone_file):
 
 async def _says(server: RunningServer, text: str) -> bool:
     return await server.answers("t.a.test", "TXT") == [f'TXT "{text}"']
+
+
+async def test_past_the_bound_of_transfers_the_client_is_to_come_later(zone_file, monkeypatch):
+    async with served(zone_file, "transfer {\n to *\n}") as server:
+        monkeypatch.setattr(bounds, "MOST_STREAMS", 0)
+        shed = bounds.shed_streams.cell(next(iter(server.server.services.values())).address)
+        before = shed.value
+        assert shown(await ask(server.port)) == ["SERVFAIL"]
+        assert shown(await ask(server.port, qtype="IXFR", serial=1)) == ["SOA1"]
+        assert shed.value == before + 1
+        monkeypatch.setattr(bounds, "MOST_STREAMS", 1)
+        for _ in range(2):
+            assert shown(await ask(server.port))[0] == "SOA1"
 
 
 async def test_a_zone_that_is_not_there_yet(tmp_path):
