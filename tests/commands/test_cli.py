@@ -14,6 +14,7 @@ from pycoredns import cli
         ["-version"],
         ["-plugins", "-workers", "2"],
         ["-conf", "first", "-conf", "second"],
+        ["-waiting", "100", "--overload", "silence"],
     ],
     ids=" ".join,
 )
@@ -32,6 +33,8 @@ def test_both_ways_lead_to_the_same_options(words):
         ["-p", "0"],
         ["-p", "x"],
         ["-workers", "-1"],
+        ["-overload", "shout"],
+        ["-waiting", "0"],
         ["check"],
         ["-help"],
         ["-con", "x"],

@@ -158,6 +158,21 @@ async def test_the_oldest_connection_makes_room(monkeypatch):
             await asyncio.wait_for(connections[0][0].readexactly(1), 5)
 
 
+async def test_unfinished_questions_of_all_connections_are_bounded(monkeypatch):
+    monkeypatch.setattr(tcp, "MOST_BUFFERED", 1000)
+    async with running(LOCAL) as server, connected(server.port) as (_, writer), connected(server.port) as (second, other):
+        writer.write(b"\xff\xff" + bytes(600))
+        await eventually(lambda: tcp._buffers.octets == 602)
+        other.write(b"\xff\xff" + bytes(600))
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(second.read(), 3) == b""
+        await eventually(lambda: tcp._buffers.octets == 602)  # the first one's
+        reply = await exchange_tcp(query_wire("a.test"), ("127.0.0.1", server.port))
+        assert reply[3] & 15 == 0
+        writer.close()
+        await eventually(lambda: tcp._buffers.octets == 0)
+
+
 async def test_a_client_that_does_not_read_is_not_served_without_bound():
     lines = "\n".join(f" 192.0.2.{number % 250 + 1} big.test" for number in range(250))
     corefile = f".:{{port}} {{\n bind 127.0.0.1\n hosts {{\n{lines}\n}}\n}}"
