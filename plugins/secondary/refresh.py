@@ -14,6 +14,7 @@ from pycoredns.peers import here
 from pycoredns.plugins.secondary.asking import Primary, fetch, reason, serial_at
 from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
 from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.plugins.secondary.turns import Turns
 from pycoredns.wire import names
 from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
@@ -27,8 +28,6 @@ REFRESH_JITTER, RETRY_JITTER = 5.0, 2.0
 """Seconds by which many secondaries of a primary are kept apart, at most."""
 PAUSE = 0.25
 """Seconds between two looks at the primaries, however many NOTIFY messages come."""
-TRANSFERS = 16
-"""Transfers at a time."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,8 @@ class Follower:
         self._first_asked = client
         self._notified.set()
 
-    async def run(self, turns: asyncio.Semaphore) -> None:
-        """Looks after the zone until it is cancelled; ``turns`` are for the transfers at a time."""
+    async def run(self, turns: Turns) -> None:
+        """Looks after the zone until it is cancelled; ``turns`` are those in which primaries are asked."""
         while True:
             self._notified.clear()
             faults = await self._refresh(turns)
@@ -170,7 +169,7 @@ class Follower:
         first, self._first_asked = self._first_asked, ""
         return sorted(self.primaries, key=lambda primary: primary.server.address != first)
 
-    async def _refresh(self, turns: asyncio.Semaphore) -> str:
+    async def _refresh(self, turns: Turns) -> str:
         """Gets the zone from the first primary that has a newer one; returns what is wrong with them if none of them was good."""
         good, faults = False, list[str]()
         for primary in self._in_order():
@@ -187,16 +186,17 @@ class Follower:
             log.warning("A primary of '%s' failed: %s", self._name, "; ".join(faults))
         return "" if good else "; ".join(faults)
 
-    async def _look_at(self, primary: Primary, turns: asyncio.Semaphore) -> bool:
+    async def _look_at(self, primary: Primary, turns: Turns) -> bool:
         """Gets the zone where a primary has a newer version; raises TransferError, BadZoneError or OSError."""
         if self.zone is not None:
-            serial = await serial_at(primary, self.origin)
+            async with turns.look(primary.server):
+                serial = await serial_at(primary, self.origin)
             if serial == self.zone.serial:
                 return False
             if not is_newer(serial, self.zone.serial):
                 raise TransferError(f"its serial {serial} is not newer than ours, {self.zone.serial}: not taken")
         try:
-            async with turns:
+            async with turns.transfer:
                 zone, changes = await fetch(primary, self.origin, self.zone, self._most)
         except NothingNewer as error:
             if error.serial == error.ours:

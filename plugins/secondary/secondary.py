@@ -22,8 +22,9 @@ from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_
 from pycoredns.plugins.secondary.incoming import TransferError
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostRecords
-from pycoredns.plugins.secondary.refresh import TRANSFERS, Follower
+from pycoredns.plugins.secondary.refresh import Follower
 from pycoredns.plugins.secondary.together import Together
+from pycoredns.plugins.secondary.turns import of_this_loop
 from pycoredns.request import Request
 from pycoredns.response import Answer, Response
 from pycoredns.settings import BlockSettings
@@ -264,7 +265,7 @@ class Secondary(HoldsZones):
         """Serves what is kept on disk at once, then looks after all zones."""
         if lacking := self._missing_keys():
             raise StartError("\n".join(lacking))
-        self._turns, self._together = asyncio.Semaphore(TRANSFERS), Together(self._look_at)
+        self._turns, self._together = of_this_loop(), Together(self._look_at)
         for origin, source in self.sources.items():
             self._begin(origin, source)
         while waiting := [follower for follower in self._followers.values() if not follower.restored]:
