@@ -61,7 +61,7 @@ class Assembly:
 
 def assemble(corefile: Corefile, port: int = DEFAULT_PORT) -> Assembly:
     """Makes the plugins of all blocks; ``port`` is that of keys without one. Raises ConfigErrors with all mistakes."""
-    assembly = Assembly(ServerSettings(corefile=corefile.file, checksum=corefile.checksum), corefile)
+    assembly = Assembly(ServerSettings(corefile=corefile.file), corefile)
     errors: list[ConfigError] = []
     for server_block in corefile.blocks:
         keys = _read_keys(server_block.keys, port, errors)

@@ -35,18 +35,18 @@ class Reloader:
         self.server = server
         self._source = source
         self._busy = asyncio.Lock()
-        self._tried = server.assembly.settings.checksum
+        self._tried = ""
         self._stopping: set[asyncio.Task[None]] = set()
         failed.cell()
         self.announce()
 
     def announce(self) -> None:
         """Says which Corefile is served, where the reload plugin is used."""
-        settings = self.server.assembly.settings
         version.cells.clear()
-        if settings.reload:
-            version.cell("sha512", settings.checksum).value = 1
-            plugin_log.info("Running configuration SHA512 = %s", settings.checksum)
+        if self.server.assembly.settings.reload:
+            checksum = self.server.assembly.corefile.checksum
+            version.cell("sha512", checksum).value = 1
+            plugin_log.info("Running configuration SHA512 = %s", checksum)
 
     async def watch(self) -> None:
         """Looks at the Corefile in the interval that its reload plugin gives; runs until it is cancelled."""
@@ -69,12 +69,13 @@ class Reloader:
                 failed.cell().value += 1
                 plugin_log.warning("Corefile parse failed: %s", text)
             return
-        if corefile.checksum not in (self._tried, self.server.assembly.settings.checksum):
+        present = self.server.assembly.corefile.checksum
+        if corefile.checksum not in (self._tried, present):
             self._tried = corefile.checksum
             if not await self.reload(corefile):
                 plugin_log.error("Corefile changed but reload failed: see above; the old one is served on")
-        elif corefile.checksum == self.server.assembly.settings.checksum:
-            self._tried = corefile.checksum
+        elif corefile.checksum == present:
+            self._tried = present
 
     async def reload(self, corefile: Corefile | None = None) -> bool:
         """Serves a new Corefile, or the file as it is now; False if it cannot be, and then nothing has changed."""

@@ -25,8 +25,6 @@ class ServerSettings:
     corefile: str = "Corefile"
     debug: bool = False
     reload: ReloadSettings | None = None
-    checksum: str = ""
-    """SHA-512 of the Corefile with its imports, in hexadecimal."""
 
 
 @dataclass

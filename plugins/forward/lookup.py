@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -20,7 +20,7 @@ _RECURSION_DESIRED = 0x0100
 def question(name: bytes, qtype: int, recursion: bool = True) -> bytes:
     """A query of class IN with a random ID; ``name`` in wire form."""
     flags = _RECURSION_DESIRED if recursion else 0
-    head = HEADER.pack(secrets.randbits(16), flags, 1, 0, 0, 0)
+    head = HEADER.pack(int.from_bytes(os.urandom(2)), flags, 1, 0, 0, 0)
     return b"%b%b%b" % (head, name, qtype.to_bytes(2, "big") + b"\0\1")
 
 
