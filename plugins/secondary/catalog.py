@@ -25,10 +25,12 @@ class Member:
     next_owner: bytes = b""
 
 
-def members_of(catalog: Zone) -> Mapping[bytes, Member]:
-    """The members by their zones' names; raises TransferError for what is no catalog, or not in all parts."""
+def members_of(catalog: Zone, most: int) -> Mapping[bytes, Member]:
+    """The members by their zones' names; raises TransferError for what is no catalog, not in all parts, or lists too many."""
     properties = _Properties(catalog)
     properties.check_version()
+    if len(properties.zones) > most:
+        raise TransferError(f"catalog lists {len(properties.zones)} zones, more than {most}")
     members: dict[bytes, Member] = {}
     for label, zones in sorted(properties.zones.items()):
         if len(zones) != 1:

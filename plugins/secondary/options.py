@@ -20,6 +20,12 @@ class MostRecords(PositiveCount):
     placeholder = "COUNT"
 
 
+class MostMembers(PositiveCount):
+    """How many zones a catalog may list."""
+
+    placeholder = "COUNT"
+
+
 @dataclass(frozen=True)
 class From:
     """The primaries that a zone is transferred from."""

@@ -21,7 +21,7 @@ from pycoredns.plugins.secondary.asking import Primary
 from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
 from pycoredns.plugins.secondary.incoming import TransferError
 from pycoredns.plugins.secondary.kept import Shelf
-from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostRecords
+from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostMembers, MostRecords
 from pycoredns.plugins.secondary.refresh import Follower
 from pycoredns.plugins.secondary.together import Together
 from pycoredns.plugins.secondary.turns import of_this_loop
@@ -35,7 +35,7 @@ from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
-USUAL_MOST = MostRecords(5_000_000)
+USUAL_MOST, USUAL_MOST_MEMBERS = MostRecords(5_000_000), MostMembers(10_000)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Source:
     shelf: Shelf | None
     members: Members | None
     """Of a catalog: which zones it may bring."""
+    most_members: int
 
 
 class Inherited(NamedTuple):
@@ -72,6 +73,7 @@ class Secondary(HoldsZones):
     key: Annotated[KeyName | None, Option("the key of tsig that questions to primaries are signed with")] = None
     persist: Annotated[Path | None, Option("a folder in which zones are kept for the next start", kind=Folder)] = None
     max_records: Annotated[MostRecords, Option("a zone with more records is not taken")] = USUAL_MOST
+    max_members: Annotated[MostMembers, Option("a catalog with more zones is not taken")] = USUAL_MOST_MEMBERS
 
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
@@ -89,7 +91,7 @@ class Secondary(HoldsZones):
         for each in self.catalog:
             members = members | each if members else each
         shelf = Shelf(self.persist) if self.persist else None
-        source = Source(servers, self.key, self.max_records, shelf, members)
+        source = Source(servers, self.key, self.max_records, shelf, members, self.max_members)
         self.sources = dict.fromkeys(map(bytes, self.zones), source)
         self._owners = Owners()
         self._keys: dict[bytes, Key] = {}
@@ -161,7 +163,7 @@ class Secondary(HoldsZones):
         if source.members is None or old.zone is None:
             return
         try:
-            self._apply(follower.origin, source, source.members, members_of(old.zone))
+            self._apply(follower.origin, source, source.members, members_of(old.zone, source.most_members))
         except TransferError as error:
             log.warning("%s is no catalog yet: %s", names.to_text(follower.origin), error)
 
@@ -198,7 +200,7 @@ class Secondary(HoldsZones):
         if source is None or source.members is None:
             self._publish(zone, changes)
             return
-        members = members_of(zone)
+        members = members_of(zone, source.most_members)
         self._publish(zone, changes)
         self._apply(zone.origin, source, source.members, members)
 
@@ -208,7 +210,8 @@ class Secondary(HoldsZones):
 
     def _apply(self, catalog: bytes, source: Source, admitted: Members, members: Mapping[bytes, Member]) -> None:
         """Begins, resets and ends zones as a catalog says."""
-        wanted = {zone: member for zone, member in members.items() if admitted.admit(zone)}
+        outer = [zone for zone in members if names.within(catalog, zone)]
+        wanted = {zone: member for zone, member in members.items() if admitted.admit(zone) and zone not in outer}
         shown, of_member = names.to_text(catalog), replace(source, members=None)
         for change in self._owners.apply(catalog, members, wanted, self.sources):
             if change.begins:
@@ -216,9 +219,10 @@ class Secondary(HoldsZones):
             elif change.ends:
                 self._end(change.zone)
             log.log(change.level, change.text, names.to_text(change.zone), shown)
-        if len(wanted) < len(members):
-            text = "Skipped %d member zones from catalog %s: outside configured member zones"
-            log.warning(text, len(members) - len(wanted), shown)
+        for zone in outer:
+            log.warning("Skipping catalog member zone %s from %s: the catalog is in it", names.to_text(zone), shown)
+        if outside := len(members) - len(wanted) - len(outer):
+            log.warning("Skipped %d member zones from catalog %s: outside configured member zones", outside, shown)
         log.info("Parsed catalog zone %s with %d member zones", shown, len(members))
 
     def _begin_member(self, change: Change, source: Source) -> None:

@@ -29,7 +29,7 @@ USUAL = ("@ NS invalid", "version TXT 2")
 
 def test_members_with_their_labels_and_next_owners():
     lines = ("x.zones PTR A.test", "coo.x.zones PTR dog.test", "group.x.zones TXT g", "y.zones PTR b.test", "z.y.zones TXT 1")
-    members = members_of(catalog(*USUAL, *lines))
+    members = members_of(catalog(*USUAL, *lines), 2)
     assert {zone: (member.label, member.next_owner) for zone, member in members.items()} == {
         A: (b"\1x", OTHER),
         B: (b"\1y", b""),
@@ -45,18 +45,19 @@ def test_members_with_their_labels_and_next_owners():
         (("@ NS invalid", "version TXT 2", "version TXT 1"), "exactly one version"),
         ((*USUAL, "x.zones PTR a.test", "x.zones PTR b.test"), "member x has 2 PTR"),
         ((*USUAL, "x.zones PTR a.test", "y.zones PTR a.test"), "a.test. twice"),
+        ((*USUAL, "x.zones PTR a.test", "y.zones PTR b.test", "z.zones PTR c.test"), "lists 3 zones, more than 2"),
         ((*USUAL, "x.zones PTR a.test", "coo.x.zones PTR a.test", "coo.x.zones PTR b.test"), "member x has 2 coo"),
     ],
 )
 def test_what_is_no_catalog(lines, reason):
     with pytest.raises(TransferError, match=reason):
-        members_of(catalog(*lines))
+        members_of(catalog(*lines), 2)
 
 
 def applied(
     owners: Owners, origin: str, *lines: str, wanted: Members | None = None, others: tuple[bytes, ...] = ()
 ) -> list[Change]:
-    members = members_of(catalog(*USUAL, *lines, origin=origin))
+    members = members_of(catalog(*USUAL, *lines, origin=origin), 9)
     admitted = {zone: member for zone, member in members.items() if (wanted or Members()).admit(zone)}
     return list(owners.apply(names.from_text(origin), members, admitted, others))
 

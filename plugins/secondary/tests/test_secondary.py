@@ -455,6 +455,37 @@ async def test_members_of_a_catalog_are_served_and_forgotten():
         assert await _answers(server, "v.b.test", "b")
 
 
+async def test_a_catalog_does_not_bring_what_it_is_itself_in_nor_more_than_it_may(caplog):
+    listed = ["cat.test. 0 SOA . . 1 3600 600 86400 0", "cat.test. 0 NS invalid.", "version.cat.test. 0 TXT 2"]
+    outer = [f"{label}.zones.cat.test. 0 PTR {name}" for label, name in [("r", "."), ("t", "test."), ("c", "cat.test.")]]
+    members = {"a.test.": zone(1, "one"), "cat.test.": [*listed, *outer, "x.zones.cat.test. 0 PTR a.test."]}
+    primary = Primary([])
+
+    def answer(query: dns.message.Message) -> Iterable[Records | bytes]:
+        primary.zone = members[str(query.question[0].name)]
+        return primary.usual(query)
+
+    primary.answer = answer
+    source = f"transfer from 127.0.0.1:{primary.port}\n catalog\n max_members 4"
+    corefile = f".:{{port}} {{\n bind 127.0.0.1\n secondary cat.test {{\n {source}\n}}\n}}"
+    async with primary.running(), running(corefile) as server:
+        await eventually(lambda: says(server, "one"))
+        assert [await server.rcode(name) for name in ("x.example", "x.test", "cat.test")] == ["REFUSED", "REFUSED", "NOERROR"]
+        for name in (".", "test.", "cat.test."):
+            assert f"Skipping catalog member zone {name} from cat.test.: the catalog is in it" in caplog.text
+        members["cat.test."] = [
+            listed[0].replace(" 1 ", " 2 "),
+            *listed[1:],
+            *outer,
+            *(f"{n}.zones.cat.test. 0 PTR {n}." for n in "ab"),
+        ]
+        message = dns.message.make_query("cat.test", "SOA")
+        message.set_opcode(dns.opcode.NOTIFY)
+        await exchange_udp(message.to_wire(), ("127.0.0.1", server.port))
+        await eventually(lambda: "catalog lists 5 zones, more than 4" in caplog.text)
+        assert await says(server, "one")
+
+
 async def _answers(server: RunningServer, name: str, text: str) -> bool:
     return await server.answers(name, "TXT") == [f'TXT "{text}"']
 
