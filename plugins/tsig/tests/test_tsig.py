@@ -20,7 +20,7 @@ from pycoredns.errors import Dropped, FormatError, ServerFailure
 from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, AD, Request
-from pycoredns.response import Pending, Response
+from pycoredns.response import Pending, Relayed, Response
 from pycoredns.service import Service, panics
 from pycoredns.stream import Stream
 from pycoredns.testing import Last, SilentListener, exchange_tcp, exchange_udp, running
@@ -222,6 +222,20 @@ def test_a_later_error_is_signed():
     asked = later(tsig())
     (wire,) = late(asked, lambda pending: pending.fail(ServerFailure("no luck")))
     assert (asked.read(wire).had_tsig, asked.read(wire).rcode()) == (True, dns.rcode.SERVFAIL)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_answer_that_cannot_be_read_is_a_signed_error(waits):
+    question = WWW + b"\0\1\0\1"
+    alias = b"\xc0\x0c" + types.CNAME.to_bytes(2, "big") + b"\0\1\0\0\0\0\0\2\xff\xff"  # its target points to nowhere
+    answer = Relayed.read(b"\0\0\x80\0\0\1\0\1\0\0\0\0" + question + alias, WWW)
+    pending = Pending()
+    asked = Asked(tsig(), (lambda request: pending) if waits else answer)
+    reply = asked.serve()
+    if waits:
+        pending.resolve(answer)
+        reply = asked.listener.sent[0]
+    assert (asked.read(reply).had_tsig, asked.read(reply).rcode()) == (True, dns.rcode.SERVFAIL)
 
 
 def test_an_unforeseen_error_is_the_server_s():
