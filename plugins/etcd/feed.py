@@ -155,11 +155,10 @@ class Follower:
         """Follow until cancelled."""
         while True:
             try:
-                if await self._read_all():
+                if await self._read_all() and await self._read_changes(patient=False):
                     self._mirror.synced_event.set()
-                    going_on = await self._read_changes(patient=False)
-                    while going_on:
-                        going_on = await self._read_changes()
+                    while await self._read_changes():
+                        pass
             except NobodyAnswers:
                 await asyncio.sleep(PAUSE)
 
