@@ -16,8 +16,8 @@ from pycoredns.metrics import Histogram
 
 PREFIX = "coredns_pycoredns_"
 BOUNDS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-OFTEN, SELDOM = 0.004, 0.02
-"""Seconds between two looks: at 250 a second a busy loop, at 50 an idle one, spends under half a percent of a core on them."""
+OFTEN, SELDOM = 0.004, 0.04
+"""Seconds between two looks: at 250 a second a busy loop, at 25 an idle one, spends under half a percent of a core on them."""
 BUSY = 0.5
 """The part of its time that a busy loop works, unless it is late anyway."""
 LATE = 0.002
