@@ -113,7 +113,8 @@ class HashedChain:
 
     def no_type(self, name: bytes) -> Proofs:
         """The record of the name's hash; below an opt-out span, what proves that it might be there unsigned (§7.2.4)."""
-        return self._at(name) or self._closest(name, names.parent(name))
+        own = self._at(name)
+        return own if own or name == self._zone.origin else self._closest(name, names.parent(name))
 
     def no_name(self, name: bytes, encloser: bytes) -> Proofs:
         """What proves the closest encloser, and that there is no wildcard below it (§7.2.2)."""

@@ -235,6 +235,8 @@ def _add_foreign(draft: Draft, response: Response) -> Response:
             _add_referral(draft, cut)
             return draft.send()
     denied = response.rcode == types.NXDOMAIN or (response.rcode == types.NOERROR and not response.plain().answers)
+    if draft.do and draft.zone.denial:  # the proofs that came with it need the SOA beside them
+        denied = denied or any(each.rtype == types.SOA for each in response.sections().authority)
     return draft.respond(response.rcode if response.rcode in _PASSED_ON else types.NOERROR, denied)
 
 

@@ -61,6 +61,14 @@ def test_hashes_are_no_names() -> None:
     assert [record.name for record in response.sections().authority if record.rtype == types.NSEC3] == [owner]
 
 
+def test_a_chain_without_the_apex_proves_nothing_there() -> None:
+    nsec3 = Record(b"\x20" + b"0" * 32 + ORIGIN, types.NSEC3, 1, 60, PARAMETERS + b"\x14" + bytes(20))
+    zone = Zone.of(ORIGIN, [SOA, Record(ORIGIN, types.NSEC3PARAM, 1, 0, PARAMETERS), nsec3])
+    response = zone.answer(request_for("example", "TXT", do=True))
+    assert isinstance(response, Response)
+    assert [record.rtype for record in response.sections().authority] == [types.SOA]
+
+
 def test_too_many_iterations_are_refused() -> None:
     parameters = Record(ORIGIN, types.NSEC3PARAM, 1, 0, b"\1\0\xff\xff\0")
     nsec3 = Record(b"\x20" + b"0" * 32 + ORIGIN, types.NSEC3, 1, 60, b"\1\0\xff\xff\0\x14" + bytes(20))
