@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pycoredns.answer import Answer
 from pycoredns.errors import Refused
 from pycoredns.plugin import Handler, Plugin, no_next, overrides
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.settings import BlockSettings
 
 if TYPE_CHECKING:

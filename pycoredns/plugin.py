@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
+from pycoredns.answer import Answer
 from pycoredns.errors import ServerFailure
 from pycoredns.output import logger
 from pycoredns.peers import Role
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block

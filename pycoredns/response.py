@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import inf
 from struct import Struct
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
-from pycoredns.errors import ServerFailure, forget_way
 from pycoredns.listener import STREAM_LIMIT
-from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, TC, Request
+from pycoredns.request import AA, SMALLEST_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
-from pycoredns.wire.message import BadMessageError, Record, Sections
+from pycoredns.wire.message import Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
 
 if TYPE_CHECKING:
     from pycoredns.plugin import Outcome
 
-_pack_head = Struct("!HHHHH").pack
+pack_head = Struct("!HHHHH").pack
 _unpack_counts = Struct("!HHH").unpack_from
 _HEADER_SIZE = 12
 _BESIDE_NAME = _HEADER_SIZE + 4
@@ -168,7 +167,7 @@ class Response:
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        head = _pack_head(
+        head = pack_head(
             request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15,
             1,
             self.answers,
@@ -203,7 +202,7 @@ class Response:
         wire, counts = message.fit(beginning, request.asked, sections, min(request.limit, STREAM_LIMIT) - len(opt))
         cut = counts != (len(sections.answer), len(sections.authority), len(sections.additional))
         bits = request.header.reply_bits & ~self.withheld | self.flags | (TC if cut else 0) | self.rcode & 15
-        return _pack_head(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
+        return pack_head(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
 
 
 class _NoAnswer(Response):
@@ -218,262 +217,3 @@ class _NoAnswer(Response):
 
 NO_ANSWER = _NoAnswer(flags=0)
 """What those who count and log see where a question was dropped."""
-
-Answer: TypeAlias = Awaitable[Response]
-"""What a handler returns: a Response, or something that will be one."""
-
-
-class Pending:
-    """An answer that will come by a callback, without a task of its own."""
-
-    __slots__ = ("_callback", "_error", "_response")
-
-    def __init__(self) -> None:
-        """Begins without an answer."""
-        self._response: Response | None = None
-        self._error: BaseException | None = None
-        self._callback: Callable[[Pending], object] | None = None
-
-    @property
-    def done(self) -> bool:
-        """Has the answer, or an error, come?"""
-        return self._response is not None or self._error is not None
-
-    def result(self) -> Response:
-        """The answer; raises the error that came in its place."""
-        if self._response is not None:
-            return self._response
-        raise self._error or RuntimeError("no answer has come yet")
-
-    def resolve(self, response: Response) -> None:
-        """The answer is there: all who wait are called. Later calls do nothing."""
-        if self._response is None and self._error is None:
-            self._response = response
-            self._call_back()
-
-    def fail(self, error: BaseException) -> None:
-        """No answer will come, for this reason. Later calls do nothing."""
-        if not self.done:
-            self._error = error
-            self._call_back()
-
-    def _call_back(self) -> None:
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback(self)
-            if self._error is not None:
-                forget_way(self._error)
-
-    def when_done(self, callback: Callable[[Pending], object]) -> None:
-        """Calls back with this object, at once if it is done."""
-        if self._response is not None:
-            callback(self)
-        elif self._error is not None:
-            callback(self)
-            forget_way(self._error)
-        elif self._callback is None:
-            self._callback = callback
-        else:
-            first = self._callback
-            self._callback = lambda done: (first(done), callback(done))
-
-    def __await__(self) -> Generator[object, None, Response]:
-        """Waits in a coroutine."""
-        if not self.done:
-            from asyncio import get_running_loop
-
-            future = get_running_loop().create_future()
-            self.when_done(lambda _: None if future.done() else future.set_result(None))
-            yield from future
-        return self.result()
-
-
-T = TypeVar("T")
-
-
-def then(answer: Answer, change: Callable[[Response], Answer]) -> Answer:
-    """Changes an answer now if it is there, or when it comes."""
-    if isinstance(answer, Response):
-        return change(answer)
-    if isinstance(answer, Pending):
-        changed = Pending()
-        answer.when_done(lambda done: _pass_on(done, change, changed))
-        return changed
-    return _wait_and_change(answer, change)
-
-
-def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pending) -> None:
-    """Gives a changed answer to those who wait for it."""
-    try:
-        answer = change(done.result())
-    except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
-        changed.fail(error)
-        return
-    if isinstance(answer, Response):
-        changed.resolve(answer)
-    elif isinstance(answer, Pending):
-        answer.when_done(lambda later: _pass_on(later, lambda response: response, changed))
-    else:
-        _start(answer, changed)
-
-
-def pending(answer: Answer) -> Pending:
-    """Any answer as one that calls back: a coroutine runs in a task of its own."""
-    if isinstance(answer, Pending):
-        return answer
-    later = Pending()
-    if isinstance(answer, Response):
-        later.resolve(answer)
-    else:
-        _start(answer, later)
-    return later
-
-
-def attempt(ask: Callable[[], Answer]) -> Pending:
-    """What somebody answers, now or later, with an answer or an error."""
-    try:
-        return pending(ask())
-    except Exception as error:  # noqa: BLE001  whoever waits gets it
-        (failed := Pending()).fail(error)
-        return failed
-
-
-def _start(answer: Answer, changed: Pending) -> None:
-    """Waits for a coroutine in a task, and passes its answer on."""
-    from asyncio import ensure_future
-
-    async def wait() -> None:
-        try:
-            changed.resolve(await answer)
-        except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
-            changed.fail(error)
-
-    _tasks.add(task := ensure_future(wait()))
-    task.add_done_callback(_tasks.discard)
-
-
-_tasks: set[Awaitable[None]] = set()
-
-
-async def _wait_and_change(answer: Answer, change: Callable[[Response], Answer]) -> Response:
-    return await change(await answer)
-
-
-class Relayed(Response):
-    """An upstream's answer, passed on as its bytes and taken apart only when somebody wants to look into it.
-
-    The sections stay compressed: their pointers hold as long as the question's name is the same, to the letter.
-    """
-
-    _begun_anew = {"_plain": None}  # noqa: RUF012  declared above
-    _plain: Response | None = None
-
-    def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
-        """``wire`` is the message without its OPT record, ``found`` its records, ``counts`` those of each section."""
-        bits = wire[2] << 8 | wire[3]
-        self.wire = wire
-        self.asked = asked
-        self.rcode = bits & 15
-        self.flags = bits & _RELAYED_FLAGS
-        self.withheld = ~bits & _REPEATED_FLAGS
-        self.answers, self.authorities, self.additionals = counts
-        self.found = found
-        self._place = 16 + len(asked)
-        self.simple = _simple(wire, found)
-        """Do all records belong to the name that was asked, and hold no names?"""
-
-    @classmethod
-    def read(cls, wire: bytes, asked: bytes) -> Response:
-        """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
-        counts = _unpack_counts(wire, 6)
-        answers, authorities, additionals = counts
-        place = 16 + len(asked)
-        found = walk(wire, place, answers + authorities + additionals)
-        opts = [each for each in found[answers + authorities :] if each.rtype == types.OPT] if additionals else None
-        if not opts:
-            return cls(wire[: found[-1].end if found else place], asked, found, counts)
-        if opts != found[-1:]:  # pointers behind it would be wrong without it
-            relayed = cls(wire, asked, found, counts).plain()
-        else:
-            relayed = cls(wire[: opts[0].start], asked, found[:-1], (answers, authorities, additionals - 1))
-        relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
-        relayed.rcode |= relayed.opt[5] << 4
-        return relayed
-
-    def with_ttl(self, ttl: int, **changes: object) -> Self:
-        """The same with one TTL (in seconds) on all records, and other changes."""
-        found = [Found(each.start, each.fixed, each.end, each.rtype, ttl) for each in self.found]
-        return self.alike(wire=with_ttl(self.wire, found, ttl), found=found, **changes)
-
-    def first_section(self) -> Self:
-        """The same without authority, additional and OPT records."""
-        found = self.found[: self.answers]
-        end = found[-1].end if found else self._place
-        return self.alike(wire=self.wire[:end], found=found, authorities=0, additionals=0, opt=None)
-
-    def walk(self) -> tuple[Walked, Walked, Walked]:
-        """Each section's records: all stand in the message."""
-        authority, additional = self.answers, self.answers + self.authorities
-        return (
-            (self.wire, self.found[:authority]),
-            (self.wire, self.found[authority:additional]),
-            (self.wire, self.found[additional:]),
-        )
-
-    # made when they are asked for; by properties, as a class with __getattr__ reads all of its attributes slowly (0.1 µs each)
-    answer = property(lambda self: self.plain().answer)
-    authority = property(lambda self: self.plain().authority)
-    additional = property(lambda self: self.plain().additional)
-
-    def sections(self) -> Sections:
-        """Its records, with whole names, without OPT; raises ServerFailure where they cannot be read."""
-        try:
-            answer, place = message.read_records(self.wire, self._place, self.answers)
-            authority, place = message.read_records(self.wire, place, self.authorities)
-            additional, _ = message.read_records(self.wire, place, self.additionals)
-        except BadMessageError as error:
-            raise ServerFailure(f"an upstream's answer cannot be read: {error}") from None
-        return Sections(answer, authority, [each for each in additional if each.rtype != types.OPT])
-
-    def plain(self) -> Response:
-        """The same, uncompressed."""
-        if self._plain is None:
-            plain = Response.of(*self.sections(), rcode=self.rcode, flags=self.flags)
-            plain.__dict__.update({name: value for name, value in self.__dict__.items() if name in _CARRIED})
-            self._plain = plain
-        return self._plain
-
-    def size(self, request: Request) -> int:
-        """Octets before compression."""
-        if self.simple:
-            grown = len(self.found) * (len(self.asked) - 2)
-            return len(self.wire) + grown + (len(self.opt) if self.opt else 0)
-        return self.plain().size(request)
-
-    def reply(self, request: Request) -> bytes:
-        """The upstream's octets behind this question, or the records anew where they do not fit it."""
-        opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        size = len(self.wire) + len(opt)
-        if request.asked != self.asked or (size > SMALLEST_LIMIT and size > request.limit):
-            return self.plain().reply(request)
-        bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
-        head = _pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
-        return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
-
-
-_RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
-
-
-def _simple(wire: bytes, found: list[Found]) -> bool:
-    for each in found:  # half of what all() costs
-        start = each[0]
-        if wire[start : start + 4] not in _NAMELESS:
-            return False
-    return True
-
-
-_CARRIED = frozenset(
-    {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
-)
-_NAMELESS = frozenset(b"\xc0\x0c" + rtype.to_bytes(2, "big") for rtype in (types.A, types.AAAA, types.TXT))
-"""How records begin that belong to the name that was asked, and hold no names."""

@@ -11,6 +11,7 @@ from time import perf_counter_ns
 from typing import TypeAlias
 
 from pycoredns import bounds, traffic
+from pycoredns.answer import Answer, Pending, attempt, pending
 from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.listener import Listener
@@ -19,7 +20,7 @@ from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin, tell
 from pycoredns.request import Malformed, Request, header_of, headers, tail_of
-from pycoredns.response import NO_ANSWER, Answer, Pending, Response, attempt, pending
+from pycoredns.response import NO_ANSWER, Response
 from pycoredns.stream import Stream
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError

@@ -17,6 +17,7 @@ from time import perf_counter_ns
 
 from dnslib import EDNS0, QTYPE, RCODE, DNSQuestion, DNSRecord
 
+from pycoredns.answer import Answer
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
@@ -24,7 +25,7 @@ from pycoredns.listener import Listener
 from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.server import Server
 from pycoredns.service import Service
 from pycoredns.wire import names, types

@@ -22,6 +22,7 @@ LAYERS = (
     ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
     ("bounds", "corefile", "http", "listener", "pauses", "request", "traffic"),
     ("response", "stream"),
+    ("answer", "relayed"),
     ("meaning", "plugin"),
     ("chain", "memo", "metadata", "registry", "zone"),
     ("service",),

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.options import Argument
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.wire import message, types
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Duration, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
@@ -19,7 +20,6 @@ from pycoredns.output import logger
 from pycoredns.plugins.auto.folder import Look, look, shown
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.wire import names
 from pycoredns.wire.names import to_text
 from pycoredns.zone.background import in_background

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Whole
 from pycoredns.corefile.options import Argument, Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request, Tail
-from pycoredns.response import Answer
 
 __all__ = ["Bufsize"]
 

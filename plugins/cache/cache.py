@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Self
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Whole, Zone, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.meaning import Meaning
@@ -29,7 +30,7 @@ from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
 from pycoredns.request import AA, AD, CD, Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from pycoredns.relayed import Relayed
 from pycoredns.request import AD
-from pycoredns.response import Relayed, Response
+from pycoredns.response import Response
 from pycoredns.wire import names
 
 OVERHEAD = 1200

@@ -6,6 +6,7 @@ from asyncio import get_running_loop
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.answer import Answer, Pending, attempt
 from pycoredns.errors import DNSError
 from pycoredns.listener import STREAM_LIMIT, Listener
 from pycoredns.meaning import Meaning, meaning_of
@@ -15,7 +16,7 @@ from pycoredns.plugins.cache.kept import Kept
 from pycoredns.plugins.cache.options import ServeStale
 from pycoredns.plugins.cache.verdict import judge
 from pycoredns.request import AA, Request
-from pycoredns.response import Answer, Pending, Response, attempt
+from pycoredns.response import Response
 from pycoredns.wire import types
 
 if TYPE_CHECKING:

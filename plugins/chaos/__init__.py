@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns import __version__
+from pycoredns.answer import Answer
 from pycoredns.corefile.options import Argument, Arguments, Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.settings import BlockSettings
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text

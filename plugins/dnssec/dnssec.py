@@ -10,6 +10,7 @@ from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Count, Zone
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.dnssec.keys import BadKeyError
@@ -24,7 +25,7 @@ from pycoredns.plugins.dnssec.options import KeySource
 from pycoredns.plugins.dnssec.sections import NOTHING, Section, Signer, end_of_aliases
 from pycoredns.plugins.dnssec.signatures import Signatures, Tally
 from pycoredns.request import TC, Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 from pycoredns.wire.walk import walk

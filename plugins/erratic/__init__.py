@@ -6,12 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from pycoredns.answer import Answer, Pending
 from pycoredns.corefile.kinds import Duration, Whole
 from pycoredns.corefile.options import Option, Repetition
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, TC, Request
-from pycoredns.response import Answer, Pending, Response
+from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text

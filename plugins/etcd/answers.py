@@ -11,9 +11,10 @@ from math import floor, isfinite
 from time import monotonic
 from typing import TypeAlias, TypeVar
 
+from pycoredns.answer import Answer, then
 from pycoredns.errors import ServerFailure
 from pycoredns.request import AA, TC, Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError, record
 from pycoredns.wire.walk import walk, with_ttl

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, ClassVar
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Fallthrough, TimeToLive
 from pycoredns.corefile.kinds import Zone as ZoneName
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 
 from .answers import Inquiry, NoSuchKey, follow

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Duration, Fallthrough, Zone
 from pycoredns.corefile.model import Directive
@@ -18,7 +19,6 @@ from pycoredns.errors import Refused, StartError
 from pycoredns.output import logger
 from pycoredns.plugins.file.options import Ignored
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.wire.names import to_text
 from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError, OtherZoneError

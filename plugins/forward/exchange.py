@@ -8,12 +8,13 @@ from random import choice
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward import measures
 from pycoredns.plugins.forward.messages import ONE_QUESTION, behind_id, is_bare_error, read_answer
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.request import Request
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.wire.message import BadMessageError
 
 if TYPE_CHECKING:

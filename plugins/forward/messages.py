@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Container
 from os import urandom
 
+from pycoredns.relayed import Relayed
 from pycoredns.request import AA, AD, RA, TC, Request
-from pycoredns.response import Relayed, Response
+from pycoredns.response import Response
 from pycoredns.wire import types
 
 _FLAGS = AA | TC | RA | AD

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
+from pycoredns.answer import Answer, then
 from pycoredns.bounds import overload
 from pycoredns.corefile.kinds import Address, Count, Duration, Zone
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
@@ -31,7 +32,7 @@ from pycoredns.plugins.forward.options import (
 )
 from pycoredns.plugins.forward.upstream import Terms, Upstream
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.settings import BlockSettings
 from pycoredns.wire import names, types
 

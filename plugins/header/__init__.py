@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context, Repeated, Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, RA, RD, Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 
 __all__ = ["Header"]
 

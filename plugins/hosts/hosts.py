@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Duration, Fallthrough, Whole, Zone
 from pycoredns.corefile.model import Directive
@@ -30,7 +31,7 @@ from pycoredns.plugin import Plugin
 from pycoredns.plugins.hosts.reading import read
 from pycoredns.plugins.hosts.table import SMALLEST_RECORD, Records, Table
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 
 log = logger("plugin/hosts")

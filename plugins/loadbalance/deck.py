@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pycoredns.response import Relayed, Response, Walked
+from pycoredns.relayed import Relayed
+from pycoredns.response import Response, Walked
 from pycoredns.wire import types
 from pycoredns.wire.walk import Found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import randrange, shuffle
 from typing import Annotated, ClassVar, Literal
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Duration, Network
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
 from pycoredns.errors import StartError
@@ -19,7 +20,7 @@ from pycoredns.plugin import Plugin
 from pycoredns.plugins.loadbalance.deck import Card, Deck, Run, as_they_are, run_of
 from pycoredns.plugins.loadbalance.weights import BadWeights, Weights, parse, with_first
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import types
 
 log = logger("plugin/loadbalance")

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import OnOff
 from pycoredns.corefile.options import Option, Repetition
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text, to_text, within

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from time import monotonic
 
+from pycoredns.answer import Answer
 from pycoredns.output import fatal
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.options import Arguments, zones_of_block
 from pycoredns.metadata import ProvidesMetadata, RequestMetadata
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.settings import BlockSettings
 from pycoredns.wire import names
 

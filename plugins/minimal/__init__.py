@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.options import Repetition
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 
 __all__ = ["Minimal"]
 

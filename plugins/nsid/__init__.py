@@ -6,10 +6,11 @@ import socket
 from dataclasses import dataclass
 from typing import Annotated
 
+from pycoredns.answer import Answer, then
 from pycoredns.corefile.options import Arguments
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import edns
 
 __all__ = ["Nsid"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Self
 
+from pycoredns.answer import Answer
 from pycoredns.corefile import kinds
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Fallthrough
@@ -26,7 +27,7 @@ from pycoredns.plugins.secondary.refresh import Follower
 from pycoredns.plugins.secondary.together import Together
 from pycoredns.plugins.secondary.turns import of_this_loop
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.settings import BlockSettings
 from pycoredns.tsig import Key
 from pycoredns.wire import names

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Annotated, ClassVar, Self
 
 from pycoredns import bounds
+from pycoredns.answer import Answer, Pending
 from pycoredns.corefile import kinds
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive, Token
@@ -19,7 +20,7 @@ from pycoredns.output import logger
 from pycoredns.peers import here
 from pycoredns.plugins.transfer.notify import Notifier
 from pycoredns.request import Request
-from pycoredns.response import Answer, Pending, Response
+from pycoredns.response import Response
 from pycoredns.stream import Stream
 from pycoredns.wire import message, names, types
 from pycoredns.wire.message import BadMessageError, Record

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from time import time
 from typing import Annotated
 
+from pycoredns.answer import Answer, Pending, pending
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.errors import DNSError, Dropped, FormatError
@@ -14,7 +15,7 @@ from pycoredns.plugin import Plugin
 from pycoredns.plugins.tsig.options import NO_OPCODES, NO_TYPES, Opcodes, QueryTypes, Secret, SecretsFile
 from pycoredns.plugins.tsig.signed import Signed
 from pycoredns.request import Request
-from pycoredns.response import Answer, Pending, Response, pending
+from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.settings import BlockSettings
 from pycoredns.stream import Stream

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pycoredns.answer import Answer
 from pycoredns.corefile.options import Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.wire.names import LONGEST_NAME
 from pycoredns.wire.types import NOERROR
 

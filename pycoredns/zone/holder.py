@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from pycoredns.answer import Answer
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request
-from pycoredns.response import Answer
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference, Journal, difference

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from pycoredns.answer import Answer, then
 from pycoredns.errors import DNSError, Refused, ServerFailure
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response, then
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.zone.drafts import Draft

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Self
 
+from pycoredns.answer import Answer
 from pycoredns.request import Request
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
 from pycoredns.zone.background import crumble

@@ -9,10 +9,11 @@ import pytest
 from pycoredns import bounds
 from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
+from pycoredns.answer import Pending, then
 from pycoredns.chain import Block
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.plugin import Plugin
-from pycoredns.response import Pending, Response, then
+from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.testing import Last, SilentListener, eventually, query_wire
 from pycoredns.wire import message, names, types

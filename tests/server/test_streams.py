@@ -10,10 +10,11 @@ import dns.rdatatype
 import pytest
 
 from pycoredns import bounds
+from pycoredns.answer import Answer, Pending
 from pycoredns.chain import Block
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.request import Request
-from pycoredns.response import Answer, Pending, Response
+from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.stream import Body, Stream, pack
 from pycoredns.testing import eventually, query_wire

@@ -4,8 +4,9 @@ from random import Random
 
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.errors import DNSError
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.testing import request_for
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record

@@ -8,13 +8,15 @@ import dns.rrset
 import pytest
 
 from pycoredns import metrics
+from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache import Cache
 from pycoredns.plugins.cache.kept import weight
 from pycoredns.plugins.cache.options import Disabled, Limits
+from pycoredns.relayed import Relayed
 from pycoredns.request import AA, AD, RA, TC
-from pycoredns.response import Pending, Relayed, Response
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 

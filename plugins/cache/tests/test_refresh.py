@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache.options import Limits, Prefetch, ServeStale, Share
 from pycoredns.request import AA
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 

@@ -12,6 +12,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.dnssec.keyfiles import new_key
 from pycoredns.dnssec.keys import Key, Times
 from pycoredns.dnssec.signing import rrsig
@@ -21,7 +22,7 @@ from pycoredns.plugins.dnssec.denial import successor
 from pycoredns.plugins.dnssec.options import KeySource
 from pycoredns.plugins.dnssec.signatures import DAY
 from pycoredns.request import TC, Request
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.testing import Last, query_wire, request_for
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record, record

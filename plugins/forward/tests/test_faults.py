@@ -8,6 +8,7 @@ from time import monotonic
 import pytest
 import uvloop
 
+from pycoredns.answer import Answer
 from pycoredns.errors import ServerFailure, StartError
 from pycoredns.plugins.forward.datagrams import LIFETIME
 from pycoredns.plugins.forward.exchange import Exchange
@@ -20,7 +21,7 @@ from pycoredns.plugins.forward.tests.support import (
     serving_https,
     write_certificate,
 )
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.testing import eventually, query_wire, request_for
 
 

@@ -10,6 +10,7 @@ import uvloop
 from dnslib import RR, DNSRecord
 
 from pycoredns import bounds
+from pycoredns.answer import Answer
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugins.forward import measures, plugin, streams, upstream
 from pycoredns.plugins.forward.tests.support import (
@@ -25,7 +26,7 @@ from pycoredns.plugins.forward.tests.support import (
     with_rcode,
     write_certificate,
 )
-from pycoredns.response import Answer, Response
+from pycoredns.response import Response
 from pycoredns.testing import Upstream, eventually, free_port, query_wire, records, request_for, running
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors, Refused
 from pycoredns.plugins.header import Header
 from pycoredns.request import AA, RA, RD
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.testing import Last, query_wire, request_for
 from pycoredns.wire import types

@@ -8,11 +8,13 @@ import dns.rrset
 import pytest
 from dnslib import RR
 
+from pycoredns.answer import Pending
 from pycoredns.corefile.kinds import Duration
 from pycoredns.errors import StartError
 from pycoredns.plugins.loadbalance import Loadbalance
 from pycoredns.plugins.loadbalance.weights import BadWeights, parse
-from pycoredns.response import Pending, Relayed, Response
+from pycoredns.relayed import Relayed
+from pycoredns.response import Response
 from pycoredns.testing import Last, Upstream, eventually, request_for, running
 from pycoredns.wire import names
 

@@ -4,9 +4,11 @@ import dns.message
 import dns.rrset
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.minimal import Minimal
-from pycoredns.response import Pending, Relayed, Response
+from pycoredns.relayed import Relayed
+from pycoredns.response import Response
 from pycoredns.testing import Last, request_for
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record

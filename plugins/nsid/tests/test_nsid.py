@@ -7,9 +7,10 @@ import dns.flags
 import dns.message
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.plugins.nsid import Nsid
 from pycoredns.request import Request
-from pycoredns.response import Pending, Response
+from pycoredns.response import Response
 from pycoredns.testing import Last, request_for
 from pycoredns.wire import edns
 

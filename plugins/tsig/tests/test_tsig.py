@@ -13,14 +13,16 @@ import dns.tsig
 import dns.tsigkeyring
 import pytest
 
+from pycoredns.answer import Pending
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import Dropped, FormatError, ServerFailure
 from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
+from pycoredns.relayed import Relayed
 from pycoredns.request import AA, AD, Request
-from pycoredns.response import Pending, Relayed, Response
+from pycoredns.response import Response
 from pycoredns.service import Service, panics
 from pycoredns.stream import Stream
 from pycoredns.testing import Last, SilentListener, exchange_tcp, exchange_udp, running

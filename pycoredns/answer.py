@@ -1,0 +1,148 @@
+"""Answers that are there, or will come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeAlias, TypeVar
+
+from pycoredns.errors import forget_way
+from pycoredns.response import Response
+
+Answer: TypeAlias = Awaitable[Response]
+"""What a handler returns: a Response, or something that will be one."""
+
+
+class Pending:
+    """An answer that will come by a callback, without a task of its own."""
+
+    __slots__ = ("_callback", "_error", "_response")
+
+    def __init__(self) -> None:
+        """Begins without an answer."""
+        self._response: Response | None = None
+        self._error: BaseException | None = None
+        self._callback: Callable[[Pending], object] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Has the answer, or an error, come?"""
+        return self._response is not None or self._error is not None
+
+    def result(self) -> Response:
+        """The answer; raises the error that came in its place."""
+        if self._response is not None:
+            return self._response
+        raise self._error or RuntimeError("no answer has come yet")
+
+    def resolve(self, response: Response) -> None:
+        """The answer is there: all who wait are called. Later calls do nothing."""
+        if self._response is None and self._error is None:
+            self._response = response
+            self._call_back()
+
+    def fail(self, error: BaseException) -> None:
+        """No answer will come, for this reason. Later calls do nothing."""
+        if not self.done:
+            self._error = error
+            self._call_back()
+
+    def _call_back(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(self)
+            if self._error is not None:
+                forget_way(self._error)
+
+    def when_done(self, callback: Callable[[Pending], object]) -> None:
+        """Calls back with this object, at once if it is done."""
+        if self._response is not None:
+            callback(self)
+        elif self._error is not None:
+            callback(self)
+            forget_way(self._error)
+        elif self._callback is None:
+            self._callback = callback
+        else:
+            first = self._callback
+            self._callback = lambda done: (first(done), callback(done))
+
+    def __await__(self) -> Generator[object, None, Response]:
+        """Waits in a coroutine."""
+        if not self.done:
+            from asyncio import get_running_loop
+
+            future = get_running_loop().create_future()
+            self.when_done(lambda _: None if future.done() else future.set_result(None))
+            yield from future
+        return self.result()
+
+
+T = TypeVar("T")
+
+
+def then(answer: Answer, change: Callable[[Response], Answer]) -> Answer:
+    """Changes an answer now if it is there, or when it comes."""
+    if isinstance(answer, Response):
+        return change(answer)
+    if isinstance(answer, Pending):
+        changed = Pending()
+        answer.when_done(lambda done: _pass_on(done, change, changed))
+        return changed
+    return _wait_and_change(answer, change)
+
+
+def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pending) -> None:
+    """Gives a changed answer to those who wait for it."""
+    try:
+        answer = change(done.result())
+    except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+        changed.fail(error)
+        return
+    if isinstance(answer, Response):
+        changed.resolve(answer)
+    elif isinstance(answer, Pending):
+        answer.when_done(lambda later: _pass_on(later, lambda response: response, changed))
+    else:
+        _start(answer, changed)
+
+
+def pending(answer: Answer) -> Pending:
+    """Any answer as one that calls back: a coroutine runs in a task of its own."""
+    if isinstance(answer, Pending):
+        return answer
+    later = Pending()
+    if isinstance(answer, Response):
+        later.resolve(answer)
+    else:
+        _start(answer, later)
+    return later
+
+
+def attempt(ask: Callable[[], Answer]) -> Pending:
+    """What somebody answers, now or later, with an answer or an error."""
+    try:
+        return pending(ask())
+    except Exception as error:  # noqa: BLE001  whoever waits gets it
+        (failed := Pending()).fail(error)
+        return failed
+
+
+def _start(answer: Answer, changed: Pending) -> None:
+    """Waits for a coroutine in a task, and passes its answer on."""
+    from asyncio import ensure_future
+
+    async def wait() -> None:
+        try:
+            changed.resolve(await answer)
+        except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+            changed.fail(error)
+
+    _tasks.add(task := ensure_future(wait()))
+    task.add_done_callback(_tasks.discard)
+
+
+_tasks: set[Awaitable[None]] = set()
+
+
+async def _wait_and_change(answer: Answer, change: Callable[[Response], Answer]) -> Response:
+    return await change(await answer)
