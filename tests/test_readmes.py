@@ -102,3 +102,8 @@ def test_ports_are_replaced() -> None:
     assert [key.rpartition(":")[0] for key in keys] == ["a.org", "b.org", "127.0.0.1", "127.0.0.1", "192.0.2.1", "c.org"]
     assert keys[0].rpartition(":")[2] == keys[5].rpartition(":")[2] != "1053"
     assert keys[4] == "192.0.2.1:53"
+
+
+def test_the_list_of_plugins_is_complete() -> None:
+    listed = re.findall(r"^\[(\w+)\]\(plugins/\1/README\.md\)[,.]$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert listed == sorted(page.parent.name for page in ROOT.glob("plugins/*/README.md"))
