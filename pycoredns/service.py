@@ -55,10 +55,10 @@ class Service:
         self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
         self.waiting = 0
-        bounds.services.add(self)
         """Questions whose answers are still to come."""
         self.watched = False
         """Does a block have an observer that must see each answer, also one given from memory?"""
+        bounds.services.add(self)
         for zone, block in served:
             if self not in block.services:
                 block.services.append(self)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.answer import Answer
-from pycoredns.corefile.kinds import Duration, Zone
+from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
 from pycoredns.errors import Refused
 from pycoredns.output import logger

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer
-from pycoredns.corefile.kinds import Whole
+from pycoredns.corefile.numbers import Whole
 from pycoredns.corefile.options import Argument, Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request, Tail

@@ -10,7 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pycoredns.answer import Answer, then
-from pycoredns.corefile.kinds import Whole, Zone, is_whole
+from pycoredns.corefile.kinds import Zone
+from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Annotated, ClassVar, Literal, Self
 
-from pycoredns.corefile.kinds import TTL, Choice, Count, Duration, Percentage, SignedDuration, Whole, Zone
+from pycoredns.corefile.kinds import Choice, Zone
 from pycoredns.corefile.model import Directive, Token
+from pycoredns.corefile.numbers import TTL, Count, Duration, Percentage, SignedDuration, Whole
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.frozen import frozen
 

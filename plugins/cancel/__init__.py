@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from pycoredns.corefile.kinds import Duration
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Repetition
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings

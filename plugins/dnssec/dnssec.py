@@ -11,7 +11,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pycoredns.answer import Answer, then
-from pycoredns.corefile.kinds import Count, Zone
+from pycoredns.corefile.kinds import Zone
+from pycoredns.corefile.numbers import Count
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.dnssec.keys import BadKeyError
 from pycoredns.errors import StartError

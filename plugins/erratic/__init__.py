@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer, Pending
-from pycoredns.corefile.kinds import Duration, Whole
+from pycoredns.corefile.numbers import Duration, Whole
 from pycoredns.corefile.options import Option, Repetition
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.plugin import Plugin

@@ -8,8 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from pycoredns.corefile.kinds import Duration, RegularExpression
+from pycoredns.corefile.kinds import RegularExpression
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.durations import duration_text
 from pycoredns.output import logger

@@ -10,8 +10,9 @@ from time import monotonic
 from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer, then
-from pycoredns.corefile.kinds import Fallthrough, TimeToLive
+from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.kinds import Zone as ZoneName
+from pycoredns.corefile.numbers import TimeToLive
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Plugin

@@ -11,8 +11,9 @@ from typing import Annotated, ClassVar, Self
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
-from pycoredns.corefile.kinds import Duration, Fallthrough, Zone
+from pycoredns.corefile.kinds import Fallthrough, Zone
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
 from pycoredns.durations import duration_text
 from pycoredns.errors import Refused, StartError

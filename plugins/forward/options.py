@@ -9,8 +9,9 @@ from pathlib import Path
 from random import random, sample
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, TypeVar
 
-from pycoredns.corefile.kinds import AddressKind, Count, Duration, FilePath, Name, Whole, Zone
+from pycoredns.corefile.kinds import AddressKind, FilePath, Name, Zone
 from pycoredns.corefile.model import Directive, Token
+from pycoredns.corefile.numbers import Count, Duration, Whole
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.frozen import frozen
 from pycoredns.output import logger

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pycoredns.answer import Answer, then
 from pycoredns.bounds import overload
-from pycoredns.corefile.kinds import Address, Count, Duration, Zone
+from pycoredns.corefile.kinds import Address, Zone
+from pycoredns.corefile.numbers import Count, Duration
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
 from pycoredns.errors import DNSError, Refused, StartError
 from pycoredns.plugin import Plugin

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
-from pycoredns.corefile.kinds import Duration, ListenAddress
+from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Context, Option, Repetition
 from pycoredns.durations import duration_text
 from pycoredns.http import HTTPReply, HTTPRequest, open_route

@@ -12,8 +12,9 @@ from typing import Annotated, Self
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
-from pycoredns.corefile.kinds import Duration, Fallthrough, Whole, Zone
+from pycoredns.corefile.kinds import Fallthrough, Zone
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Duration, Whole
 from pycoredns.corefile.options import (
     Argument,
     Arguments,

@@ -12,7 +12,8 @@ from random import randrange, shuffle
 from typing import Annotated, ClassVar, Literal
 
 from pycoredns.answer import Answer, then
-from pycoredns.corefile.kinds import Duration, Network
+from pycoredns.corefile.kinds import Network
+from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
 from pycoredns.errors import StartError
 from pycoredns.output import logger

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pycoredns.corefile.kinds import Name, PositiveCount, Zone
+from pycoredns.corefile.kinds import Name, Zone
 from pycoredns.corefile.model import Directive, Token
+from pycoredns.corefile.numbers import PositiveCount
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.tsig import Algorithm

@@ -12,29 +12,31 @@ import pytest
 
 from pycoredns.corefile.keys import Key, split_key
 from pycoredns.corefile.kinds import (
-    TTL,
     Address,
     Choice,
-    Count,
-    Duration,
     Fallthrough,
     ListenAddress,
     Name,
     Network,
     NetworkOrAddress,
     OnOff,
-    Percentage,
-    Port,
-    PositiveSeconds,
     RegularExpression,
-    Seconds,
-    SignedDuration,
-    TimeToLive,
-    Whole,
     Zone,
     kind_of,
 )
 from pycoredns.corefile.model import Directive, Place, Token
+from pycoredns.corefile.numbers import (
+    TTL,
+    Count,
+    Duration,
+    Percentage,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    SignedDuration,
+    TimeToLive,
+    Whole,
+)
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.wire.names import from_text
 

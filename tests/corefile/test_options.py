@@ -11,8 +11,9 @@ import pytest
 from pycoredns.corefile.configure import configure, parse_directive
 from pycoredns.corefile.describe import describe
 from pycoredns.corefile.expand import parse
-from pycoredns.corefile.kinds import Count, Duration, Fallthrough, Network, OnOff, PositiveSeconds, Seconds, Zone, is_whole
+from pycoredns.corefile.kinds import Fallthrough, Network, OnOff, Zone
 from pycoredns.corefile.model import Directive
+from pycoredns.corefile.numbers import Count, Duration, PositiveSeconds, Seconds, is_whole
 from pycoredns.corefile.options import (
     Argument,
     Arguments,

@@ -7,7 +7,7 @@ from time import monotonic
 import dns.message
 import pytest
 
-from pycoredns.corefile.kinds import Duration
+from pycoredns.corefile.numbers import Duration
 from pycoredns.errors import ConfigErrors, Dropped, ServerFailure
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.erratic import Amount, Erratic, Late, Some

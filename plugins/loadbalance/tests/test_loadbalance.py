@@ -9,7 +9,7 @@ import pytest
 from dnslib import RR
 
 from pycoredns.answer import Pending
-from pycoredns.corefile.kinds import Duration
+from pycoredns.corefile.numbers import Duration
 from pycoredns.errors import StartError
 from pycoredns.plugins.loadbalance import Loadbalance
 from pycoredns.plugins.loadbalance.weights import BadWeights, parse
