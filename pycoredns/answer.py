@@ -38,20 +38,18 @@ class Pending:
         """The answer is there: all who wait are called. Later calls do nothing."""
         if self._response is None and self._error is None:
             self._response = response
-            self._call_back()
+            callback, self._callback = self._callback, None
+            if callback is not None:
+                callback(self)
 
     def fail(self, error: BaseException) -> None:
         """No answer will come, for this reason. Later calls do nothing."""
         if not self.done:
             self._error = error
-            self._call_back()
-
-    def _call_back(self) -> None:
-        callback, self._callback = self._callback, None
-        if callback is not None:
-            callback(self)
-            if self._error is not None:
-                forget_way(self._error)
+            callback, self._callback = self._callback, None
+            if callback is not None:
+                callback(self)
+                forget_way(error)
 
     def when_done(self, callback: Callable[[Pending], object]) -> None:
         """Calls back with this object, at once if it is done."""

@@ -90,7 +90,7 @@ class Exchange(Pending, Waiting):
 
     def received(self, reply: bytes, now: float, limit: int) -> None:
         """Takes an answer; ``limit`` is the longest in octets that could come that way."""
-        if self.done:
+        if self._response is not None or self._error is not None:
             return
         try:
             answer = read_answer(reply, self._request.asked, limit)

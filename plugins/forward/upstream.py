@@ -78,6 +78,7 @@ class Upstream:
         self._timer: asyncio.TimerHandle | None = None
         self._users = 0
         self._closed = False
+        self._over_streams = terms.encrypted
 
     def ask(self, waiting: Waiting, stream: bool) -> None:
         """Sends a question, over TCP if ``stream``. What comes of it is told to who waits, never before this returns."""
@@ -86,7 +87,7 @@ class Upstream:
                 waiting.fail_soon(_END)
                 return
             self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
-        if stream or self.terms.encrypted:
+        if stream or self._over_streams:
             self._streams.send(waiting)
         else:
             self._datagrams.send(waiting)
