@@ -56,7 +56,6 @@ class Block:
         self.batch_counters = [plugin.observe_many for plugin in counting]
         self.each = [plugin.observe for plugin in plugins if overrides(plugin, "observe") and plugin.each]
         self.failures = [plugin.observe_failure for plugin in plugins if overrides(plugin, "observe_failure")]
-        self.observed = bool(self.counters or self.each)
 
     @property
     def empty(self) -> bool:

@@ -124,9 +124,8 @@ class Watching(Plugin):
 async def test_a_dropped_question_is_observed_as_no_answer_and_is_no_failure():
     async with running(".:{port} {\nbind 127.0.0.1\nerratic\n}") as server:
         block, watching = server.server.blocks[0], Watching()
-        block.counters.append(watching.observe)
+        block.each.append(watching.observe)
         block.failures.append(watching.observe_failure)
-        block.observed = True
         with pytest.raises(TimeoutError):
             await server.query("a.test", timeout=0.1)
         await server.query("a.test")
