@@ -196,11 +196,15 @@ class Response:
         return edns.opt(terms.size, flags, self.opt[11:], extended)
 
     def _compressed(self, request: Request, opt: bytes) -> bytes:
-        """The message with names compressed, cut to the client's size with TC set if it must be (RFC 2181 §9)."""
-        sections = self.sections()
+        """The message with names compressed, cut to the client's size with TC set if it must be (RFC 2181 §9).
+
+        Records are read one by one until there is no more room, as there may be thousands where some dozens fit.
+        """
+        parts = (self.answer, self.answers), (self.authority, self.authorities), (self.additional, self.additionals)
+        sections = (message.each_record(octets, number) for octets, number in parts)
         beginning = bytes(_HEADER_SIZE) + request.asked + request.tail.question
         wire, counts = message.fit(beginning, request.asked, sections, min(request.limit, STREAM_LIMIT) - len(opt))
-        cut = counts != (len(sections.answer), len(sections.authority), len(sections.additional))
+        cut = counts != (self.answers, self.authorities, self.additionals)
         bits = request.header.reply_bits & ~self.withheld | self.flags | (TC if cut else 0) | self.rcode & 15
         return pack_head(bits, 1, counts[0], counts[1], counts[2] + bool(opt)) + wire[_HEADER_SIZE:] + opt
 

@@ -10,6 +10,7 @@ from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.zone.building import Builder
 from pycoredns.zone.journal import Difference, difference
+from pycoredns.zone.packed import NS, find
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
 
@@ -179,7 +180,7 @@ class Incoming:
 
 def _with_servers(zone: Zone) -> Zone:
     """The zone; one without name servers is none (RFC 1035 §5.2), but what is left where a primary has lost its own."""
-    if not zone.authority[0][1]:
+    if find(zone.nodes[zone.origin], NS) is None:
         raise TransferError("it has no NS record at its apex")
     return zone
 

@@ -1,6 +1,6 @@
 """Whole messages: records out of them, records into them, with name compression where it is wanted (RFC 1035 §4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -11,17 +11,18 @@ RECORD = Struct("!HHIH")
 _COMPRESSIBLE = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15})
 _HIGHEST_POINTER = 0x3FFF
 
-_NAME, _STRING = -1, -2
-_LAYOUTS: dict[int, tuple[int, ...]] = {
-    **dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 12, 39), (_NAME,)),
-    **dict.fromkeys((15, 18, 21, 36), (2, _NAME)),
-    **dict.fromkeys((14, 17), (_NAME, _NAME)),
-    6: (_NAME, _NAME, 20),
-    26: (2, _NAME, _NAME),
-    33: (6, _NAME),
-    35: (4, _STRING, _STRING, _STRING, _NAME),
-    46: (18, _NAME),
-    47: (_NAME,),
+NAME, STRING = -1, -2
+"""Parts of a layout that are not so many octets: a name, a character string."""
+LAYOUTS: dict[int, tuple[int, ...]] = {
+    **dict.fromkeys((2, 3, 4, 5, 7, 8, 9, 12, 39), (NAME,)),
+    **dict.fromkeys((15, 18, 21, 36), (2, NAME)),
+    **dict.fromkeys((14, 17), (NAME, NAME)),
+    6: (NAME, NAME, 20),
+    26: (2, NAME, NAME),
+    33: (6, NAME),
+    35: (4, STRING, STRING, STRING, NAME),
+    46: (18, NAME),
+    47: (NAME,),
 }
 """RDATA that holds names: octets, names and character strings in their order; what follows is taken as it is."""
 
@@ -68,7 +69,7 @@ def read_record(message: bytes, place: int) -> tuple[Record, int]:
         end = place + size
         if end > len(message):
             raise BadMessageError("RDATA is cut off")
-        layout = _LAYOUTS.get(rtype)
+        layout = LAYOUTS.get(rtype)
         rdata = message[place:end] if layout is None or not size else _whole_rdata(message, place, end, layout)
     except names.BadNameError as error:
         raise BadMessageError(str(error)) from None
@@ -79,7 +80,7 @@ def _whole_rdata(message: bytes, place: int, end: int, layout: Iterable[int]) ->
     """RDATA with its compressed names made whole."""
     parts = []
     for part in layout:
-        if part == _NAME:
+        if part == NAME:
             name, behind = names.read(message, place)
             parts.append(name)
         else:
@@ -99,6 +100,14 @@ def read_records(message: bytes, place: int, count: int) -> tuple[list[Record], 
         each, place = read_record(message, place)
         found.append(each)
     return found, place
+
+
+def each_record(message: bytes, count: int) -> Iterator[Record]:
+    """So many records from the beginning on, each read when its turn comes."""
+    place = 0
+    for _ in range(count):
+        each, place = read_record(message, place)
+        yield each
 
 
 def read_sections(message: bytes) -> Sections:
@@ -163,7 +172,7 @@ class Packer:
         self.name(record.name)
         self.wire += RECORD.pack(record.rtype, record.rclass, record.ttl, 0)
         here = len(self.wire)
-        layout = _LAYOUTS.get(record.rtype)
+        layout = LAYOUTS.get(record.rtype)
         if layout is None or not record.rdata:
             self.wire += record.rdata
         else:
@@ -173,7 +182,7 @@ class Packer:
     def _rdata(self, rdata: bytes, layout: Iterable[int], compress: bool) -> None:
         place = 0
         for part in layout:
-            if part == _NAME:
+            if part == NAME:
                 name, behind = names.read(rdata, place)
                 self.name(name, compress)
             else:
@@ -182,26 +191,28 @@ class Packer:
             place = behind
         self.wire += rdata[place:]
 
-    def fit(self, records: Sequence[Record], size: int) -> int:
-        """Writes records until one would make the message longer than ``size`` octets; how many were written."""
-        for number, each in enumerate(records):
+    def fit(self, records: Iterable[Record], size: int) -> tuple[int, bool]:
+        """Writes records until one would make the message longer than ``size`` octets; how many, and whether those are all."""
+        number = 0
+        for each in records:
             here = len(self.wire)
             self.record(each)
             if len(self.wire) > size:
                 del self.wire[here:]
-                return number
-        return len(records)
+                return number, False
+            number += 1
+        return number, True
 
 
-def fit(beginning: bytes, question: bytes, sections: Sections, size: int) -> tuple[bytes, tuple[int, int, int]]:
-    """A compressed message of at most ``size`` octets, and how many records of each section it holds.
+def fit(beginning: bytes, question: bytes, sections: Iterable[Iterable[Record]], size: int) -> tuple[bytes, tuple[int, int, int]]:
+    """A compressed message of at most ``size`` octets, and how many records of each of three sections it holds.
 
-    Once a record does not fit, no further one is written, as CoreDNS cuts its answers.
+    Once a record does not fit, no further one is written, as CoreDNS cuts its answers, nor is any asked for.
     """
     packer = Packer(beginning, question)
     counts = [0, 0, 0]
     for index, records in enumerate(sections):
-        counts[index] = packer.fit(records, size)
-        if counts[index] < len(records) or len(packer.wire) >= size:
+        counts[index], complete = packer.fit(records, size)
+        if not complete or len(packer.wire) >= size:
             break
     return bytes(packer.wire), (counts[0], counts[1], counts[2])

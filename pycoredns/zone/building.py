@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
 from pycoredns.zone.packed import DNAME, NS, NSEC3, RRSIG, SOA, Node, find, pack_node, pack_one
+from pycoredns.zone.rdata import CHECKED, is_whole
 
 LONGEST_RDATA = 65535
 _LOWERED = {types.NS: 0, types.CNAME: 0, types.MX: 2}
@@ -57,21 +60,22 @@ class Builder:
         self._parent: bytes | None = None  # of the last name, so that its siblings need not be looked at
 
     def add(self, name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
-        """Takes a record of class IN; one that lies outside the zone is left out, of several SOA the last counts."""
+        """Takes a record of class IN; one that lies outside the zone is left out, of several SOA the last counts.
+
+        Raises BadZoneError where the RDATA has not the form that look-ups rely on.
+        """
         name = name.lower()
         if name[name[0] + 1 :] != self._parent:
             if not names.within(name, self.origin):
                 self._other_zone = self._other_zone or rtype == types.SOA
                 return
             self._parent = name[name[0] + 1 :] if name != self.origin else None
-        if rtype in _LOWERED:
-            start = _LOWERED[rtype]
-            rdata = rdata[:start] + rdata[start:].lower()
-        elif rtype == types.SOA:
-            if name != self.origin:
-                return
-            rdata = rdata[:-20].lower() + rdata[-20:]
-            self._forget_soa()
+        if rtype in CHECKED:
+            if rtype == types.SOA:
+                if name != self.origin:
+                    return
+                self._forget_soa()
+            rdata = _checked(name, rtype, rdata)
         if len(rdata) > LONGEST_RDATA:
             raise BadZoneError("", f"a {types.type_text(rtype)} record of {len(rdata)} octets fits no message")
         self.put(name, RECORD.pack(rtype, types.IN, ttl, len(rdata)) + rdata)
@@ -100,7 +104,7 @@ class Builder:
             if isinstance(bodies, bytes) and bodies[:4] not in _MATTER:
                 nodes[name] = pack_one(bodies)
                 continue
-            node = nodes[name] = pack_node(name, [bodies] if isinstance(bodies, bytes) else bodies)
+            node = nodes[name] = _packed(name, [bodies] if isinstance(bodies, bytes) else bodies)
             if find(node, NS) is not None and name != self.origin and not name.startswith(b"\1*"):
                 cuts.append(name)
             elif find(node, DNAME) is not None:
@@ -145,3 +149,20 @@ class Builder:
                 if name in nodes:
                     break
                 nodes[name] = ()
+
+
+def _checked(name: bytes, rtype: int, rdata: bytes) -> bytes:
+    """RDATA that has the form of its type, with the names in it as they are looked up."""
+    if not is_whole(rtype, rdata):
+        raise BadZoneError("", f"the {types.type_text(rtype)} record of {names.to_text(name)} is malformed")
+    if rtype == types.SOA:
+        return rdata[:-20].lower() + rdata[-20:]
+    start = _LOWERED.get(rtype)
+    return rdata if start is None else rdata[:start] + rdata[start:].lower()
+
+
+def _packed(name: bytes, bodies: Iterable[bytes]) -> Node:
+    try:
+        return pack_node(name, bodies)
+    except (struct.error, OverflowError):
+        raise BadZoneError("", f"{names.to_text(name)} has too many records or signatures of one type") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from pycoredns.answer import Answer, then
@@ -12,11 +13,13 @@ from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD
+from pycoredns.wire.walk import walk
 from pycoredns.zone.drafts import Draft
 from pycoredns.zone.packed import (
     CNAME,
     DNAME,
     DS,
+    MOST_RECORDS,
     NS,
     NSEC,
     RRSIG,
@@ -102,8 +105,8 @@ def _answer_from(
             _prove_wildcard(draft, name, encloser)
             draft.add(alias, name, stored)
             return _follow(draft, request, _target(alias, owner))
-    if asked == RRSIG and any(found := [signatures(each, owner) for each in sets_of(node)]):
-        draft.add_records([name + body for each in found for body in each])
+    if asked == RRSIG and (found := _signatures(node, owner)):
+        draft.add_records([name + body for body in found])
         return draft.respond()
     if packed is None:
         if not node and encloser is None and missing is not None and (passed := missing(request)) is not None:
@@ -126,8 +129,13 @@ def _prove_wildcard(draft: Draft, name: bytes, encloser: bytes | None) -> None:
         draft.prove(draft.zone.denial.wildcard(name, encloser))
 
 
+def _signatures(node: Node, owner: bytes) -> list[bytes]:
+    """All signatures of a name, and one more than may fit into an answer at most."""
+    return list(islice(chain.from_iterable(signatures(each, owner) for each in sets_of(node)), MOST_RECORDS + 1))
+
+
 def _target(packed: bytes, owner: bytes) -> bytes:
-    return rdatas(packed, owner)[0]
+    return next(rdatas(packed, owner))
 
 
 def _refer(zone: Zone, request: Request, cut: bytes) -> Response:
@@ -235,9 +243,10 @@ def _add_foreign(draft: Draft, response: Response) -> Response:
         if cut is not None:
             _add_referral(draft, cut)
             return draft.send()
-    denied = response.rcode == types.NXDOMAIN or (response.rcode == types.NOERROR and not response.plain().answers)
+    plain = response.plain()
+    denied = response.rcode == types.NXDOMAIN or (response.rcode == types.NOERROR and not plain.answers)
     if draft.do and draft.zone.denial:  # the proofs that came with it need the SOA beside them
-        denied = denied or any(each.rtype == types.SOA for each in response.sections().authority)
+        denied = denied or any(each.rtype == types.SOA for each in walk(plain.authority, 0, plain.authorities))
     return draft.respond(response.rcode if response.rcode in _PASSED_ON else types.NOERROR, denied)
 
 

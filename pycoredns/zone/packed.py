@@ -8,6 +8,7 @@ A name's sets are a tuple of these, or the one that it has; a name without any (
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from struct import Struct
 from typing import TypeAlias
 
@@ -27,7 +28,11 @@ Sets with none but the first two are answered as they are.
 WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
 """Where in the RDATA of a type its target begins."""
 MOST_RECORDS = 4096
-"""Records of one set in an answer, 16 octets each at least: more do not fit into any message."""
+"""Records of one section of an answer, 16 octets each at least: more do not fit into any message."""
+MOST_OCTETS = 512 * MOST_RECORDS
+"""Octets of them before compression, which leaves no more than 16 of two names as long as may be."""
+LARGEST = 0xFFFF
+"""Octets of a set that goes into an answer as it is; of a larger one, what may fit."""
 _FIXED = 10
 
 
@@ -112,18 +117,34 @@ def records(packed: bytes, name: bytes, do: bool) -> bytes:
 
 def bodies(packed: bytes, name: bytes, do: bool = False) -> Iterator[bytes]:
     """Each record behind its owner name, then each signature if they are wanted."""
-    place, owner = START, len(name)
-    for _ in range(counted(packed, do)):
+    return _each(packed, START, counted(packed, do), len(name))
+
+
+def signatures(packed: bytes, name: bytes) -> Iterator[bytes]:
+    """Each signature behind its owner name."""
+    end = int.from_bytes(packed[10:START], "big")
+    return _each(packed, end + len(name) if end > START else end, packed[8] << 8 | packed[9], len(name))
+
+
+def _each(packed: bytes, place: int, number: int, owner: int) -> Iterator[bytes]:
+    """So many records from a place on, without their owner, which has so many octets."""
+    for _ in range(number):
         end = place + _FIXED + (packed[place + 8] << 8 | packed[place + 9])
         yield packed[place:end]
         place = end + owner
 
 
-def signatures(packed: bytes, name: bytes) -> list[bytes]:
-    """Each signature behind its owner name."""
-    return list(bodies(packed, name, True))[count(packed) :]
+def fitting(packed: bytes, name: bytes, do: bool) -> list[bytes]:
+    """The records behind their owner name, then the signatures: no more than may fit into a message."""
+    found, size = [], 0
+    for body in islice(bodies(packed, name, do), MOST_RECORDS):
+        size += len(name) + len(body)
+        if size > MOST_OCTETS:
+            break
+        found.append(body)
+    return found
 
 
-def rdatas(packed: bytes, name: bytes) -> list[bytes]:
+def rdatas(packed: bytes, name: bytes) -> Iterator[bytes]:
     """The RDATA of each record."""
-    return [body[_FIXED:] for body in bodies(packed, name)]
+    return (body[_FIXED:] for body in bodies(packed, name))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import sleep, time_ns
 from typing import TypeAlias, cast
 
 import dns.exception
@@ -32,6 +33,8 @@ MOST_GENERATED = 65536
 """Records that one $GENERATE may make, as in CoreDNS."""
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
+_TICK = 20_000_000
+"""Nanoseconds: two of a kernel's slowest ticks."""
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _GENERATE = re.compile(r"\$GENERATE\s+(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\s", re.IGNORECASE)
@@ -60,6 +63,19 @@ def read_serial(path: Path, origin: bytes) -> int | None:
 def version_of(found: os.stat_result) -> Version:
     """Time, size and number of a file."""
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _settled(file: int) -> Version:
+    """The same of a file that is to be read, once whoever writes it later must leave another time.
+
+    File systems take the time from a clock that stands still for a tick: what is written twice within one has the same size and
+    time, maybe. (Some count in seconds, as FAT does; there it may still be missed.)
+    """
+    found = os.fstat(file)
+    if abs(time_ns() - found.st_mtime_ns) < _TICK:
+        sleep(_TICK / 1e9)
+        found = os.fstat(file)
+    return version_of(found)
 
 
 class _Enough(Exception):
@@ -114,7 +130,7 @@ class _MasterFile:
         self._files[self._path] = ()
         # a byte order mark is no part of the first name; octets that are no UTF-8 are an error where they stand
         with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
-            self._files[self._path] = version_of(os.fstat(file.fileno()))
+            self._files[self._path] = _settled(file.fileno())
             number = 0
             try:
                 lines = enumerate(file, 1)

@@ -13,7 +13,7 @@ from pycoredns.zone import lookup
 from pycoredns.zone.background import crumble
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
-from pycoredns.zone.packed import DS, MOST_RECORDS, NS, SOA, START, TARGETS, Node, bodies, count, counted, find, records, sets_of
+from pycoredns.zone.packed import DS, LARGEST, NS, SOA, START, TARGETS, Node, bodies, counted, find, records, sets_of
 
 __all__ = ["BadZoneError", "Zone"]
 
@@ -34,10 +34,15 @@ class Zone:
         apex = self.nodes[origin]
         self._soa = find(apex, SOA) or b""
         self.serial = int.from_bytes(self.soa().rdata[-20:-16], "big")
-        ns = find(apex, NS)
-        self.authority = tuple((records(ns, origin, do), counted(ns, do)) if ns else (b"", 0) for do in (False, True))
-        """The apex NS records that go with positive answers, and their number: without signatures, with them."""
-        self.start = tuple((records(self._soa, origin, do), counted(self._soa, do)) for do in (False, True))
+        ns = find(apex, NS) or b""
+        if len(ns) > LARGEST:
+            ns = b""
+        self.authority = _both(ns, origin)
+        """The apex NS records that go with positive answers, and their number: without signatures, with them.
+
+        None where they would fill any message by themselves: no answer is to be cut off for them.
+        """
+        self.start = _both(self._soa, origin)
         """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
         self.denial: Denial | None = denial_of(self)
         """The NSEC or NSEC3 records that prove what is not there; None where the zone is not signed."""
@@ -111,7 +116,7 @@ class Zone:
             for packed in (node,) if isinstance(node, bytes) else node:
                 if packed[:4] == asked:
                     if packed[4]:
-                        if packed[4] < TARGETS and not wildcard and count(packed) <= MOST_RECORDS:
+                        if packed[4] < TARGETS and not wildcard and len(packed) <= LARGEST:
                             do = tail.do
                             return Response(0, records(packed, name, do), counted(packed, do), *self.authority[do])
                         break
@@ -120,3 +125,11 @@ class Zone:
                         response.wildcard = wildcard
                     return response
         return lookup.answer(self, request, missing)
+
+
+def _both(packed: bytes, name: bytes) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+    """A set and its number of records as they go with each answer, without signatures and with them unless they are too large."""
+    if not packed:
+        return (b"", 0), (b"", 0)
+    plain = records(packed, name, False), counted(packed, False)
+    return plain, plain if len(packed) > LARGEST else (records(packed, name, True), counted(packed, True))
