@@ -254,3 +254,10 @@ def test_of_several_soa_records_the_last_counts() -> None:
     soas = [Record(ORIGIN, types.SOA, 1, 60, b"\0\0" + bytes([0, 0, 0, serial]) + bytes(16)) for serial in (1, 2)]
     assert Zone.of(ORIGIN, soas).serial == 2
     assert len(list(Zone.of(ORIGIN, soas).records())) == 1
+
+
+@pytest.mark.parametrize(("rdata", "additionals"), [(b"\0\1\3www\7example\3org\0", 3), (b"\0\1\3ww", 0), (b"\0\1\xc0\0", 0)])
+async def test_the_targets_of_others_are_aided_as_far_as_they_can_be_read(zone: Zone, rdata: bytes, additionals: int) -> None:
+    service = Response.of([Record(names.from_text("www.elsewhere"), types.HTTPS, 1, 60, rdata)])
+    response = await ask(holder_of(zone), "away.example.org", "HTTPS", behind=Last(service))
+    assert (response.answers, response.additionals) == (2, additionals)

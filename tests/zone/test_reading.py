@@ -1,5 +1,6 @@
 """Master files: plain lines and all others, and what is said about mistakes."""
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pycoredns.wire import names
 from pycoredns.wire.message import Record
 from pycoredns.zone import plain, reading
 from pycoredns.zone.building import BadZoneError
+from pycoredns.zone.files import ZoneFile
 from pycoredns.zone.reading import Reading, read_serial, read_zone
 from tests.judges.random_zones import random_zone
 
@@ -184,6 +186,33 @@ def test_files_are_named_once_they_are_opened(tmp_path: Path, path: Path) -> Non
     found = Reading(path, ORIGIN)
     found.zone()
     assert list(found.files) == [path, tmp_path / "inc"]
+
+
+def test_a_file_written_again_within_a_tick_of_the_clock_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(START)
+    now, waited = path.stat().st_mtime_ns + 1_000_000, list[float]()
+    monkeypatch.setattr(reading, "time_ns", lambda: now)
+
+    def sleep(seconds: float) -> None:
+        """Somebody writes the file in place meanwhile, and leaves it as long as it was."""
+        waited.append(seconds)
+        path.write_text(START.replace("7", "8"))
+        os.utime(path, ns=(now, now))
+
+    monkeypatch.setattr(reading, "sleep", sleep)
+    file = ZoneFile(path, ORIGIN)
+    file.load()
+    assert waited == [0.02]
+    assert file.zone is not None
+    assert file.zone.serial == 8
+    assert not file.has_changed()
+
+
+def test_a_file_that_has_been_left_alone_is_read_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text(START)
+    monkeypatch.setattr(reading, "time_ns", lambda: path.stat().st_mtime_ns + 20_000_000)
+    monkeypatch.setattr(reading, "sleep", lambda seconds: pytest.fail("waited"))
+    ZoneFile(path, ORIGIN).load()
 
 
 def test_words_that_only_look_plain_are_for_the_full_reader() -> None:

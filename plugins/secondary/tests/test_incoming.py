@@ -60,6 +60,11 @@ def test_what_a_transfer_makes_of_the_zone(records, expected):
     assert addresses(zone) == expected
 
 
+def test_a_zone_may_have_more_name_servers_than_fit_into_a_message():
+    servers = [NS._replace(rdata=names.from_text(f"ns{number}.a.test")) for number in range(4000)]
+    assert len(list(taken(soa(4), *servers, soa(4), most=5000).records())) == 4001
+
+
 @pytest.mark.parametrize(
     ("records", "reason"),
     [
