@@ -39,23 +39,20 @@ MOST_TARGETS = 512
 class _Section:
     """Records, no more than may fit into a message: what comes once there are as many is left out."""
 
+    __slots__ = "_octets", "full", "number", "parts"
+
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        self.number = 0
+        self.number = self._octets = 0
         self.full = False
-        self._octets = 0
-
-    def has_room(self) -> bool:
-        """Asked before something is added; if there is none, that is left out."""
-        if self.number >= MOST_RECORDS or self._octets >= MOST_OCTETS:
-            self.full = True
-        return not self.full
 
     def add(self, octets: bytes, number: int) -> None:
-        if self.has_room():
-            self.parts.append(octets)
-            self.number += number
-            self._octets += len(octets)
+        if self.number >= MOST_RECORDS or self._octets >= MOST_OCTETS:
+            self.full = True
+            return
+        self.parts.append(octets)
+        self.number += number
+        self._octets += len(octets)
 
 
 class Draft:
@@ -87,10 +84,10 @@ class Draft:
 
     def _add(self, section: _Section, packed: bytes, owner: bytes, stored: bytes | None = None) -> None:
         """Adds a set to a section: whole, or of a large one what may fit, with TC."""
-        if not section.has_room():
-            return
         if stored is None and len(packed) <= LARGEST:
             section.add(records(packed, owner, self.do), counted(packed, self.do))
+            return
+        if section.full:
             return
         found = fitting(packed, stored or owner, self.do)
         self.truncated |= len(found) < counted(packed, self.do)
