@@ -1,19 +1,22 @@
 """The keys below a prefix as they were at one revision: taken by a listing, led on by events, handed to a store."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from zlib import crc32
 
 from .errors import HistoryLost, Suspicious
 from .held import Held, Newest
 from .leases import Leases
-from .messages import DELETED, Event, Header, KeyValue
+from .messages import DELETED, Event, Header, KeyValue, RangeAnswer
 
 if TYPE_CHECKING:
     from .client import Client
 
-PAGE = 1000  # keys
+Upcoming: TypeAlias = asyncio.Future[RangeAnswer] | None
+
+PAGE = 2500  # keys: etcd counts all that follow for each page, and 5,000 take 4 ms at once here
 SLICE = 100  # keys, then others have their turn
 
 
@@ -100,13 +103,26 @@ class Copy:
         header = page.header
         while True:
             following = page.kvs[-1].key + b"\0" if page.more else self.end
-            listed = {pair.key for pair in page.kvs}
-            missing += (key for key in self.held.between(start, following) if key not in listed)
-            await self._take(page.kvs)
-            if not page.more:
-                return header, missing
+            async with self._fetched(client, following, header.revision, page.more) as upcoming:
+                listed = {pair.key for pair in page.kvs}
+                missing += (key for key in self.held.between(start, following) if key not in listed)
+                await self._take(page.kvs)
+                if upcoming is None:
+                    return header, missing
+                page = await upcoming
             start = following
-            page = await client.range(start, self.end, revision=header.revision, limit=PAGE)
+
+    @asynccontextmanager
+    async def _fetched(self, client: "Client", start: bytes, revision: int, more: bool) -> AsyncIterator[Upcoming]:
+        """The page that begins with `start`, which etcd looks up while the one before it is taken over."""
+        if not more:
+            yield None
+            return
+        upcoming = asyncio.ensure_future(client.range(start, self.end, revision=revision, limit=PAGE))
+        try:
+            yield upcoming
+        finally:
+            upcoming.cancel()
 
     async def _take(self, pairs: Sequence[KeyValue]) -> None:
         for count, pair in enumerate(pairs, 1):
