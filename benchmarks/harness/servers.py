@@ -58,11 +58,15 @@ class Server:
 
 
 def _answered(sock: socket.socket, query: bytes) -> bool:
-    """One try."""
+    """One try; answers to earlier ones mean nothing any more."""
     try:
+        while select.select([sock], [], [], 0)[0]:
+            sock.recv(65535)
         sock.send(query)
         if select.select([sock], [], [], RETRY)[0]:
-            return sock.recv(65535)[3] & 15 not in UNREADY
+            if sock.recv(65535)[3] & 15 not in UNREADY:
+                return True
+            time.sleep(RETRY)  # the server has better things to do now
     except ConnectionRefusedError:
         time.sleep(RETRY / 4)
     return False
