@@ -131,14 +131,15 @@ class _Signals:
 
 
 async def _until_signal(reloader: Reloader, signals: _Signals) -> int:
-    """Reloads on SIGUSR1; returns on a signal to end."""
-    while True:
-        number = await signals.queue.get()
-        if number == signal.SIGUSR1:
-            log.info("SIGUSR1: Reloading")
-            await reloader.reload()
-            continue
-        log.info(
-            "SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down"
-        )
-        return 0
+    """Reloads on SIGUSR1; returns on a signal to end, which waits for no reload."""
+    reloads: set[asyncio.Task[bool]] = set()
+    while (number := await signals.queue.get()) == signal.SIGUSR1:
+        log.info("SIGUSR1: Reloading")
+        task = asyncio.get_running_loop().create_task(reloader.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+    log.info("SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down")
+    for task in reloads:
+        task.cancel()
+    await asyncio.gather(*reloads, return_exceptions=True)
+    return 0

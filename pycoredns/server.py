@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from time import monotonic
 
 from pycoredns.assemble import Assembly
 from pycoredns.chain import Block
+from pycoredns.listeners import Listeners
 from pycoredns.order import ORDER
 from pycoredns.output import logger, show_debug
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
 from pycoredns.service import Service
-from pycoredns.sockets import Key, Sockets
-from pycoredns.transport.tcp import TCPListener
-from pycoredns.transport.udp import UDPListener
+from pycoredns.sockets import Sockets
 from pycoredns.wire.names import to_text
 
 DRAIN_SECONDS = 5.0
@@ -34,9 +34,11 @@ class Server:
             for address, served in assembly.addresses.items()
         }
         self.sockets = sockets or Sockets()
-        self._udp: dict[Key, UDPListener] = {}
-        self._tcp: dict[Key, TCPListener] = {}
-        self._helping: list[UDPListener | TCPListener] = []
+        self.listeners = Listeners(self.services)
+        self._helping: dict[int, Listeners] = {}
+        """At the sockets of workers that are gone, by their numbers."""
+        self._leaving: set[Listeners] = set()
+        """Those that only wait for answers that are still to come."""
         self._stack = AsyncExitStack()
         self._taken: list[tuple[Plugin, Plugin]] = []
         """Plugins with those whose warm state they have taken, until that is final."""
@@ -95,7 +97,7 @@ class Server:
 
     async def commit(self, old: Server | None = None) -> None:
         """Answers from now on, in the place of ``old``."""
-        await self._listen()
+        await self.listeners.start(self.sockets)
         self._taken.clear()
         if old is not None:
             old.hand_over(self)
@@ -124,50 +126,38 @@ class Server:
                 return found[place] if place < len(found) else None
         return None
 
-    async def _listen(self) -> None:
-        """Takes questions from now on."""
-        await self._listen_at(self.sockets, self._udp, self._tcp)
-
-    async def _listen_at(self, sockets: Sockets, datagrams: dict[Key, UDPListener], connections: dict[Key, TCPListener]) -> None:
-        for key, (sock, *_) in sockets.bound.items():
-            if key.protocol == "udp":
-                datagrams[key] = UDPListener(self.services[key.address], sock.dup())
-                datagrams[key].start()
-            else:
-                connections[key] = TCPListener(self.services[key.address], sock.dup())
-                await connections[key].start()
-
     # --- in the place of another worker
 
-    async def help_out(self, sockets: Sockets) -> None:
-        """Takes the questions that come to another worker's sockets too, until ``help_no_more``."""
-        for listener in self._helping:
-            listener.memo.forget()
-            listener.close()
-            listener.service.listeners.remove(listener)
-        datagrams: dict[Key, UDPListener] = {}
-        connections: dict[Key, TCPListener] = {}
+    async def help_out(self, number: int, sockets: Sockets) -> None:
+        """Takes the questions to the sockets of another worker, which has this number, until ``help_no_more``."""
+        if number in self._helping:
+            return
+        listeners = self._helping[number] = Listeners(self.services)
         try:
-            await self._listen_at(sockets, datagrams, connections)
-        finally:
-            self._helping = [*datagrams.values(), *connections.values()]
+            await listeners.start(sockets)
+        except BaseException:
+            self._helping.pop(number, None)
+            listeners.close()
+            raise
 
-    def help_no_more(self) -> None:
+    def help_no_more(self, number: int) -> None:
         """Leaves those questions to the other again; answers that are still to come are sent, connections stay open."""
-        for listener in self._helping:
-            listener.stop()
-            if isinstance(listener, TCPListener):
-                own = next(each for key, each in self._tcp.items() if listener.service is self.services[key.address])
-                own.adopt(listener)
+        listeners = self._helping.pop(number, None)
+        if listeners is not None:
+            listeners.stop()
+            self.listeners.adopt(listeners)
+            self._leaving.add(listeners)
+            asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._let_go, listeners)
+
+    def _let_go(self, listeners: Listeners) -> None:
+        self._leaving.discard(listeners)
+        listeners.close()
 
     def hand_over(self, new: Server) -> None:
         """Reads no more questions; connections go to the new server where it has the address."""
-        for listener in self._udp.values():
-            listener.stop()
-        for key, each in self._tcp.items():
-            each.stop()
-            if key in new._tcp:
-                new._tcp[key].adopt(each)
+        for listeners in (self.listeners, *self._helping.values()):
+            listeners.stop()
+            new.listeners.adopt(listeners)
 
     # --- stop
 
@@ -180,8 +170,8 @@ class Server:
             if isinstance(outcome, Exception):
                 log.error("a plugin failed to drain: %r", outcome, exc_info=outcome)
         await self._finish(final)
-        for listener in self._listeners:
-            listener.memo.forget()  # those who count what it gave are still there
+        for listeners in self._all_listeners():
+            listeners.forget()  # those who count what they gave are still there
         try:
             await self._stack.aclose()
         except Exception as error:  # a background task ends here
@@ -191,23 +181,21 @@ class Server:
 
     async def _finish(self, final: bool) -> None:
         """Takes no more questions, and waits for answers that are still to come."""
-        for datagrams in self._udp.values() if final else ():
-            datagrams.finish()
-        for listener in self._listeners:
-            listener.stop()
+        for listeners in (self.listeners, *self._helping.values()):
+            if final:
+                listeners.finish()
+            listeners.stop()
         until = monotonic() + DRAIN_SECONDS
         while self.waiting and monotonic() < until:  # noqa: ASYNC110  an event would cost each answer
             await asyncio.sleep(0.01)
 
-    @property
-    def _listeners(self) -> list[UDPListener | TCPListener]:
-        return [*self._udp.values(), *self._tcp.values(), *self._helping]
+    def _all_listeners(self) -> Iterator[Listeners]:
+        yield from (self.listeners, *self._helping.values(), *self._leaving)
 
     def _close(self) -> None:
         """Closes listeners and sockets."""
-        for listener in self._listeners:
-            listener.memo.forget()
-            listener.close()
+        for listeners in self._all_listeners():
+            listeners.close()
         self.sockets.close()
 
 

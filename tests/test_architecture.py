@@ -29,7 +29,7 @@ LAYERS = (
     ("transport",),
     ("plugins",),
     ("assemble",),
-    ("check", "server", "sockets", "sources"),
+    ("check", "listeners", "server", "sockets", "sources"),
     ("reload", "testing"),
     ("workers",),
     ("etcd_server", "serve"),

@@ -80,8 +80,8 @@ class Channel:
         number = next(self._numbers)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._open[number] = answer
-        self._send({"call": number, "name": name}, message or Message(), sockets)
         try:
+            self._send({"call": number, "name": name}, message or Message(), sockets)
             async with asyncio.timeout(seconds):
                 return await answer
         except TimeoutError as error:
@@ -166,10 +166,12 @@ class Channel:
 
     async def _answer(self, number: int, name: str, message: Message, sockets: list[socket.socket]) -> None:
         """Does what the other process wants, and says what came of it."""
-        result, refused, absent = Message(), None, False
+        absent = False
         try:
             answer = self._handlers[name](message, sockets)
-            result = (answer if isinstance(answer, Message | None) else await answer) or result
+            result = answer if isinstance(answer, Message | None) else await answer
+            self._send({"answer": number, "refused": None, "absent": False}, result or Message())
+            return
         except NobodyAnswers as error:
             refused, absent = str(error), True
         except (ConfigErrors, StartError, OSError, Refused) as error:
@@ -177,4 +179,4 @@ class Channel:
         except Exception as error:  # a call ends here
             log.error("%s failed in process %d: %r", name, os.getpid(), error, exc_info=error)
             refused = repr(error)
-        self._send({"answer": number, "refused": refused, "absent": absent}, result)
+        self._send({"answer": number, "refused": refused, "absent": absent}, Message())

@@ -22,10 +22,16 @@ from pycoredns.workers.figures import Written
 from pycoredns.workers.nursery import FATAL
 from pycoredns.workers.plan import Plan, written
 
-START_SECONDS = 30.0
-"""How long a worker may take to start, or to do its part of a reload."""
 ANSWER_SECONDS = 2.0
-"""How long it may take to answer what all are asked."""
+"""How long a worker may take to answer what all are asked."""
+UNDO_SECONDS = 5.0
+"""How long it may take to give a reload up."""
+LEADER_SECONDS = 60.0
+"""How long the one that leads may take to answer another: it may wait for news itself."""
+SILENCE_SECONDS = 15.0
+"""After which a worker is ended that answers nothing at all. What it was told to do may take as long as it needs."""
+LISTEN_SECONDS = 5.0
+"""Between two questions whether it is still there."""
 READY_SECONDS = 60.0
 """How long another worker answers in the place of one that has died, at most, until the new one can."""
 _LOOK = 0.02
@@ -55,6 +61,10 @@ class Member:
         """What it had counted when it was last asked."""
         self.dead = asyncio.Event()
 
+    async def is_ready(self, seconds: float | None = None) -> bool:
+        """Has it all that it answers from?"""
+        return bool((await self.channel.call("ready", seconds=seconds)).value)
+
     def __str__(self) -> str:
         """As the log names it."""
         return f"worker {self.number} (process {self.process})"
@@ -73,12 +83,17 @@ class Crew:
         self.size = size
         self.members: dict[int, Member] = {}
         self.changing = asyncio.Lock()
-        self._begun = asyncio.Event()
+        self._helping = asyncio.Lock()
+        """Who answers at which sockets changes under it; it may be taken by who holds ``changing``, not the other way round."""
+        self.begun = asyncio.Event()
+        """Set once there are workers that answer."""
         self._fork = fork
         self._buried = buried
         self._plan: Plan | None = None
         self._leader: Member | None = None
         self._pauses = dict.fromkeys(range(size), 0.0)
+        self._helpers: dict[int, Member] = {}
+        """Who answers in the place of a worker that is gone, by that one's number."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
@@ -94,10 +109,10 @@ class Crew:
         self._plan = plan
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
-        await _all(member.channel.call("start", seconds=START_SECONDS) for member in members)
+        await _all(member.channel.call("start") for member in members)
         for member in members:
             self._enrol(member)
-        self._begun.set()
+        self.begun.set()
 
     async def prepare(self, plan: Plan) -> None:
         """Makes all ready for a plan; raises StartError if one of them cannot follow it, and then all must ``give_up``."""
@@ -105,30 +120,39 @@ class Crew:
 
     async def _prepare(self, member: Member, plan: Plan) -> None:
         present = self._plan.sockets if self._plan else Sockets()
-        await self._give(member, plan.sockets.beyond(present).of_worker(member.number), START_SECONDS)
+        await self._give(member, plan.sockets.beyond(present).of_worker(member.number))
         keys = [written(key) for key in plan.sockets.bound]
-        await member.channel.call("prepare", Message([plan.corefile.checksum, keys]), seconds=START_SECONDS)
+        await member.channel.call("prepare", Message([plan.corefile.checksum, keys]))
 
-    async def _give(self, member: Member, sockets: Sockets, seconds: float) -> None:
+    async def _give(self, member: Member, sockets: Sockets, absent: int | None = None, seconds: float | None = None) -> None:
+        """Hands sockets over: for the next server, or those of a worker that is absent."""
         for key, own in sockets.bound.items():
-            await member.channel.call("take", Message(written(key)), own, seconds)
+            await member.channel.call("take", Message([absent, written(key)]), own, seconds)
 
     async def commit(self, plan: Plan) -> None:
         """Has all follow the plan they are ready for; one that does not is replaced by one that will."""
-        self._plan = plan
-        await asyncio.gather(*(self._commit(member) for member in self.started))
+        async with self._helping:
+            self._plan = plan
+            await asyncio.gather(*(self._commit(member) for member in self.started))
+            await self._help_all()  # their new servers know nothing of whom the old ones have helped
 
     async def _commit(self, member: Member) -> None:
         try:
-            await member.channel.call("commit", seconds=START_SECONDS)
+            await member.channel.call("commit")
         except (NobodyAnswers, Refused) as error:
             log.error("%s does not follow the reload: %s", member, error)
             member.kill()
 
     async def give_up(self) -> None:
-        """Has all go on as before."""
-        calls = (member.channel.call("give_up", seconds=START_SECONDS) for member in self.started)
-        await asyncio.gather(*calls, return_exceptions=True)
+        """Has all go on as before; one that does not is replaced by one that will."""
+        await asyncio.gather(*(self._give_up(member) for member in self.started))
+
+    async def _give_up(self, member: Member) -> None:
+        try:
+            await member.channel.call("give_up", seconds=UNDO_SECONDS)
+        except (NobodyAnswers, Refused) as error:
+            log.error("%s does not give the reload up: %s", member, error)
+            member.kill()
 
     async def stop(self) -> None:
         """Has all let pending answers leave, and end."""
@@ -171,8 +195,21 @@ class Crew:
         channel = Channel(sock, {"ask_leader": self._ask_leader}, lambda: member.kill())
         member = self.members[number] = Member(number, process, channel)
         channel.start()
+        self._do(self._watch(member))
         self._reap()  # one that died at once was not known yet
         return member
+
+    async def _watch(self, member: Member) -> None:
+        """Ends a worker that is silent for too long; those who wait for it learn of its death."""
+        while not member.dead.is_set():
+            try:
+                await member.channel.call("hear", seconds=SILENCE_SECONDS)
+            except NobodyAnswers as error:
+                if not member.dead.is_set():
+                    log.error("%s is silent, and is ended: %s", member, error)
+                    member.kill()
+                return
+            await asyncio.sleep(LISTEN_SECONDS)
 
     def _enrol(self, member: Member) -> None:
         """Counts a worker among those that answer questions."""
@@ -184,10 +221,9 @@ class Crew:
     async def _replace(self, number: int, pause: float) -> None:
         """Has a worker born in the place of a dead one; until it can answer another one does."""
         while True:
-            if pause:
-                async with self.changing:
-                    await self._find_help(number)
-                await asyncio.sleep(pause)
+            async with self._helping:
+                await self._help_all()
+            await asyncio.sleep(pause)
             async with self.changing:
                 if self._plan is None or await self._try_to_replace(number, self._plan):
                     return
@@ -195,44 +231,56 @@ class Crew:
 
     async def _try_to_replace(self, number: int, plan: Plan) -> bool:
         try:
-            helper = await self._find_help(number)
             member = await self._beget(number, plan)
-            await member.channel.call("start", seconds=START_SECONDS)
-            if helper is not None:
-                await self._until_ready(member, helper)
-            for each in self.started:  # an earlier try may have asked another one
-                self._do(each.channel.call("help_no_more", seconds=ANSWER_SECONDS))
-            await member.channel.call("commit", seconds=START_SECONDS)
+            await member.channel.call("start")
+            await self._until_ready(member)
+            async with self._helping:
+                await self._relieve(member)
         except (OSError, NobodyAnswers, Refused) as error:
             log.error("worker %d cannot be replaced: %s", number, error)
             if number in self.members:
                 self.members[number].kill()
                 await self.members[number].dead.wait()
             return False
-        self._enrol(member)
         log.info("%s answers in its place", member)
         return True
 
-    async def _find_help(self, number: int) -> Member | None:
-        """Has another worker answer at the sockets of one that is gone."""
+    async def _relieve(self, member: Member) -> None:
+        """Has a worker answer for itself, and nobody else in its place."""
+        for each in self.started:  # an earlier try may have asked another one
+            self._do(each.channel.call("help_no_more", Message(member.number), seconds=ANSWER_SECONDS))
+        await member.channel.call("commit")
+        self._helpers.pop(member.number, None)
+        self._enrol(member)
+
+    async def _help_all(self) -> None:
+        """Has others answer at the sockets of all that are gone."""
+        present = {member.number for member in self.started}
+        for number in range(self.size):
+            if number not in present:
+                await self._find_help(number)
+
+    async def _find_help(self, number: int) -> None:
+        """Has another worker answer at the sockets of one that is gone; where one does already, nothing changes."""
         sockets = self._plan.sockets.of_worker(number) if self._plan else Sockets()
-        keys = Message([written(key) for key in sockets.bound])
+        self._helpers.pop(number, None)
         for helper in self.started:
             try:
-                await self._give(helper, sockets, ANSWER_SECONDS)
-                await helper.channel.call("help_out", keys, seconds=ANSWER_SECONDS)
-            except (NobodyAnswers, Refused) as error:
+                await self._give(helper, sockets, number, ANSWER_SECONDS)
+                await helper.channel.call("help_out", Message(number), seconds=ANSWER_SECONDS)
+            except (OSError, NobodyAnswers, Refused) as error:
                 log.warning("%s cannot help: %s", helper, error)
                 continue
-            return helper
-        return None
+            self._helpers[number] = helper
+            return
 
-    async def _until_ready(self, member: Member, helper: Member) -> None:
+    async def _until_ready(self, member: Member) -> None:
         """Waits until a worker has what it answers from (from etcd, for one), unless its helper has not either, or is gone."""
+        helper = self._helpers.get(member.number)
         until = monotonic() + READY_SECONDS
-        if (await helper.channel.call("ready", seconds=ANSWER_SECONDS)).value:
+        if helper is not None and await _says_ready(helper):
             while monotonic() < until and not helper.dead.is_set():
-                if (await member.channel.call("ready", seconds=START_SECONDS)).value:
+                if await member.is_ready():
                     return
                 await asyncio.sleep(_LOOK)
 
@@ -289,14 +337,15 @@ class Crew:
         """Passes a worker's question on to the one that leads."""
         if self._leader is None:
             raise NobodyAnswers("no worker leads just now")
-        return await self._leader.channel.call("answer", message)
+        return await self._leader.channel.call("answer", message, seconds=LEADER_SECONDS)
 
     async def ask_all(self, name: str, message: Message | None = None) -> Sequence[Message | None]:
         """What each worker says, by number; None for one that is not there or says nothing in time. At first waits for them."""
-        await self._begun.wait()
-        return await asyncio.gather(*(self._ask(self.members.get(number), name, message) for number in range(self.size)))
+        await self.begun.wait()
+        return await asyncio.gather(*(self.ask(self.members.get(number), name, message) for number in range(self.size)))
 
-    async def _ask(self, member: Member | None, name: str, message: Message | None) -> Message | None:
+    async def ask(self, member: Member | None, name: str, message: Message | None = None) -> Message | None:
+        """What a worker says; None if it is not there or says nothing in time."""
         if member is None or not member.started:
             return None
         try:
@@ -315,6 +364,14 @@ class Crew:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, NobodyAnswers):  # of who is gone its death has been told
             log.error("the supervisor failed: %r", error, exc_info=error)
+
+
+async def _says_ready(helper: Member) -> bool:
+    """Whether a helper is ready; one that cannot tell is not."""
+    try:
+        return await helper.is_ready(ANSWER_SECONDS)
+    except (NobodyAnswers, Refused):
+        return False
 
 
 async def _all(calls: Iterable[Awaitable[object]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from pycoredns.server import Server
 from pycoredns.sockets import Sockets
 from pycoredns.sources import Source
 from pycoredns.workers import figures
-from pycoredns.workers.crew import Crew
+from pycoredns.workers.crew import Crew, Member
 from pycoredns.workers.nursery import Nursery
 from pycoredns.workers.plan import Plan
 
@@ -51,15 +52,21 @@ class SupervisorPeers(Peers):
     async def silent(self) -> Sequence[str]:
         """Those that live, but do not answer."""
         members = self.crew.started
-        heard = await self.crew.ask_all("hear")
-        return [str(member) for member in members if heard[member.number] is None and not member.dead.is_set()]
+        heard = await asyncio.gather(*(self.crew.ask(member, "hear") for member in members))
+        pairs = zip(members, heard, strict=True)
+        return [str(member) for member, answer in pairs if answer is None and not member.dead.is_set()]
 
     async def families(self) -> Sequence[Family]:
         """The sum of what all have counted; of one that does not answer, what it said last."""
-        for number, answer in enumerate(await self.crew.ask_all("count")):
-            if answer is not None and number in self.crew.members:
-                self.crew.members[number].last = answer.value
+        await self.crew.begun.wait()
+        await asyncio.gather(*map(self._count, self.crew.started))
         return self._figures.total([figures.written(), *(member.last for member in self.crew.members.values())])
+
+    async def _count(self, member: Member) -> None:
+        """Keeps what a worker has counted; whoever dies while others are asked is buried with that."""
+        answer = await self.crew.ask(member, "count")
+        if answer is not None:
+            member.last = answer.value
 
 
 class Supervisor(Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections import defaultdict
 
 from pycoredns import memory
 from pycoredns.assemble import assemble
@@ -89,7 +90,11 @@ class Worker:
         self._source = plan.source
         self._server: Server | None = None
         self._next: Server | None = Server(assemble(plan.corefile, plan.source.port), plan.sockets.of_worker(number))
-        self._taken: dict[Key, socket.socket] = {}
+        self._preparing: asyncio.Task[Server] | None = None
+        self._taken: defaultdict[int | None, dict[Key, socket.socket]] = defaultdict(dict)
+        """Sockets of workers that are gone, by their numbers; with None those of the next server."""
+        self._listening = asyncio.Lock()
+        """Who takes which questions is changed by one call after the other."""
         self._retiring: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
 
@@ -113,26 +118,41 @@ class Worker:
         asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
 
     def take(self, message: Message, sockets: list[socket.socket]) -> None:
-        """Takes a socket that the next server needs."""
-        (self._taken[read(message.value)],) = sockets
+        """Takes a socket that the next server needs, or, where a worker's number comes with it, one that was that worker's."""
+        number, key = message.value
+        (self._taken[number][read(key)],) = sockets
+
+    def _drop_taken(self, number: int | None) -> None:
+        for sock in self._taken.pop(number, {}).values():
+            sock.close()
 
     async def prepare(self, message: Message, _: list[socket.socket]) -> None:
         """Makes the next server ready, from the Corefile with this checksum and for the sockets with these keys."""
+        await self._give_up_next()
         checksum, keys = message.value
+        task = asyncio.get_running_loop().create_task(self._prepare(checksum, [read(key) for key in keys]))
+        self._preparing = task
+        await asyncio.wait([task])
+        if self._preparing is not task:
+            raise Refused("the reload was given up")
+        self._preparing = None
+        self._next = task.result()
+
+    async def _prepare(self, checksum: str, keys: list[Key]) -> Server:
         corefile = self._source.read()
         if corefile.checksum != checksum:
             raise Refused(f"{self._source.file} has changed while it was read")
-        server = Server(assemble(corefile, self._source.port), self._sockets_for([read(key) for key in keys]))
+        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys))
         try:
             await server.prepare(self._server)
         except BaseException:
             await server.give_up(self._server)
             raise
-        self._next = server
+        return server
 
     def _sockets_for(self, keys: list[Key]) -> Sockets:
         """What has been taken, and what the present server has already."""
-        taken, self._taken = self._taken, {}
+        taken = self._taken.pop(None, {})
         present = self._server.sockets.bound if self._server else {}
         return Sockets({key: [taken[key] if key in taken else present[key][0].dup()] for key in keys})
 
@@ -141,7 +161,8 @@ class Worker:
         if self._next is None:
             return
         old, self._server, self._next = self._server, self._next, None
-        await self._server.commit(old)
+        async with self._listening:
+            await self._server.commit(old)
         if old is None:
             return
         task = asyncio.get_running_loop().create_task(retire(old))
@@ -150,24 +171,35 @@ class Worker:
 
     async def give_up(self, message: Message, _: list[socket.socket]) -> None:
         """There is no next server after all."""
-        for sock in self._taken.values():
-            sock.close()
-        self._taken.clear()
+        await self._give_up_next()
+        self._drop_taken(None)
+
+    async def _give_up_next(self) -> None:
+        if self._preparing is not None:
+            task, self._preparing = self._preparing, None
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled() and task.exception() is None:  # it had just become ready
+                self._next = task.result()
         if self._next is not None:
             server, self._next = self._next, None
             await server.give_up(self._server)
 
     async def help_out(self, message: Message, _: list[socket.socket]) -> None:
-        """Answers in the place of a worker that is gone, at the sockets with these keys, which have been taken before."""
-        sockets = Sockets({key: [self._taken.pop(key)] for key in map(read, message.value)})
-        if self._server is not None:
-            await self._server.help_out(sockets)
+        """Answers in the place of a worker that is gone, at its sockets, which have been taken before."""
+        number = message.value
+        sockets = Sockets({key: [sock] for key, sock in self._taken.pop(number, {}).items()})
+        async with self._listening:
+            if self._server is not None:
+                await self._server.help_out(number, sockets)
         sockets.close()
 
-    def help_no_more(self, message: Message, _: list[socket.socket]) -> None:
+    async def help_no_more(self, message: Message, _: list[socket.socket]) -> None:
         """There is another worker in its place."""
-        if self._server is not None:
-            self._server.help_no_more()
+        self._drop_taken(message.value)
+        async with self._listening:
+            if self._server is not None:
+                self._server.help_no_more(message.value)
 
     def ready(self, message: Message, _: list[socket.socket]) -> Message:
         """Could it answer, or can it?"""

@@ -249,7 +249,7 @@ async def test_blocks_of_the_same_zone_keep_their_own_caches(tmp_path):
 
 async def test_an_answer_that_comes_after_the_end_goes_nowhere(reloading):
     async with reloading:
-        listener = next(iter(reloading.reloader.server._udp.values()))
+        listener = next(iter(reloading.reloader.server.listeners.udp.values()))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind(("127.0.0.1", 0))
         client.setblocking(False)

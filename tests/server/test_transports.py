@@ -179,7 +179,7 @@ async def test_a_client_that_does_not_read_is_not_served_without_bound():
     async with running(corefile) as server, connected(server.port) as (_, writer):
         wire = query_wire("big.test")
         writer.write((len(wire).to_bytes(2, "big") + wire) * 30_000)
-        listener = next(iter(server.server._tcp.values()))
+        listener = next(iter(server.server.listeners.tcp.values()))
         await eventually(lambda: any(connection.stuck_since for connection in listener.connections))
         connection = next(iter(listener.connections))
         assert connection.transport.get_write_buffer_size() < 16 << 20
@@ -240,15 +240,17 @@ async def test_a_server_helps_out_at_the_sockets_of_another_worker():
         kinds = {each.protocol: several for each, several in beside.bound.items()}
         lent = Sockets({each: kinds[each.protocol] for each in server.server.sockets.bound})
         wire, where = query_wire("a.test"), ("127.0.0.1", other)
-        for _ in range(2):  # and once more: another one has died
-            await server.server.help_out(lent)
+        for _ in range(2):  # once more changes nothing
+            await server.server.help_out(1, lent)
             assert (await exchange_udp(wire, where))[-1] == 1
         reader, writer = await asyncio.open_connection(*where)
         for helping in (True, False):
             writer.write(len(wire).to_bytes(2, "big") + wire)
             assert (await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))[-1] == 1
             if helping:
-                server.server.help_no_more()
+                server.server.help_no_more(2)
+                assert (await exchange_udp(wire, where))[-1] == 1
+                server.server.help_no_more(1)
         with pytest.raises(TimeoutError):
             await exchange_udp(wire, where, 0.1)
         assert (await exchange_udp(wire, ("127.0.0.1", server.port)))[-1] == 1

@@ -1,0 +1,67 @@
+"""The listeners of a set of sockets, which begin and end together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pycoredns.assemble import Address
+from pycoredns.service import Service
+from pycoredns.sockets import Key, Sockets
+from pycoredns.transport.tcp import TCPListener
+from pycoredns.transport.udp import UDPListener
+
+
+class Listeners:
+    """What takes the questions that come to some sockets; the services answer them."""
+
+    def __init__(self, services: Mapping[Address, Service]) -> None:
+        """Nothing is taken before ``start``."""
+        self._services = services
+        self.udp: dict[Key, UDPListener] = {}
+        self.tcp: dict[Key, TCPListener] = {}
+
+    def __iter__(self) -> Iterator[UDPListener | TCPListener]:
+        """All of them."""
+        yield from self.udp.values()
+        yield from self.tcp.values()
+
+    async def start(self, sockets: Sockets) -> None:
+        """Takes questions from copies of these sockets from now on."""
+        for key, (sock, *_) in sockets.bound.items():
+            service = self._services[key.address]
+            if key.protocol == "udp":
+                self.udp[key] = UDPListener(service, sock.dup())
+                self.udp[key].start()
+            else:
+                self.tcp[key] = TCPListener(service, sock.dup())
+                await self.tcp[key].start()
+
+    def finish(self) -> None:
+        """Answers what waits in the kernel's queues; a stream's questions wait in its connection."""
+        for listener in self.udp.values():
+            listener.finish()
+
+    def stop(self) -> None:
+        """Takes no more; answers that are still to come are sent, connections stay open."""
+        for listener in self:
+            listener.stop()
+
+    def adopt(self, others: Listeners) -> None:
+        """Takes over the connections of those that were for the same."""
+        for key, listener in others.tcp.items():
+            if key in self.tcp:
+                self.tcp[key].adopt(listener)
+
+    def forget(self) -> None:
+        """Has counted what was given from memory, and forgets it."""
+        for listener in self:
+            listener.memo.forget()
+
+    def close(self) -> None:
+        """Closes all that is open; their service does not know them any more."""
+        self.forget()
+        for listener in self:
+            listener.close()
+            listener.service.listeners.remove(listener)
+        self.udp.clear()
+        self.tcp.clear()
