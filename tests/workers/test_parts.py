@@ -9,14 +9,13 @@ import pytest
 
 from pycoredns import metrics
 from pycoredns.assemble import Address, assemble
-from pycoredns.commands.arguments import workers as workers_argument
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import StartError
 from pycoredns.peers import Message, NobodyAnswers
 from pycoredns.sockets import Sockets
 from pycoredns.sources import Source
 from pycoredns.testing import free_port, query_wire
-from pycoredns.workers import cores, figures
+from pycoredns.workers import figures
 from pycoredns.workers.channel import Channel, Refused
 from pycoredns.workers.crew import Crew, Member
 from pycoredns.workers.plan import Plan, read, written
@@ -322,25 +321,3 @@ def test_keys_of_sockets_survive_the_way():
     sockets = Sockets.open([Address("127.0.0.1", free_port())], copies=1)
     assert [read(written(key)) for key in sockets.bound] == list(sockets.bound)
     sockets.close()
-
-
-# --- how many
-
-
-@pytest.mark.parametrize(("text", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None)])
-def test_auto_is_what_may_be_used(tmp_path, text, expected):
-    (tmp_path / "cpu.max").write_text(text)
-    all_cores = len(os.sched_getaffinity(0))
-    assert cores.usable(tmp_path / "cpu.max") == min(expected or all_cores, all_cores)
-    assert cores.usable(tmp_path / "none") == all_cores
-
-
-@pytest.mark.parametrize(("text", "expected"), [("1", 1), ("16", 16), ("auto", cores.usable())])
-def test_numbers_of_workers(text, expected):
-    assert workers_argument(text) == expected
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "two", "", "1.5", "257"])
-def test_what_is_no_number_of_workers(text):
-    with pytest.raises(ValueError, match=f"^{text}$"):
-        workers_argument(text)
