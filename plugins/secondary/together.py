@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any
 
 from pycoredns.output import logger
@@ -16,6 +17,8 @@ from pycoredns.peers import Message, NobodyAnswers, Role, here
 log = logger("plugin/secondary")
 INTERVAL = 1.0
 """Seconds between two questions to the process that leads."""
+MOST_HEARD = 10_000
+"""Zones, each with a primary, that wait for one that leads."""
 
 
 class Together:
@@ -26,13 +29,15 @@ class Together:
         self._notify = notify
         self._versions: dict[bytes, int] = {}
         self._newest = 0
-        self._heard: list[tuple[bytes, str]] = []
+        self._heard: dict[tuple[bytes, str], None] = {}
+        """What the one that leads has yet to be told, the oldest first."""
         self._wake = asyncio.Event()
 
     def notified(self, origin: bytes, client: str) -> None:
         """This process has heard NOTIFY."""
         if not here().leading:
-            self._heard.append((origin, client))
+            if len(self._heard) < MOST_HEARD:
+                self._heard[origin, client] = None
             self._wake.set()
 
     def arrived(self, origin: bytes) -> None:
@@ -77,11 +82,12 @@ class Together:
 
     async def _ask(self, topic: str, since: int) -> int:
         """Tells what was heard and has those zones looked at that have new versions; returns the number of the newest."""
-        heard, self._heard = self._heard, []
+        heard, self._heard = self._heard, {}
         question = {"since": since, "heard": [[origin.hex(), client] for origin, client in heard]}
         try:
             answer: Any = (await here().ask_leader(topic, Message(question))).value
         except NobodyAnswers:
+            self._heard = dict.fromkeys(islice((*heard, *self._heard), MOST_HEARD))
             return -1  # another one leads soon, and counts anew
         for name in answer["new"]:
             self._notify(bytes.fromhex(name), "")

@@ -72,3 +72,34 @@ async def test_without_one_that_leads_it_goes_on(present):
     present["now"] = Lost(crew)
     async with Together(lambda *_: None).running("topic"):
         await eventually(lambda: len(asked) > 2)
+
+
+async def test_what_was_heard_while_none_leads_is_told_to_the_next_one(present, monkeypatch):
+    class Orphan(Worker):
+        alone = True
+
+        async def ask_leader(self, topic: str, message: Message) -> Message:
+            if self.alone:
+                if not asked.is_set():
+                    following.notified(b"\1b\4test\0", "192.0.2.1")  # comes while the others are told
+                asked.set()
+                raise NobodyAnswers(topic)
+            told.append(message.value["heard"])
+            return Message({"newest": 0, "new": []})
+
+    monkeypatch.setattr(together, "MOST_HEARD", 3)
+    asked, told, following = asyncio.Event(), list[list[list[str]]](), Together(lambda *_: None)
+    crew: list[Worker] = []
+    Worker(crew)
+    present["now"] = orphan = Orphan(crew)
+    for client in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        following.notified(ORIGIN, client)
+    async with following.running("topic"):
+        await asked.wait()
+        for number in range(9):
+            following.notified(ORIGIN, f"198.51.100.{number}")
+        orphan.alone = False
+        await eventually(lambda: len(told) > 1)
+    first, second, *_ = told
+    zones = [ORIGIN.hex(), ORIGIN.hex(), b"\1b\4test\0".hex()]
+    assert (first, second) == ([list(each) for each in zip(zones, ("192.0.2.1", "192.0.2.2", "192.0.2.1"), strict=True)], [])
