@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import TypeAlias, TypeVar
 
-from pycoredns.errors import forget_way
+from pycoredns.errors import ServerFailure, forget_way
 from pycoredns.response import Response
 
 Answer: TypeAlias = Awaitable[Response]
@@ -127,11 +127,15 @@ def attempt(ask: Callable[[], Answer]) -> Pending:
 
 def _start(answer: Answer, changed: Pending) -> None:
     """Waits for a coroutine in a task, and passes its answer on."""
-    from asyncio import ensure_future
+    from asyncio import CancelledError, ensure_future
 
     async def wait() -> None:
         try:
             changed.resolve(await answer)
+        except CancelledError:
+            if task.cancelling():  # it is this task that is to end
+                raise
+            changed.fail(ServerFailure("what the answer was waiting for was cancelled"))
         except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
             changed.fail(error)
 

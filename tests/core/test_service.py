@@ -339,3 +339,37 @@ def test_bad_edns_version():
     reply = serve(service, listener, bytes(wire))
     assert reply_bits(reply) & 15 == 0
     assert reply.endswith(bytes.fromhex("0000290000 01000000 0000".replace(" ", "")))
+
+
+class Stuck(Plugin):
+    """Waits for something that others may cancel."""
+
+    name = "stuck"
+
+    def handle(self, request):
+        self.wanted = asyncio.get_running_loop().create_future()
+        return self._wait()
+
+    async def _wait(self):
+        return await self.wanted
+
+
+async def test_a_handler_that_ends_as_what_it_waits_for_is_cancelled_answers_servfail():
+    service, listener = service_of({"test": [stuck := Stuck(), seeing := Seeing()]})
+    assert serve(service, listener, query_wire("a.test")) is None
+    await asyncio.sleep(0)
+    stuck.wanted.cancel()
+    await eventually(lambda: not service.waiting)
+    assert [reply[3] & 15 for reply in listener.sent] == [types.SERVFAIL]
+    assert seeing.failures == ["what the answer was waiting for was cancelled"]
+
+
+async def test_a_question_that_is_cancelled_itself_ends_without_a_word(caplog):
+    service, listener = service_of({"test": [Stuck()]})
+    before = asyncio.all_tasks()
+    serve(service, listener, query_wire("a.test"))
+    (task,) = asyncio.all_tasks() - before
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (task.cancelled(), listener.sent, caplog.records) == (True, [], [])
