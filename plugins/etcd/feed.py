@@ -5,6 +5,7 @@ is handed on is packed already: 5 µs a key for who takes it and 2.6 for who giv
 """
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -24,9 +25,13 @@ PAGE = 500  # keys, 1.3 ms
 MOST_NOTED = 200_000  # changes; who is farther behind reads everything again
 LONGEST_WAIT = 1.0  # seconds without a change after which an answer comes all the same
 PAUSE = 0.1  # seconds until another try where no worker leads just now
+PAUSE_AFTER_FAILURE = 1.0  # seconds until another try where something unexpected went wrong
+LONGEST_SYNC = 2.0  # seconds until who asks for a page has to ask again, as nothing has been read yet
 _FIXED = Struct("=IIqII")  # of the key's and the record's sizes, and the version; sizes without a version: the key is no more
 _LEASE = Struct("=qd")
 _GONE = Version(-1, 0, 0)
+
+log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -101,7 +106,7 @@ class Feed:
     async def answer(self, message: Message) -> Message:
         """A page from a key on, all leases, or what has changed since a position."""
         if message.value == "page":
-            await self._mirror.synced_event.wait()
+            await self._wait_until_synced()
             return self._page(message.body)
         if message.value == "leases":
             return Message(self._epoch, b"".join(_LEASE.pack(*each) for each in self._copy.leases.deadlines()))
@@ -111,6 +116,13 @@ class Feed:
         if patient and position == self._end:
             await self._wait_for_news()
         return self._changes(position)
+
+    async def _wait_until_synced(self) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_SYNC):
+                await self._mirror.synced_event.wait()
+        except TimeoutError:
+            raise NobodyAnswers("etcd has not been read yet") from None
 
     def _page(self, start: bytes) -> Message:
         keys = list(islice(self._copy.held.between(start, b""), PAGE))
@@ -161,6 +173,9 @@ class Follower:
                         pass
             except NobodyAnswers:
                 await asyncio.sleep(PAUSE)
+            except Exception:  # the end of a background task, which has to go on; all that is held may be in doubt
+                log.exception("etcd: following another worker failed; reading everything again")
+                await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
     async def _ask(self, value: object, body: bytes = b"") -> Message:
         return await here().ask_leader(self._topic, Message(value, body))
