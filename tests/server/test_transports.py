@@ -232,6 +232,21 @@ async def test_what_has_come_before_the_end_is_answered(receiving):
             assert answers == 500
 
 
+async def test_connections_by_ipv6_stay_such_when_help_ends():
+    async with running(".:{port} {\n whoami\n}") as server:
+        own, lent = server.server, Sockets.open([Address("", free_port())])
+        kinds = {(key.protocol, key.host): several for key, several in lent.bound.items()}
+        await own.help_out(1, Sockets({key: kinds[key.protocol, key.host] for key in own.sockets.bound}))
+        helping = own._helping[1]
+        (port,) = {key.address.port for key in lent.bound}
+        _, writer = await asyncio.open_connection("::1", port)
+        await eventually(lambda: any(listener.connections for listener in helping.tcp.values()))
+        own.help_no_more(1)
+        assert [listener.family for listener in own.listeners.tcp.values() if listener.connections] == ["2"]
+        writer.close()
+        lent.close()
+
+
 async def test_a_server_helps_out_at_the_sockets_of_another_worker():
     async with running(LOCAL) as server:
         other = free_port()

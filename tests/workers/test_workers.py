@@ -249,3 +249,20 @@ async def test_lines_of_all_workers_stay_whole(tmp_path):
         )
         await eventually(lambda: sum("A IN" in line for line in server.lines) == load.asked)
         assert all(pattern.match(line) for line in server.lines if "A IN" in line or '"' in line)
+
+
+async def test_a_reload_while_one_is_missing_leaves_its_questions_to_another(tmp_path):
+    async with serving(tmp_path, corefile(1)) as server:
+        for pause in ("at once", "in 0.1 s", "in 0.2 s", "in 0.4 s"):
+            seen = len(server.lines)
+            kill(server.workers[-1])
+            await server.line(f"begins {pause}", seen)
+            await server.line("worker 1 .*answers in its place", seen)
+        seen = len(server.lines)
+        kill(server.workers[-1])
+        await server.line("begins in 0.8 s")
+        assert "complete" in await server.reload(corefile(2))
+        answers = await asyncio.gather(*(server.ask(name) for name in NAMES[:20]))
+        assert len(server.workers) == 1
+        assert answers == [(0, 2)] * 20
+        await server.line("worker 1 .*answers in its place", seen)
