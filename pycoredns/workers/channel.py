@@ -72,10 +72,18 @@ class Channel:
                 waiting.set_exception(NobodyAnswers("the other process is gone"))
 
     async def call(
-        self, name: str, message: Message | None = None, sockets: Sequence[socket.socket] = (), seconds: float | None = None
+        self,
+        name: str,
+        message: Message | None = None,
+        sockets: Sequence[socket.socket] = (),
+        seconds: float | None = None,
+        always: bool = False,
     ) -> Message:
-        """Has the other process do something; raises Refused, or NobodyAnswers where it is gone or takes too long."""
-        if self._sock.fileno() < 0 or len(self._open) >= MOST_OPEN:
+        """Has the other process do something; raises Refused, or NobodyAnswers where it is gone or takes too long.
+
+        ``always``: even where many other calls wait for their answers.
+        """
+        if self._sock.fileno() < 0 or (len(self._open) >= MOST_OPEN and not always):
             raise NobodyAnswers("the other process is gone, or does not answer")
         number = next(self._numbers)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()

@@ -203,7 +203,7 @@ class Crew:
         """Ends a worker that is silent for too long; those who wait for it learn of its death."""
         while not member.dead.is_set():
             try:
-                await member.channel.call("hear", seconds=SILENCE_SECONDS)
+                await member.channel.call("hear", seconds=SILENCE_SECONDS, always=True)
             except NobodyAnswers as error:
                 if not member.dead.is_set():
                     log.error("%s is silent, and is ended: %s", member, error)

@@ -99,11 +99,12 @@ async def test_calls_to_one_who_does_not_answer_are_bounded():
     async def never(message, _):
         await asyncio.Event().wait()
 
-    async with channels({"never": never}) as (one, _, _):
+    async with channels({"never": never, "hear": lambda *_: None}) as (one, _, _):
         waiting = [asyncio.create_task(one.call("never")) for _ in range(256)]
         await asyncio.sleep(0)
         with pytest.raises(NobodyAnswers):
             await one.call("never")
+        await one.call("hear", seconds=5, always=True)
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
