@@ -120,14 +120,24 @@ class Etcd(Plugin):
             return self._inquire(request, zone, request.name)
         if qtype != types.SRV:
             return zone.empty()
-        target = request.name
         detail, address = details(record), record[ADDRESS_AT[record[0]] :]
-        as_key_says = only.count(b"/", len(key)) == detail[6] and b"/" not in target[1 : target[0] + 1]
-        if not (self._names_from_keys and as_key_says):
-            return self._inquire(request, zone, target)
+        target = self._made_from_key(request.name, only[len(key) :], detail[6])
+        if target is None:
+            return self._inquire(request, zone, request.name)
         size = (6 + len(target)).to_bytes(2, "big")
         srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, address[4:8], size, detail[:2], detail[4:6], target)
         return Response(0, srv, 1, b"", 0, target + address, 1)
+
+    def _made_from_key(self, name: bytes, below: bytes, strip: int) -> bytes | None:
+        """What SRV records call an address whose key is that of `name` and then `below`; None where that takes a closer look."""
+        if not self._names_from_keys or b"/" in name[1 : name[0] + 1]:
+            return None
+        if below.count(b"/") == strip:
+            return name
+        labels = below.split(b"/")[:0:-1]
+        if strip or len(max(labels, key=len)) > names.LONGEST_LABEL or len(below) + len(name) > names.LONGEST_NAME:
+            return None
+        return b"".join([b"%c%b" % (len(label), label) for label in labels]) + name
 
     def _missing(self, request: Request, zone: Zone) -> Answer:
         if request.qtype == types.SOA and self._manners.any_soa:

@@ -144,6 +144,8 @@ TABLE = {
     # services
     "a service": ({"a": {"port": 80} | HOST}, "a SRV", ["SRV 10 100 80 a.lab.internal."]),
     "one below": ({"a/x": HOST}, "a SRV", ["SRV 10 100 0 x.a.lab.internal."]),
+    "two below": ({"a/x/Y": HOST}, "a SRV", ["SRV 10 100 0 Y.x.a.lab.internal."]),
+    "two below, one stripped": ({"a/x/y": {"targetstrip": 1} | HOST}, "a SRV", ["SRV 10 100 0 x.a.lab.internal."]),
     "one below, stripped": ({"a/x": {"targetstrip": 1} | HOST}, "a SRV", ["SRV 10 100 0 a.lab.internal."]),
     "stripped of all": ({"a": {"targetstrip": 3} | HOST}, "a SRV", ["SRV 10 100 0 a.lab.internal."]),
     "stripped of nearly all": ({"a": {"targetstrip": 2} | HOST}, "a SRV", ["SRV 10 100 0 internal."]),
