@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
+from pycoredns.errors import ServerFailure
 from pycoredns.relayed import Relayed
 from pycoredns.request import AD
 from pycoredns.response import Response
 from pycoredns.wire import names
 
-OVERHEAD = 1200
-"""Octets of memory that an answer takes besides its own, as measured."""
+OVERHEAD = 2200
+"""Octets of memory that an answer takes besides its own: as it came, and as it was last given, as measured."""
+PLACE = 270
+"""Octets that the places of a relayed record take in both, as measured."""
+PLAIN = 700
+"""Octets that the objects around the plain forms of a relayed answer take, as measured."""
 AT_ONCE = 8
 """Answers that go together where memory is short."""
 SUCCESS, DENIAL = "success", "denial"
@@ -80,6 +85,11 @@ class Kept:
     def authentic(self) -> bool:
         """Has it AD set, which not all may see?"""
         return bool(self.response.flags & AD)
+
+    def leave(self) -> None:
+        """Lets go of the form it was last given in, which holds this: both would stay until the collector comes."""
+        self.__dict__.pop("given", None)
+        self.age, self.turn = -1, 0.0
 
     def watched(self) -> Popularity:
         """Its popularity, from now on."""
@@ -167,12 +177,17 @@ class WeighedStore(Store):
     def __setitem__(self, key: bytes, kept: Kept) -> None:
         """Weighs it, and no longer the one before it."""
         before = self.get(key)
-        self._weigh(weight(key, kept) - (weight(key, before) if before else 0))
+        self._weigh(weight(key, kept))
+        if before is not None:
+            self._weigh(-weight(key, before))
+            before.leave()
         super().__setitem__(key, kept)
 
     def __delitem__(self, key: bytes) -> None:
         """Weighs it no longer."""
-        self._weigh(-weight(key, self[key]))
+        kept = self[key]
+        self._weigh(-weight(key, kept))
+        kept.leave()
         super().__delitem__(key)
 
     def _weigh(self, octets: int) -> None:
@@ -181,8 +196,22 @@ class WeighedStore(Store):
 
 
 def weight(key: bytes, kept: Kept) -> int:
-    """The octets that an answer takes, nearly: those of its records, and what the objects around them take."""
-    response = kept.response
-    if isinstance(response, Relayed):
-        return OVERHEAD + len(key) + len(response.wire)
-    return OVERHEAD + len(key) + len(response.answer) + len(response.authority) + len(response.additional)
+    """The octets that an answer takes, nearly, once it has been given; the same at any time."""
+    response, before = kept.response, kept.last_good
+    octets = OVERHEAD + len(key) + (weight(b"", before) if before else 0)
+    if not isinstance(response, Relayed):
+        return octets + 2 * _octets(response)
+    octets += 2 * len(response.wire) + PLACE * len(response.found)
+    return octets if response.simple else octets + _weight_of_plain(response)
+
+
+def _weight_of_plain(response: Relayed) -> int:
+    """What the uncompressed forms take, which are made when somebody looks at the answer."""
+    try:
+        return PLAIN + 2 * _octets(response.plain())
+    except ServerFailure:  # there will be none
+        return 0
+
+
+def _octets(response: Response) -> int:
+    return len(response.answer) + len(response.authority) + len(response.additional)

@@ -259,8 +259,8 @@ def test_a_cache_keeps_to_its_memory(setting):
         setting.ask(f"{number}.test")
     cache = setting.cache
     kept = len(cache.stores["success"])
-    assert (1 << 20) / 4000 < kept < (1 << 20) / 2000
-    assert (1 << 20) - 40_000 < cache.budget.used <= 1 << 20
+    assert (1 << 20) / 8000 < kept < (1 << 20) / 5000
+    assert (1 << 20) - 80_000 < cache.budget.used <= 1 << 20
     assert cache.budget.used == sum(weight(*each) for store in cache.stores.values() for each in store.items())
     seen = len(setting.behind.seen)
     setting.ask("999.test")
