@@ -29,19 +29,27 @@ def looks():
     return sum(pauses.loop_pauses.cell().counts)
 
 
+async def work():
+    """A turn of a loop at work."""
+    time.sleep(0.01)  # noqa: ASYNC251  the work
+    await asyncio.sleep(0)
+
+
 async def test_a_pause_is_seen(watch):
     with watch.watching():
         time.sleep(0.1)  # noqa: ASYNC251  the pause
         await asyncio.sleep(0.01)
-    assert longer_than(0.05) == 1
+    assert longer_than(0.05) >= 1  # others may stop it, too
 
 
 async def test_short_pauses_of_a_loop_at_work_are_seen(watch):
     with watch.watching():
-        for _ in range(30):
-            time.sleep(0.01)  # noqa: ASYNC251  the work
-            await asyncio.sleep(0)
-    assert longer_than(0.002) >= 10
+        async with asyncio.timeout(10):
+            while not longer_than(0.002):  # when it is first late enough is chance
+                await work()
+        for _ in range(40):
+            await work()
+    assert longer_than(0.002) >= 15  # one in two turns, however long they take; 10 where it looks seldom
 
 
 async def test_an_idle_loop_is_left_alone(watch, monkeypatch):
