@@ -16,7 +16,6 @@ from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
-from pycoredns.errors import Refused
 from pycoredns.output import logger
 from pycoredns.plugins.auto.folder import Look, look, shown
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
@@ -82,9 +81,7 @@ class Auto(HoldsZones):
 
     def elsewhere(self, request: Request) -> Answer:
         """Names without a file are passed on; where nobody stands behind, they are refused."""
-        if self.is_last and self._answers(request.name):
-            raise Refused
-        return self.next(request)
+        return super().elsewhere(request) if self._answers(request.name) else self.next(request)
 
     def counted_zone(self, name: bytes) -> bytes | None:
         """Each zone is counted for itself."""

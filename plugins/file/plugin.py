@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Fallthrough, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
 from pycoredns.durations import duration_text
-from pycoredns.errors import Refused, StartError
+from pycoredns.errors import StartError
 from pycoredns.output import logger
 from pycoredns.plugins.file.options import Ignored
-from pycoredns.request import Request
 from pycoredns.wire.names import to_text
 from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError, OtherZoneError
@@ -69,16 +67,7 @@ class File(HoldsZones):
     def _settle(self) -> None:
         for origin in self._files:
             self.hold(origin)
-        self.missing = self._pass_on if self.through.zones else None
-
-    def _pass_on(self, request: Request) -> Answer | None:
-        return self.next(request) if self.through.covers(request.name) else None
-
-    def elsewhere(self, request: Request) -> Answer:
-        """Names outside the zones are refused where nobody stands behind that could know them, as CoreDNS does."""
-        if self.is_last:
-            raise Refused
-        return self.next(request)
+        self.fall_through(self.through)
 
     # --- reading
 

@@ -16,7 +16,7 @@ from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
 from pycoredns.corefile.servers import ServerAddress
-from pycoredns.errors import Dropped, Refused, StartError
+from pycoredns.errors import Dropped, StartError
 from pycoredns.output import logger
 from pycoredns.plugins.secondary.asking import Primary
 from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
@@ -114,18 +114,9 @@ class Secondary(HoldsZones):
     def _settle(self) -> None:
         for origin in self.sources:
             self.hold(origin)
-        self.missing = self._pass_on if self.through.zones else None
-
-    def _pass_on(self, request: Request) -> Answer | None:
-        return self.next(request) if self.through.covers(request.name) else None
+        self.fall_through(self.through)
 
     # --- questions
-
-    def elsewhere(self, request: Request) -> Answer:
-        """Names outside the zones are refused where nobody stands behind that could know them, as CoreDNS does."""
-        if self.is_last:
-            raise Refused
-        return self.next(request)
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Has a zone looked at when a primary says that it has changed; to anybody else there is no answer (RFC 1996 §3.10)."""

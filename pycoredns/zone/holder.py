@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from pycoredns.answer import Answer
+from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request
@@ -144,8 +145,14 @@ class HoldsZones(Plugin):
         return not any(plugin.step and overrides(plugin, "handle") for plugin in behind)
 
     def elsewhere(self, request: Request) -> Answer:
-        """A question about a name that is in none of the zones."""
+        """A name outside the zones: refused where nobody stands behind that could know it, as CoreDNS does."""
+        if self.is_last:
+            raise Refused
         return self.next(request)
+
+    def fall_through(self, through: Fallthrough) -> None:
+        """Has questions for names that are missing passed on, those of some zones."""
+        self.missing = (lambda request: self.next(request) if through.covers(request.name) else None) if through.zones else None
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Somebody says that a zone has changed elsewhere, which concerns a secondary only (RFC 1996 §3.11)."""
