@@ -18,13 +18,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from dnslib import RR, DNSRecord
 
+from pycoredns.answer import Answer
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
-from pycoredns.plugins.forward import Forward
+from pycoredns.plugins.forward import Forward, measures
+from pycoredns.response import Response
 from pycoredns.testing import free_port
 
 Script = Callable[[bytes, str], Iterable[bytes]]
+Reply = Callable[[bytes], tuple[int, str, bytes]]  # status, content type and body
 ONE_ADDRESS = b"\xc0\x0c\0\1\0\1\0\0\x01\x2c\0\4\xc0\0\2\1"
 
 
@@ -44,6 +47,11 @@ def reply_to(
     question = question_of(query) if question is None else question
     numbers = b"".join(count.to_bytes(2, "big") for count in (bool(question), *counts))
     return query[:2] + bits.to_bytes(2, "big") + numbers + question + records
+
+
+def good_reply(query: bytes) -> tuple[int, str, bytes]:
+    """For `serving_https`: what a server says that means well."""
+    return 200, "application/dns-message", reply_to(query)
 
 
 def with_address(address: str, ttl: int = 300) -> Callable[[DNSRecord], DNSRecord]:
@@ -175,7 +183,7 @@ def serving(paths: tuple[Path, Path]) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def serving_https(
-    reply: Callable[[bytes], tuple[int, str, bytes]], paths: tuple[Path, Path], trailing: bytes = b""
+    reply: Reply, paths: tuple[Path, Path], trailing: bytes = b""
 ) -> AsyncIterator[tuple[str, list[tuple[str, str, bytes]]]]:
     """A server for DNS over HTTPS: its address, and the requests it got as method, path, message.
 
@@ -224,3 +232,18 @@ async def _next_request(http: h11.Connection, reader: asyncio.StreamReader) -> t
             return method, path, body or urlsafe_b64decode(query + "=" * (-len(query) % 4))
         else:
             return None
+
+
+async def wait(answer: Answer) -> Response:
+    """An answer's end, within the time that any question may take."""
+    return await asyncio.wait_for(ended(answer), 6)
+
+
+async def ended(answer: Answer) -> Response:
+    return await answer
+
+
+def connections_of(forward: Forward, protocol: str) -> tuple[float, float]:
+    """How many questions needed a new connection, and how many did not."""
+    to = forward._upstreams[0].terms.endpoint.text
+    return tuple(metric.cell("forward", to, protocol).value for metric in (measures.opened, measures.reused))  # type: ignore[return-value]  # two

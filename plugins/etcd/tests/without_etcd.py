@@ -1,0 +1,74 @@
+"""The plugin with contents put in by hand, and its answers as text."""
+
+import json
+import re
+from itertools import count
+
+import dns.message
+import dns.rcode
+
+from pycoredns.plugins.etcd import Etcd
+from pycoredns.plugins.etcd.source import Source
+from pycoredns.response import Response
+from pycoredns.testing import Last, request_for
+from pycoredns.wire import names
+
+LAB = "/skydns/internal/lab/"
+_revisions = count(1)
+
+
+def put(source, key, value, lease=0):
+    """As the mirror does it."""
+    octets = value if isinstance(value, bytes) else json.dumps(value).encode()
+    source.mirror.copy.held.put(_octets(key), next(_revisions), octets)
+    source.tree.put(_octets(key), octets, lease)
+
+
+def delete(source, key):
+    """As the mirror does it."""
+    source.mirror.copy.held.delete(_octets(key))
+    source.tree.delete(_octets(key))
+
+
+def _octets(key):
+    return key.encode("utf-8", "surrogateescape")
+
+
+def etcd(content=(), synced=True, **options):
+    """A plugin for lab.internal with values below /skydns/internal/lab/ (or at whole keys), without an etcd."""
+    plugin = Etcd(zones=(names.from_text("lab.internal"),), **options)
+    plugin._source = Source(plugin._identity)
+    plugin._below, plugin._records = plugin._source.tree.below.parts, plugin._source.tree.records.parts
+    for key, value in dict(content).items():
+        put(plugin._source, key if key.startswith("/") else LAB + key, value)
+    if synced:
+        plugin._source.mirror.synced_event.set()
+    return plugin
+
+
+def message(plugin, name, qtype="A", behind=None):
+    """The reply, twice asked: once by the way of what is seen first, once by the usual one."""
+    replies = []
+    for _ in range(2):
+        request = request_for(name, qtype, plugins=[plugin, behind or Last(Response(5))], protocol="tcp")
+        reply = plugin.handle(request).reply(request)
+        replies.append(dns.message.from_wire(bytes(2) + reply, one_rr_per_rrset=True))
+    first, second = (re.sub(r" \d{10} ", " SERIAL ", str(reply)).partition("\n")[2] for reply in replies)
+    assert first == second
+    return replies[0]
+
+
+def answer(plugin, name, qtype="A", **options):
+    """The response code if it is an error, else the answer section as text."""
+    reply = message(plugin, name, qtype, **options)
+    return texts(reply.answer) if reply.rcode() == dns.rcode.NOERROR else dns.rcode.to_text(reply.rcode())
+
+
+def texts(section):
+    """Records as text without owner, TTL and class."""
+    return [rrset.to_text().split(" ", 3)[3] for rrset in section]
+
+
+HOST = {"host": "10.0.0.1"}
+OTHER = {"host": "10.0.0.2"}
+A, B = "A 10.0.0.1", "A 10.0.0.2"

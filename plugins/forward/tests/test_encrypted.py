@@ -1,0 +1,97 @@
+"""Upstreams that speak TLS and HTTPS, and those that have a name."""
+
+from pathlib import Path
+
+import pytest
+from dnslib import RR, DNSRecord
+
+from pycoredns.errors import ServerFailure
+from pycoredns.plugins.forward.tests.support import (
+    Reply,
+    Scripted,
+    connections_of,
+    forwarding,
+    good_reply,
+    reply_to,
+    serving,
+    serving_https,
+    wait,
+    with_address,
+    write_certificate,
+)
+from pycoredns.testing import Upstream, records, request_for, running
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "trouble"),
+    [
+        ("tls://{address}", "tls {ca}\n tls_servername dns.test", ""),
+        ("tls://127.0.0.1%dns.test:{port}", "tls {ca}", ""),
+        ("tls://{address}", "tls {ca}", ""),
+        ("tls://{address}", "tls {ca}\n tls_servername other.test", "tls: failed to verify certificate: Hostname mismatch"),
+        ("tls://{address}", "tls", "tls: failed to verify certificate: self-signed certificate"),
+    ],
+)
+async def test_tls(to: str, options: str, trouble: str, tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+    async with Scripted(lambda query, _: [reply_to(query)], serving(paths)) as other:
+        values = {"address": other.address, "port": other.port, "ca": paths[0]}
+        line = f"forward . {to} {{\n {options}\n max_fails 0\n}}".replace("{\n", "{{\n").replace("\n}", "\n}}").format(**values)
+        async with forwarding(line) as forward:
+            for _ in range(2):
+                answer = forward.handle(request_for("a.test"))
+                if trouble:
+                    with pytest.raises(ServerFailure, match=trouble):
+                        await wait(answer)
+                else:
+                    assert (await wait(answer)).answers == 1
+            assert connections_of(forward, "tcp-tls") == ((1, 1) if not trouble else (4, 0))
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_https(method: str, tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+    async with serving_https(good_reply, paths) as (address, requests):
+        line = f"forward . https://{address} {{\n tls {paths[0]}\n doh_method {method}\n}}"
+        async with forwarding(line) as forward:
+            for name in ("a.test", "b.test"):
+                answer = await wait(forward.handle(request_for(name)))
+                assert records(answer) == [f"{name}. 300 A 192.0.2.1"]
+            assert connections_of(forward, "https") == (1, 1)
+    assert [request[0] for request in requests] == [method] * 2
+    assert all(request[2][:2] == b"\0\0" for request in requests)
+
+
+@pytest.mark.parametrize(
+    ("reply", "trouble"),
+    [
+        (lambda query: (404, "text/plain", b"nothing here"), "status 404"),
+        (lambda query: (200, "application/dns-message", b""), "not one to this question"),
+        (lambda query: (200, "application/dns-message", reply_to(query, question=b"\1b\0\0\1\0\1")), "not one to this question"),
+        (lambda query: (200, "application/dns-message", bytes(70_000)), "too long"),
+    ],
+)
+async def test_https_that_is_no_answer(reply: Reply, trouble: str, tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+    async with (
+        serving_https(reply, paths) as (address, _),
+        forwarding(f"forward . https://{address} {{\n tls {paths[0]}\n max_fails 0\n}}") as forward,
+    ):
+        with pytest.raises(ServerFailure, match=trouble):
+            await wait(forward.handle(request_for("a.test")))
+
+
+async def test_names_are_looked_up_at_the_start() -> None:
+    def addresses(query: DNSRecord) -> DNSRecord:
+        reply = query.reply()
+        if query.q.qtype == 1 and str(query.q.qname) == "dns.test.":
+            reply.add_answer(*RR.fromZone("dns.test. 60 A 127.0.0.1"))
+        return reply
+
+    async with Upstream(addresses) as names, Upstream(with_address("192.0.2.7")) as other:
+        corefile = ".:{port} {\n forward . dns.test:{other} {\n resolver {names}\n }\n}"
+        async with running(corefile, other=other.port, names=names.address) as server:
+            assert await server.answers("a.test") == ["A 192.0.2.7"]
+        with pytest.raises(Exception, match=r'Corefile:2: forward: failed to resolve "none.test"'):
+            async with running(".:{port} {\n forward . none.test {\n resolver {names}\n }\n}", names=names.address):
+                pass
