@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import accumulate, islice
 from struct import Struct
 from typing import TypeAlias
 
 from pycoredns.listener import STREAM_LIMIT
 from pycoredns.request import Request
 from pycoredns.response import Response
-from pycoredns.wire import names, types
+from pycoredns.wire import names
 from pycoredns.wire.message import BadMessageError
 
-USUAL_SIZE = 16384
-"""Octets a message is filled to: what pointers reach (RFC 1035 §4.1.4), and what is packed without keeping others waiting."""
+USUAL_SIZE = 32768
+"""Octets a message is filled to: what is packed without keeping others waiting, and what a slow reader leaves with us."""
+AT_ONCE = 512
+"""Records that are made before somebody needs them, at most."""
 _HEADER = Struct("!HHHHHH")
-_HIGHEST_POINTER = 0x3FFF
-_FIXED = 10
-_TARGETS = {each.to_bytes(2, "big"): _FIXED for each in (types.NS, types.CNAME, types.PTR)} | {
-    types.MX.to_bytes(2, "big"): _FIXED + 2
-}
-"""Types whose RDATA ends in a name that may be compressed, and where it begins behind the owner."""
+_TO_THE_QUESTION = b"\xc0\x0c"
 Body: TypeAlias = tuple[bytes, bytes]
 """A record: its owner, and what stands behind that in a message."""
+
+
+class Form:
+    """How the records of a zone stand in a transfer: each owner ends in a pointer to the name in the question.
+
+    No other name is compressed. So a record looks the same wherever it stands, and costs 0.4 us all in all, not 0.8; targets with pointers
+    save octets only in zones that are full of aliases to themselves.
+    """
+
+    def __init__(self, origin: bytes, asked: bytes) -> None:
+        """``origin`` is in lower-case wire form, ``asked`` as the client has it; owners get none of its capitals."""
+        self.apex = _TO_THE_QUESTION if asked == origin != names.ROOT else origin
+        """What stands at the end of an owner, in the place of the origin."""
+        self.end = -len(origin)
+        """Where an owner ends that this stands behind."""
+        self.saved = len(origin) - len(self.apex)
+        """Octets by which each record is shorter."""
+
+    def lists(self, records: Iterable[Body]) -> Iterator[list[bytes]]:
+        """Records one after the other, as they stand in the messages; some at a time."""
+        end, apex, rest = self.end, self.apex, iter(records)
+        while some := [name[:end] + apex + body for name, body in islice(rest, AT_ONCE)]:
+            yield some
+
+
+Records: TypeAlias = Callable[[Form], Iterable[list[bytes]]]
+"""Gives the records of a transfer in a form, in lists as they come."""
 
 
 class Stream(Response):
@@ -38,7 +63,7 @@ class Stream(Response):
     room: int = 0
     """Octets that ``seal`` adds at most."""
 
-    def __init__(self, records: Iterable[Body], origin: bytes, made: Callable[[int], None] | None = None) -> None:
+    def __init__(self, records: Records, origin: bytes, made: Callable[[int], None] | None = None) -> None:
         """``records`` belong to the zone ``origin`` (lower-case wire form), in the order they are sent.
 
         ``made`` is told their number when the last message has been made.
@@ -58,77 +83,33 @@ class Stream(Response):
         opt = request.terms.opt if self.opt is None else self.opt
         bits = request.header.reply_bits & ~self.withheld | self.flags
         question = request.asked + request.tail.question
-        packed = pack(self.records, self.origin, question, request.asked, len(opt) + self.room)
-        records = 0
-        for count, octets, whole in packed:
-            records += count
-            self.sent += _HEADER.size + len(question) + whole
+        form, total = Form(self.origin, request.asked), 0
+        around = _HEADER.size + len(question)
+        for records in portions(self.records(form), around + len(opt) + self.room):
+            octets, count = b"".join(records), len(records)
+            total += count
+            self.sent += around + len(octets) + count * form.saved
             head = _HEADER.pack(request.id, bits, 1, count, 0, bool(opt))
             message = b"%b%b%b%b" % (head, question, octets, opt)
             yield self.seal(message) if self.seal else message
         if self.made:
-            self.made(records)
+            self.made(total)
 
 
-def pack(
-    records: Iterable[Body], origin: bytes, question: bytes, asked: bytes, reserved: int
-) -> Iterator[tuple[int, bytes, int]]:
-    """Records as they stand behind a header and question: of each message their number, octets, and size before compression.
-
-    ``reserved`` octets of each message are left free.
-    """
-    rest = iter(records)
-    begun = next(rest, None)
-    while begun is not None:
-        parts, whole, begun = _fill(begun, rest, origin, asked, _HEADER.size + len(question), reserved)
-        yield len(parts), b"".join(parts), whole
-
-
-def _fill(
-    first: Body, rest: Iterator[Body], origin: bytes, asked: bytes, size: int, reserved: int
-) -> tuple[list[bytes], int, Body | None]:
-    """The records of a message, of which ``size`` octets are there already, their size before compression, and what does not fit.
-
-    Names are compressed where that costs little: owners, which end in the origin, and the targets of NS, MX and their like. With
-    0.4 us for a record this takes a fifth of the general way's time.
-    """
-    parts: list[bytes] = []
-    whole = 0
+def portions(lists: Iterable[list[bytes]], reserved: int) -> Iterator[list[bytes]]:
+    """The records of each message, of which ``reserved`` octets are for other things: as many as usual, or one that is larger."""
     usual, largest = USUAL_SIZE - reserved, STREAM_LIMIT - reserved
-    common = len(origin) if origin != names.ROOT else 0
-    apex = _pointer(12) if asked == origin and common else b""  # else the first owner is written out, in the zone's own case
-    owner, place, shown = b"", 0, b""
-    for each in chain((first,), rest):
-        name, body = each
-        if name == owner:
-            if len(shown) > 2:  # else it is a pointer already
-                shown = _pointer(place) or shown
-        else:
-            owner, place = name, size
-            if apex:
-                shown = name[:-common] + apex
-            else:
-                shown, apex = name, _pointer(size + len(name) - common) if common else b""
-        if body[:2] in _TARGETS and apex:
-            body = _shortened(body, origin, apex)
-        part = shown + body
-        size += len(part)
-        if size > usual and (parts or size > largest):
-            if not parts:
-                raise BadMessageError(f"a record of {len(part)} octets fits no message")
-            return parts, whole, each
-        parts.append(part)
-        whole += len(name) + len(each[1])
-    return parts, whole, None
-
-
-def _pointer(place: int) -> bytes:
-    """A pointer to a place of the message; empty where none reaches (RFC 1035 §4.1.4)."""
-    return (0xC000 | place).to_bytes(2, "big") if place <= _HIGHEST_POINTER else b""
-
-
-def _shortened(body: bytes, origin: bytes, apex: bytes) -> bytes:
-    """A record whose last name points to the origin, where it ends in it."""
-    if not body.endswith(origin) or not names.within(body[_TARGETS[body[:2]] :], origin):
-        return body
-    return body[:8] + (len(body) - _FIXED - len(origin) + len(apex)).to_bytes(2, "big") + body[_FIXED : -len(origin)] + apex
+    waiting: list[bytes] = []
+    size = 0
+    for some in lists:
+        waiting += some
+        size += sum(map(len, some))
+        while size > usual:
+            end = max(bisect_right(list(accumulate(map(len, waiting))), usual), 1)
+            portion, waiting = waiting[:end], waiting[end:]
+            size = sum(map(len, waiting))
+            if len(portion) == 1 and len(portion[0]) > largest:
+                raise BadMessageError(f"a record of {len(portion[0])} octets fits no message")
+            yield portion
+    if waiting:
+        yield waiting

@@ -21,7 +21,7 @@ from pycoredns.peers import here
 from pycoredns.plugins.transfer.notify import Notifier
 from pycoredns.request import Request
 from pycoredns.response import Response
-from pycoredns.stream import Stream
+from pycoredns.stream import Form, Stream
 from pycoredns.wire import message, names, types
 from pycoredns.wire.message import BadMessageError, Record
 from pycoredns.zone.holder import FollowsZones, HoldsZones
@@ -128,7 +128,11 @@ class Transfer(FollowsZones):
             return Response.of([zone.soa()])
         bounds.find_room_for_stream(request.listener.service.address)
         incremental = changes is not None and sum(len(each.removed) + len(each.added) for each in changes) <= len(zone.nodes)
-        records = map(_body, _changed(zone.soa(), changes or ())) if incremental else chain(zone.bodies(), [_body(zone.soa())])
+
+        def records(form: Form) -> Iterator[list[bytes]]:
+            if incremental:
+                return form.lists(map(_body, _changed(zone.soa(), changes or ())))
+            return chain(zone.lists(form), form.lists([_body(zone.soa())]))
 
         def made(count: int) -> None:
             told = (count, names.to_text(request.asked), request.client[0], zone.serial)

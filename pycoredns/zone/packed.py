@@ -25,6 +25,8 @@ SEVERAL, SIGNED, TARGETS, SHADOWED, SERVERS = 1, 2, 4, 8, 16
 
 Sets with none but the first two are answered as they are.
 """
+ALONE = frozenset(bytes((traits,)) for traits in range(0, 32, 2))
+"""The traits of sets of one record without signatures: what such a node has at 4:5, and a tuple has not."""
 WITH_TARGETS = {types.MX: 2, types.SRV: 6, types.SVCB: 2, types.HTTPS: 2}
 """Where in the RDATA of a type its target begins."""
 MOST_RECORDS = 4096

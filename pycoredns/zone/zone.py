@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Self
 
 from pycoredns.answer import Answer
 from pycoredns.request import Request
 from pycoredns.response import Response
+from pycoredns.stream import AT_ONCE, Body, Form
 from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
 from pycoredns.zone.background import crumble
 from pycoredns.zone.building import BadZoneError, Builder, Names
 from pycoredns.zone.denial import Denial, denial_of
-from pycoredns.zone.packed import DS, LARGEST, NS, SOA, START, TARGETS, Node, bodies, counted, find, records, sets_of
+from pycoredns.zone.packed import ALONE, DS, LARGEST, NS, SOA, START, TARGETS, Node, bodies, counted, find, records, sets_of
 
 __all__ = ["BadZoneError", "Zone"]
 
@@ -31,7 +33,7 @@ class Zone:
         self.nodes, self.cuts, self.hidden, self.hashed = found.nodes, found.cuts, found.hidden, found.hashed
         self.redirected = found.redirected
         self._parts = self.nodes, self.cuts, self.hidden, self.hashed
-        apex = self.nodes[origin]
+        apex = self.nodes[origin] = sets_of(self.nodes[origin])  # a tuple, so that its SOA is not taken for a name's only record
         self._soa = find(apex, SOA) or b""
         self.serial = int.from_bytes(self.soa().rdata[-20:-16], "big")
         ns = find(apex, NS) or b""
@@ -69,19 +71,33 @@ class Zone:
             rtype, rclass, ttl, _ = RECORD.unpack_from(body)
             yield Record(name, rtype, rclass, ttl, body[_RECORD_FIXED:])
 
-    def bodies(self) -> Iterator[tuple[bytes, bytes]]:
-        """The same as they stand in messages: the owner of each, and what is behind it. Half as long for a record of its own."""
-        apex = [each for each in sets_of(self.nodes[self.origin]) if not each.startswith(SOA)]
-        for packed in (self._soa, *apex):
-            for body in bodies(packed, self.origin, True):
-                yield self.origin, body
+    def bodies(self) -> Iterator[Body]:
+        """The same as they stand in messages: the owner of each, and what is behind it."""
+        yield from self._of_apex()
         for part in self._parts:
-            for name, node in part.items():
-                if name == self.origin:
-                    continue
-                if isinstance(node, bytes) and not node[4]:
-                    yield name, node[START:]
-                    continue
+            yield from self._of(part.items())
+
+    def lists(self, form: Form) -> Iterator[list[bytes]]:
+        """The same as they stand in a transfer; of names without further records in one go, which takes less than half the time."""
+        end, apex = form.end, form.apex
+        yield from form.lists(self._of_apex())
+        for part in self._parts:
+            nodes = iter(part.items())
+            while some := list(islice(nodes, AT_ONCE)):
+                if alone := [name[:end] + apex + node[START:] for name, node in some if node[4:5] in ALONE]:
+                    yield alone
+                if len(alone) < len(some):
+                    yield from form.lists(self._of((name, node) for name, node in some if node[4:5] not in ALONE))
+
+    def _of_apex(self) -> Iterator[Body]:
+        origin = self.origin
+        sets = [each for each in sets_of(self.nodes[origin]) if not each.startswith(SOA)]
+        return ((origin, body) for packed in (self._soa, *sets) for body in bodies(packed, origin, True))
+
+    def _of(self, nodes: Iterable[tuple[bytes, Node]]) -> Iterator[Body]:
+        """The records of all these names but the apex."""
+        for name, node in nodes:
+            if name != self.origin:
                 for packed in sets_of(node):
                     for body in bodies(packed, name, True):
                         yield name, body

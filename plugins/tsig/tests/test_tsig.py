@@ -310,11 +310,11 @@ def test_what_is_logged_is_the_size_with_the_signature():
 
 
 def test_each_message_of_a_transfer_is_signed():
-    records = [(WWW, record(b"", types.TXT, 60, b"\xc8" + b"x" * 200))] * 300
+    records = [(WWW, record(b"", types.TXT, 60, b"\xc8" + b"x" * 200))] * 600
     asked = later(tsig("require AXFR"), qname="test", qtype="AXFR", protocol="tcp")
     streamed = []
     asked.listener.stream = lambda peer, messages, ended: streamed.extend(messages)
-    late(asked, lambda pending: pending.resolve(Stream(records, ORIGIN)))
+    late(asked, lambda pending: pending.resolve(Stream(lambda form: form.lists(records), ORIGIN)))
     assert len(streamed) > 3
     context = None
     for wire in streamed:
