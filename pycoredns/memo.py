@@ -3,12 +3,13 @@
 An entry is looked at anew once per tick: a quarter of a second has passed, or some data have changed. It goes when its time is
 over, or its block's data are no longer those it was made from. Memory is level in a flood of random names: a query is remembered
 when it is asked for the second time, and the oldest entry that was not used since goes first (FIFO with a second chance).
+Queries that are spelled in many ways share an entry (see ``spelling``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from struct import Struct
 from time import monotonic
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING
 
 from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
+from pycoredns.spelling import COOKIE_HEAD, NAME, respelled, usual, usual_reply
 from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
 from pycoredns.wire.walk import walk
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
+    from pycoredns.response import Response
 
 CAPACITY = 32768
 """Entries; each takes 1.7 kB with what it is made of, and with LONGEST 3 kB at most."""
@@ -39,7 +42,12 @@ _COUNTS = Struct("!HHH")
 class Entry:
     """A reply without its ID, and how often it was given since that was last counted."""
 
-    __slots__ = ("age", "block", "hits", "outcome", "reply", "slow", "tick", "ttls", "version")
+    any_case = False
+    """May it be given whatever the case of the question's letters is?"""
+    shared = False
+    """Is it for all spellings of its query?"""
+    with_cookie = False
+    """Does the reply end with the query's cookie?"""
 
     def __init__(self, reply: bytes, outcome: Outcome, block: Block, tick: int, age: int) -> None:
         """``age`` is in seconds since the response's ``born``."""
@@ -83,8 +91,6 @@ class Entry:
 
 class Turns(Entry):
     """Replies that differ by the order of their records only: they are given in turn."""
-
-    __slots__ = ("_entries", "_turns")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         """Takes at least one entry for the same query."""
@@ -155,27 +161,51 @@ class Memo:
             self._knocks = 0
         return False
 
+    def alike(self, key: bytes) -> tuple[Entry | None, bytes | None]:
+        """The entry of a query in its usual spelling, and the reply to this one, if there is one that holds."""
+        if key.islower() and key[-12:-8] != COOKIE_HEAD:
+            return None, None
+        entry = self.entries.get(usual(key))
+        if entry is None or not entry.shared or not (entry.tick == self.tick or self.renew(entry)):
+            return None, None
+        name = entry.outcome.request.name
+        if entry.any_case or key.startswith(name, NAME):
+            return entry, respelled(entry.reply, key, NAME + len(name), entry.with_cookie)
+        return None, None
+
     def remember(self, key: bytes, reply: bytes, outcome: Outcome, block: Block) -> None:
         """Keeps a reply for a query; ``asked_before`` says whether it is worth it."""
-        if not self._capacity:
-            return
-        response = outcome.response
+        if self._capacity:
+            request = outcome.request
+            self._keep(key, self._entry(reply, outcome, block, lambda order: order.reply(request)))
+
+    def remember_usual(self, key: bytes, outcome: Outcome, block: Block) -> None:
+        """Keeps an answer for all spellings of a query; ``key`` is the usual one."""
+        request, response = outcome.request, outcome.response
+        reply = usual_reply(request, response)
+        if self._capacity and len(reply) <= LONGEST:
+            entry = self._entry(reply, outcome, block, lambda order: usual_reply(request, order))
+            entry.shared, entry.any_case = True, response.any_case
+            entry.with_cookie = request.terms.cookie and response.opt is None
+            self._keep(key, entry)
+
+    def _keep(self, key: bytes, entry: Entry) -> None:
         old = self.entries.get(key)
         if old is not None:
             self.count(old)
         elif len(self.entries) >= self._capacity:
             self._make_room()
-        age = int(monotonic() - response.born) if response.counts_down else 0
-        self.entries[key] = self._entry(reply, outcome, block, age)
+        self.entries[key] = entry
         if old is None:
             self._order.append(key)
 
-    def _entry(self, reply: bytes, outcome: Outcome, block: Block, age: int) -> Entry:
-        """One entry, whether its reply is always the same or not."""
-        orders, request = outcome.response.orders, outcome.request
-        if orders is None:
+    def _entry(self, reply: bytes, outcome: Outcome, block: Block, write: Callable[[Response], bytes]) -> Entry:
+        """One entry, whether its reply is always the same or not; ``write`` makes another one."""
+        response = outcome.response
+        age = int(monotonic() - response.born) if response.counts_down else 0
+        if response.orders is None:
             return Entry(reply, outcome, block, self.tick, age)
-        return Turns([Entry(order.reply(request), outcome, block, self.tick, age) for order in orders()])
+        return Turns([Entry(write(order), outcome, block, self.tick, age) for order in response.orders()])
 
     def _make_room(self) -> None:
         evicted.cell().value += 1

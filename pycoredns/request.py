@@ -6,6 +6,7 @@ import struct
 from struct import Struct
 from typing import TYPE_CHECKING, Self
 
+from pycoredns.spelling import COOKIE_HEAD, COOKIE_SIZE
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError, Record, read_record
 
@@ -24,9 +25,9 @@ _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
 _OPT_HEAD = b"\0" + types.OPT.to_bytes(2, "big")
-_COOKIE_SIZE = b"\0\x0c"
-_COOKIE_HEAD = _COOKIE_SIZE + edns.COOKIE.to_bytes(2, "big") + b"\0\x08"
-"""In an OPT record with a client's cookie only: the size of all options, the option's code and size."""
+_COOKIE_OPTION_SIZE = len(COOKIE_HEAD) + COOKIE_SIZE
+_COOKIE_ONLY = _COOKIE_OPTION_SIZE.to_bytes(2, "big") + COOKIE_HEAD
+"""In an OPT record with a client's cookie only: the size of all options, then the option."""
 
 
 class Malformed(Exception):
@@ -72,6 +73,7 @@ class Tail:
     """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
 
     __slots__ = (
+        "cookie",
         "do",
         "edns",
         "flags",
@@ -101,6 +103,8 @@ class Tail:
         self.key = self.question + (b"\1" if self.do else b"\0")
         """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
+        self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
+        """Is its only option a client's cookie (RFC 7873 §4)?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
 
@@ -110,8 +114,8 @@ class Tail:
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
         other.flags, other.do, other.usual = self.flags, self.do, self.usual
-        other.options = cookie
-        other.opt = self.opt[:-2] + _COOKIE_SIZE + cookie
+        other.options, other.cookie = cookie, True
+        other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         return other
 
     def record(self) -> bytes:
@@ -155,7 +159,7 @@ def tail_of(wire: bytes, end: int, header: Header) -> Tail:
     tails, octets = header.tails, wire[end:]
     tail = tails.get(octets)
     if tail is None:
-        if octets[13:19] == _COOKIE_HEAD and len(octets) == 27 and octets[4:7] == _OPT_HEAD and header.additionals == 1:
+        if octets[13:19] == _COOKIE_ONLY and len(octets) == 27 and octets[4:7] == _OPT_HEAD and header.additionals == 1:
             # a client makes a new cookie for each query: the rest is known
             return tail_of(wire[: end + 13] + b"\0\0", end, header).with_cookie(octets[15:])
         tail = _read_tail(wire, end, header)

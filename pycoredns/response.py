@@ -51,7 +51,9 @@ class Response:
     """Makes the answers that are given in turn from memory, where they differ by the order of their records only."""
     error: Exception | None = None
     """What went wrong although there is an answer."""
-    _begun_anew: ClassVar[Mapping[str, object]] = {"gist": b""}
+    any_case: bool = False
+    """Are its records the same whatever the case of the question's letters is? Those of a cache are, as it has kept them."""
+    _begun_anew: ClassVar[Mapping[str, object]] = {"gist": b"", "any_case": False}
     """Attributes that a copy does not inherit."""
     wildcard: bytes = b""
     """The wildcard its records were made from, in wire form, if it was one."""
@@ -121,7 +123,7 @@ class Response:
         if self.orders is not None:  # they know nothing of the changes
             changes = {"orders": None, "memorable": False, **changes}
         other = object.__new__(self.__class__)
-        other.__dict__ = {**self.__dict__, **changes, **self._begun_anew}
+        other.__dict__ = {**self.__dict__, **self._begun_anew, **changes}
         return other
 
     def with_ttl(self, ttl: int, **changes: object) -> Self:

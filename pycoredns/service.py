@@ -6,6 +6,7 @@ import asyncio
 import struct
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from time import perf_counter_ns
 from typing import TypeAlias
@@ -21,6 +22,7 @@ from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin, tell
 from pycoredns.request import Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Response
+from pycoredns.spelling import may_be_respelled, usual
 from pycoredns.stream import Stream
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
@@ -135,7 +137,9 @@ class Service:
             return answer.reply(request)
         if answer.memorable and not request.personal and answer.error is None:
             memo, key = request.listener.memo, key or request.wire[2:]
-            if memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
+            if request.asked != request.name or request.tail.cookie:
+                self._remember_usual(memo, key, Outcome(request, answer, block))
+            elif memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
                 self._remember(memo, key, reply, Outcome(request, answer, block))
         if block.each or answer.error is not None:
             self.outcomes.append(Outcome(request, answer, block))
@@ -148,6 +152,15 @@ class Service:
             memo.remember(key, reply, outcome, outcome.block or _NOWHERE)
         except Exception as error:  # what plugins do there must not cost the answer
             log.error("an answer could not be remembered: %r", error, exc_info=error)
+
+    def _remember_usual(self, memo: Memo, key: bytes, outcome: Outcome) -> None:
+        """Remembers an answer for all spellings of its question, if that is asked in any for the second time."""
+        if not may_be_respelled(outcome.request, outcome.response, key):
+            return
+        key = usual(key)
+        if memo.asked_before(key) and len(key) <= LONGEST:
+            with suppress(ServerFailure):
+                memo.remember_usual(key, outcome, outcome.block or _NOWHERE)
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The server's own answer after an error."""

@@ -19,7 +19,7 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "tsig"),
+    ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "spelling", "tsig"),
     ("bounds", "corefile", "http", "listener", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("answer", "relayed"),

@@ -181,7 +181,7 @@ class Cache(Plugin):
     def shown(self, request: Request, response: Response) -> Response:
         """AD is for those who ask for it, or for DNSSEC (RFC 6840 §5.8)."""
         if response.flags & AD and not (request.tail.do or request.header.bits & AD):
-            return response.alike(flags=response.flags & ~AD)
+            return response.alike(flags=response.flags & ~AD, any_case=response.any_case)
         return response
 
     def _make(self, kept: Kept, age: int) -> None:
@@ -198,6 +198,7 @@ class Cache(Plugin):
             born=kept.until - kept.ttl,
             until=end_of_second if self._prefetch else kept.until,
             outlasts_changes=True,
+            any_case=True,
             repeated=partial(self._repeated, kept),
         )
         kept.age = age

@@ -94,6 +94,7 @@ class Deck:
             answer=self._dealt(answer, choose, choose),
             authority=authority.joined(choose, choose),
             additional=self._dealt(additional, choose, choose),
+            any_case=self._response.any_case,
             **changes,
         )
 
@@ -103,6 +104,7 @@ class Deck:
         return self._response.alike(
             answer=self._dealt(answer, choose, as_they_are) if answer.addresses or self._rank else answer.whole,
             additional=self._dealt(additional, choose, as_they_are) if additional.addresses or self._rank else additional.whole,
+            any_case=self._response.any_case,
         )
 
     def _dealt(self, section: Section, choose: Choose, choose_exchangers: Choose) -> bytes:
@@ -124,7 +126,8 @@ class Run:
     def deal(self, choose: Choose, **changes: object) -> Response:
         """The answer in an order, with other changes."""
         # all cards are of one size and one owner, so that whatever points to a place still finds the same there
-        return self._response.alike(wire=self._response.wire[: self._start] + _octets(choose(self._cards)), **changes)
+        wire = self._response.wire[: self._start] + _octets(choose(self._cards))
+        return self._response.alike(wire=wire, any_case=self._response.any_case, **changes)
 
 
 def run_of(response: Response) -> Run | None:

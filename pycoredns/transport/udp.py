@@ -130,7 +130,7 @@ class UDPListener(Listener):
         if not count:
             return
         received = perf_counter_ns()
-        tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
+        tick, remembered, renew, alike = memo.advance(), memo.entries.get, memo.renew, memo.alike
         lengths, sizes, octets, view = slots.lengths, slots.sizes, slots.octets, slots.view
         wildcard, watched = self._wildcard, service.watched
         hits: list[Entry] = []
@@ -142,14 +142,18 @@ class UDPListener(Listener):
             entry = remembered(key)
             if wildcard:
                 self._answer_from_asked(slot)
-            if entry is not None and (entry.tick == tick or renew(entry)):
-                reply: bytes | None = entry.reply
+            reply: bytes | None = None
+            if entry is None:
+                entry, reply = alike(key)
+            elif entry.tick == tick or renew(entry):
+                reply = entry.reply
+            if reply is None or entry is None:
+                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received, key)
+            else:
                 entry.hits += 1
                 hits.append(entry)
                 if watched:
                     seen.append((entry, self._peer(slot), octets[start - 2] << 8 | octets[start - 1]))
-            else:
-                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received, key)
             if reply is None:
                 empty.append(slot)
             elif len(reply) < SLOT_SIZE - 1:

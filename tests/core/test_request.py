@@ -26,7 +26,12 @@ def read(wire: bytes) -> dict[str, object]:
 def test_a_cookie_is_read_as_any_other_option(terms: dict[str, int]) -> None:
     cookie = edns.option(edns.COOKIE, os.urandom(8))
     padded = read(with_opt(cookie + edns.option(edns.NSID, b""), **terms))
-    expected = {**padded, "options": cookie, "opt": edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie)}
+    expected = {
+        **padded,
+        "cookie": True,
+        "options": cookie,
+        "opt": edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie),
+    }
     assert read(with_opt(cookie, **terms)) == expected
 
 
