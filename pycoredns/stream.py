@@ -27,8 +27,8 @@ Body: TypeAlias = tuple[bytes, bytes]
 class Form:
     """How the records of a zone stand in a transfer: each owner ends in a pointer to the name in the question.
 
-    No other name is compressed. So a record looks the same wherever it stands, and costs 0.4 us all in all, not 0.8; targets with pointers
-    save octets only in zones that are full of aliases to themselves.
+    No other name is compressed. So a record looks the same wherever it stands, and costs 0.4 us all in all, not 0.8; targets with
+    pointers save octets only in zones that are full of aliases to themselves.
     """
 
     def __init__(self, origin: bytes, asked: bytes) -> None:

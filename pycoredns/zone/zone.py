@@ -78,7 +78,7 @@ class Zone:
             yield from self._of(part.items())
 
     def lists(self, form: Form) -> Iterator[list[bytes]]:
-        """The same as they stand in a transfer; of names without further records in one go, which takes less than half the time."""
+        """The same as they stand in a transfer; those alone at their names in one go, in less than half the time."""
         end, apex = form.end, form.apex
         yield from form.lists(self._of_apex())
         for part in self._parts:
