@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._rest.clear()
         listener = self.listener
         memo, serve, watched = listener.memo, listener.service.serve, listener.service.watched
-        tick, remembered, renew = memo.advance(), memo.entries.get, memo.renew
+        tick, remembered, renew, alike = memo.advance(), memo.entries.get, memo.renew, memo.alike
         hits: list[Entry] = []
         seen: list[tuple[Entry, object, int]] = []
         replies: list[bytes] = []
@@ -179,15 +179,20 @@ class Connection(asyncio.Protocol):
             end = start + (data[place] << 8 | data[place + 1])
             if end > size:
                 break
-            entry = remembered(data[start + 2 : end])
-            if entry is not None and (entry.tick == tick or renew(entry)):
-                reply: bytes | None = entry.reply
+            key = data[start + 2 : end]
+            entry = remembered(key)
+            reply: bytes | None = None
+            if entry is None:
+                entry, reply = alike(key)
+            elif entry.tick == tick or renew(entry):
+                reply = entry.reply
+            if reply is None or entry is None:
+                reply = serve(data[start:end], self, listener, received, key)
+            else:
                 entry.hits += 1
                 hits.append(entry)
                 if watched:
                     seen.append((entry, self, data[start] << 8 | data[start + 1]))
-            else:
-                reply = serve(data[start:end], self, listener, received)
             place = end
             if reply is not None:
                 replies.append(b"%b%b%b" % ((len(reply) + 2).to_bytes(2, "big"), data[start : start + 2], reply))
