@@ -15,13 +15,9 @@ Answer: TypeAlias = Awaitable[Response]
 class Pending:
     """An answer that will come by a callback, without a task of its own."""
 
-    __slots__ = ("_callback", "_error", "_response")
-
-    def __init__(self) -> None:
-        """Begins without an answer."""
-        self._response: Response | None = None
-        self._error: BaseException | None = None
-        self._callback: Callable[[Pending], object] | None = None
+    _response: Response | None = None
+    _error: BaseException | None = None
+    _callback: Callable[[Pending], object] | None = None
 
     @property
     def done(self) -> bool:

@@ -10,14 +10,13 @@ from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, TC, Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
 from pycoredns.wire.message import BadMessageError, Sections
-from pycoredns.wire.walk import Found, walk, with_ttl
+from pycoredns.wire.walk import Found, end_of_usual, walk, with_ttl
 
 _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
+_OTHER_BITS = 0xFFFF & ~(_RELAYED_FLAGS | 15)
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
-_NAMELESS = frozenset(b"\xc0\x0c" + rtype.to_bytes(2, "big") for rtype in (types.A, types.AAAA, types.TXT))
-"""How records begin that belong to the name that was asked, and hold no names."""
 _unpack_counts = Struct("!HHH").unpack_from
 
 
@@ -27,11 +26,17 @@ class Relayed(Response):
     The sections stay compressed: their pointers hold as long as the question's name is the same, to the letter.
     """
 
-    _begun_anew = {**Response._begun_anew, "_plain": None}  # noqa: RUF012  declared above
+    _begun_anew = {**Response._begun_anew, "_plain": None, "_found": None, "_asks": -1}  # noqa: RUF012  declared above
     _plain: Response | None = None
+    _found: list[Found] | None = None
+    _asks: int
+    """The bits of a question that this message is the reply to, just as it came; -1: of none, as it was changed."""
 
-    def __init__(self, wire: bytes, asked: bytes, found: list[Found], counts: tuple[int, int, int]) -> None:
-        """``wire`` is the message without its OPT record, ``found`` its records, ``counts`` those of each section."""
+    def __init__(self, wire: bytes, asked: bytes, counts: tuple[int, int, int], simple: bool) -> None:
+        """``wire`` is the message without its OPT record, ``counts`` those of each section's records, which must be there.
+
+        ``simple``: all records belong to the name that was asked, and hold no names.
+        """
         bits = wire[2] << 8 | wire[3]
         self.wire = wire
         self.asked = asked
@@ -39,39 +44,55 @@ class Relayed(Response):
         self.flags = bits & _RELAYED_FLAGS
         self.withheld = ~bits & _REPEATED_FLAGS
         self.answers, self.authorities, self.additionals = counts
-        self.found = found
-        self._place = 16 + len(asked)
-        self.simple = _simple(wire, found)
-        """Do all records belong to the name that was asked, and hold no names?"""
+        self.simple = simple
+        self._asks = bits & _OTHER_BITS
 
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
-        counts = _unpack_counts(wire, 6)
+        answers, authorities, additionals = counts = _unpack_counts(wire, 6)
+        end = end_of_usual(wire, 16 + len(asked), answers + authorities)
+        if additionals or not end:
+            return cls._read_others(wire, asked, counts, end)
+        return cls(wire if end == len(wire) else wire[:end], asked, counts, True)
+
+    @classmethod
+    def _read_others(cls, wire: bytes, asked: bytes, counts: tuple[int, int, int], end: int) -> Response:
+        """An answer of any kind; ``end`` is that of the first two sections where all in them is usual, else 0."""
         answers, authorities, additionals = counts
-        place = 16 + len(asked)
-        found = walk(wire, place, answers + authorities + additionals)
-        opts = [each for each in found[answers + authorities :] if each.rtype == types.OPT] if additionals else None
+        found = walk(wire, end, additionals) if end else walk(wire, 16 + len(asked), sum(counts))
+        opts = [each for each in found[-additionals:] if each.rtype == types.OPT] if additionals else []
         if not opts:
-            return cls(wire[: found[-1].end if found else place], asked, found, counts)
+            return cls(wire[: found[-1].end], asked, counts, False)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
-            relayed = cls(wire, asked, found, counts).plain()
+            relayed = cls(wire, asked, counts, False).plain()
         else:
-            relayed = cls(wire[: opts[0].start], asked, found[:-1], (answers, authorities, additionals - 1))
+            counts = (answers, authorities, additionals - 1)
+            relayed = cls(wire[: opts[0].start], asked, counts, bool(end) and additionals == 1)
         relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
         relayed.rcode |= relayed.opt[5] << 4
         return relayed
 
     def with_ttl(self, ttl: int, **changes: object) -> Self:
         """The same with one TTL (in seconds) on all records, and other changes."""
-        found = [Found(each.start, each.fixed, each.end, each.rtype, ttl) for each in self.found]
-        return self.alike(wire=with_ttl(self.wire, found, ttl), found=found, **changes)
+        return self.alike(wire=with_ttl(self.wire, self.found, ttl), **changes)
 
     def first_section(self) -> Self:
         """The same without authority, additional and OPT records."""
-        found = self.found[: self.answers]
-        end = found[-1].end if found else self._place
-        return self.alike(wire=self.wire[:end], found=found, authorities=0, additionals=0, opt=None)
+        end = self.found[self.answers - 1].end if self.answers else self._place
+        return self.alike(wire=self.wire[:end], authorities=0, additionals=0, opt=None)
+
+    @property
+    def _place(self) -> int:
+        """Where the records begin."""
+        return 16 + len(self.asked)
+
+    @property
+    def found(self) -> list[Found]:
+        """Where its records are, of all sections."""
+        if self._found is None:
+            self._found = walk(self.wire, self._place, self.answers + self.authorities + self.additionals)
+        return self._found
 
     def walk(self) -> tuple[Walked, Walked, Walked]:
         """Each section's records: all stand in the message."""
@@ -108,24 +129,20 @@ class Relayed(Response):
     def size(self, request: Request) -> int:
         """Octets before compression."""
         if self.simple:
-            grown = len(self.found) * (len(self.asked) - 2)
+            grown = (self.answers + self.authorities) * (len(self.asked) - 2)
             return len(self.wire) + grown + (len(self.opt) if self.opt else 0)
         return self.plain().size(request)
 
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        size = len(self.wire) + len(opt)
+        wire = self.wire
+        size = len(wire) + len(opt)
         if request.asked != self.asked or (size > SMALLEST_LIMIT and size > request.limit):
             return self.plain().reply(request)
+        question = request.tail.question
+        if self._asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(self.asked)):
+            return wire[2:]
         bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
         head = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
-        return b"%b%b%b%b%b" % (head, request.asked, request.tail.question, self.wire[self._place :], opt)
-
-
-def _simple(wire: bytes, found: list[Found]) -> bool:
-    for each in found:  # half of what all() costs
-        start = each[0]
-        if wire[start : start + 4] not in _NAMELESS:
-            return False
-    return True
+        return b"%b%b%b%b%b" % (head, request.asked, question, wire[self._place :], opt)

@@ -13,8 +13,8 @@ from pycoredns.wire import names
 
 OVERHEAD = 2200
 """Octets of memory that an answer takes besides its own: as it came, and as it was last given, as measured."""
-PLACE = 270
-"""Octets that the places of a relayed record take in both, as measured."""
+PLACE = 135
+"""Octets that the place of a relayed record takes, once it was looked for, as measured."""
 PLAIN = 700
 """Octets that the objects around the plain forms of a relayed answer take, as measured."""
 AT_ONCE = 8
@@ -201,7 +201,7 @@ def weight(key: bytes, kept: Kept) -> int:
     octets = OVERHEAD + len(key) + (weight(b"", before) if before else 0)
     if not isinstance(response, Relayed):
         return octets + 2 * _octets(response)
-    octets += 2 * len(response.wire) + PLACE * len(response.found)
+    octets += 2 * len(response.wire) + PLACE * (response.answers + response.authorities + response.additionals)
     return octets if response.simple else octets + _weight_of_plain(response)
 
 

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import socket
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice, takewhile
 from random import choice
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from pycoredns.metrics import Cell
 from pycoredns.output import logger
 from pycoredns.plugins.forward.measures import Measures
-from pycoredns.plugins.forward.messages import new_id
+from pycoredns.plugins.forward.messages import new_ids
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.transport.addresses import join
 from pycoredns.transport.mmsg import AVAILABLE, SLOT_SIZE, SLOTS, Receiver, Sender
@@ -36,6 +37,7 @@ AT_ONCE = 64
 LARGEST = 8192
 """Who takes longer answers in datagrams is served one system call at a time."""
 _LONGEST = 65535
+_STARTS = range(0, SLOTS * LARGEST, LARGEST)
 _NOTHING_THERE = (errno.EAGAIN, errno.EINTR)
 _NO_ROOM = (0, errno.EAGAIN, errno.ENOBUFS)
 log = logger("plugin/forward")
@@ -53,10 +55,7 @@ def reason(number: int) -> str:
 
 
 class Channel:
-    """A connected socket, and the questions that wait for an answer on it by their ID.
-
-    ``outgoing`` are those that leave with ``flush``, which is called when a batch is full, and at the end of the turn.
-    """
+    """A connected socket, and the questions that wait for an answer on it by their ID."""
 
     def __init__(self, owner: Datagrams, sock: socket.socket, batches: bool) -> None:
         """``batches``: datagrams are sent and received many at a time, none longer than LARGEST."""
@@ -66,14 +65,22 @@ class Channel:
         self._owner = owner
         self._sock = sock
         self._descriptor = sock.fileno()
-        self.outgoing: list[bytes] = []
         self._batches = batches
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._descriptor, self._read_batch if batches else self._read_one)
 
-    def flush(self) -> None:
-        """Sends what is queued. A datagram for which the kernel has no room is lost like any other on its way."""
-        outgoing, self.outgoing = self.outgoing, []
+    def send(self, asking: Sequence[Waiting], now: float) -> None:
+        """Sends questions; ``now`` is in seconds of ``time.monotonic``."""
+        pending, outgoing = self.pending, []
+        for number, waiting in zip(new_ids(pending, len(asking)), asking, strict=True):
+            waiting.sent = now
+            pending[number] = waiting
+            outgoing.append(number + waiting.message)
+        for begin in range(0, len(outgoing), SLOTS):
+            self._flush(outgoing[begin : begin + SLOTS])
+
+    def _flush(self, outgoing: list[bytes]) -> None:
+        """Sends datagrams, a batch at most. One for which the kernel has no room is lost like any other on its way."""
         if not self._batches or len(outgoing) == 1:
             for datagram in outgoing:
                 self._send_one(datagram)
@@ -96,14 +103,11 @@ class Channel:
 
     def _read_batch(self) -> None:
         """Takes all datagrams that are there, up to a batch."""
-        receiver, start, length, replies = _vectors()[0], 0, 14, []
-        count = receiver.receive(self._descriptor)
-        for _ in range(count):
-            replies.append(bytes(receiver.view[start : start + receiver.lengths[length]]))
-            start += LARGEST
-            length += 16
+        receiver = _vectors()[0]
+        count, view = receiver.receive(self._descriptor), receiver.view
         if count:
-            self._take_all(replies)
+            lengths = receiver.lengths[14 : 16 * count : 16]
+            self._take_all([bytes(view[start : start + length]) for start, length in zip(_STARTS, lengths, strict=False)])
         elif (number := ctypes.get_errno()) not in _NOTHING_THERE:
             self._break(number, "read")
 
@@ -121,13 +125,13 @@ class Channel:
         pending, now = self.pending, monotonic()
         for reply in replies:
             waiting = pending.get(reply[:2])
-            if waiting is None or not waiting.is_answered_by(reply):
-                continue
-            del pending[reply[:2]]
             try:
-                waiting.received(reply, now, waiting.limit)
+                if waiting is not None and waiting.takes(reply, waiting.limit):
+                    del pending[reply[:2]]
             except Exception as error:  # a query ends here; the others of the batch must go on
+                del pending[reply[:2]]
                 log.error("answer could not be passed on: %r", error, exc_info=error)
+        self._owner.measures.settle(now)
 
     def _break(self, number: int, doing: str) -> None:
         """The upstream's host refuses, or cannot be reached: nobody waits any longer, and the socket is given up."""
@@ -154,7 +158,8 @@ class Channel:
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._descriptor)
             self._sock.close()
-        pending, self.pending, self.outgoing = self.pending, {}, []
+            self._descriptor = -1  # what is still to be sent must not go where the number is used again
+        pending, self.pending = self.pending, {}
         for waiting in pending.values():
             self._loop.call_soon(waiting.attempt_failed, why)
 
@@ -166,14 +171,13 @@ class Datagrams:
         """Opens nothing yet."""
         self.to = terms.endpoint.text
         self._terms = terms
-        self._measures = measures
+        self.measures = measures
         self._reused: Cell | None = None
-        """What counts the next question, if a socket is open for it."""
+        """What counts the next questions, if a socket is open for them."""
         self._size = min(CHANNELS, terms.max_idle) if terms.max_idle else CHANNELS
         self._lifetime = min(LIFETIME, terms.max_age) if terms.max_age else LIFETIME
         self._channels: list[Channel] = []
         self._leaving: list[Channel] = []
-        self._present: Channel | None = None
         self._wide: Channel | None = None
         self._now = 0.0
 
@@ -182,51 +186,49 @@ class Datagrams:
         """Has it any sockets?"""
         return bool(self._channels or self._leaving or self._wide)
 
-    def send(self, waiting: Waiting) -> None:
-        """Sends a question at the end of this turn; those of one turn go over one channel, in one system call."""
-        channel = self._present
-        try:
-            if channel is None:
-                channel = self._begin_turn()
-            if waiting.limit > LARGEST:
-                channel = self._wide = self._wide or self._open(batches=False)
-        except OSError as error:
-            waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
-            return
-        waiting.sent = self._now
-        if waiting.counted:
-            (self._reused or self._count_opened()).value += 1
-        pending, outgoing = channel.pending, channel.outgoing
-        if len(pending) >= FULL:
-            waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
-            return
-        number = new_id(pending)
-        pending[number] = waiting
-        outgoing.append(number + waiting.message)
-        if len(outgoing) == SLOTS or channel is self._wide:
-            channel.flush()
-
-    def _begin_turn(self) -> Channel:
-        """Chooses the channel of this turn; raises OSError where none can be opened."""
+    def send(self, asking: Sequence[Waiting]) -> None:
+        """Sends the questions of a turn: over one channel, in as few system calls as can be."""
         self._now = monotonic()
+        if any(waiting.limit > LARGEST for waiting in asking):
+            self._send_by(self._wide_channel, [waiting for waiting in asking if waiting.limit > LARGEST])
+            asking = [waiting for waiting in asking if waiting.limit <= LARGEST]
+        if asking:
+            self._send_by(self._channel, asking)
+
+    def _send_by(self, choose: Callable[[], Channel], asking: Sequence[Waiting]) -> None:
+        """Sends questions over a channel, as many as may wait on it."""
+        try:
+            channel = choose()
+        except OSError as error:
+            for waiting in asking:
+                waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
+            return
+        self._count(sum(waiting.counted for waiting in asking))
+        room = FULL - len(channel.pending)
+        for waiting in asking[room:]:
+            waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")
+        channel.send(asking[:room], self._now)
+
+    def _channel(self) -> Channel:
+        """One of the channels, by chance; raises OSError where none can be opened."""
         if not self._channels:
             self._channels.append(self._open(AVAILABLE))
             self._reused = None
-        channel = self._present = choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
-        asyncio.get_running_loop().call_soon(self._end_turn, channel)
-        return channel
+        return choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
 
-    def _count_opened(self) -> Cell:
-        """What counts a question for which a socket was opened; those after it find that one open."""
-        self._reused = self._measures.reused("udp")
-        return self._measures.opened("udp")
+    def _wide_channel(self) -> Channel:
+        """The one for long answers; raises OSError where it cannot be opened."""
+        self._wide = self._wide or self._open(batches=False)
+        return self._wide
 
-    def _end_turn(self, channel: Channel) -> None:
-        """Sends what the turn has queued, though the channel may be on its way out of use by now."""
-        if self._present is channel:
-            self._present = None
-        if channel.outgoing:
-            channel.flush()
+    def _count(self, asked: int) -> None:
+        """Counts questions: a socket was opened for the first one, and those after it found it open."""
+        if asked and self._reused is None:
+            self._reused = self.measures.reused("udp")
+            self.measures.opened("udp").value += 1
+            asked -= 1
+        if self._reused is not None:
+            self._reused.value += asked
 
     def _open(self, batches: bool) -> Channel:
         """A socket with a port that the kernel chooses at random."""
@@ -251,7 +253,7 @@ class Datagrams:
     def _leave(self) -> None:
         """Takes all channels out of use; they are closed when nobody waits on them."""
         self._leaving += self._channels + ([self._wide] if self._wide else [])
-        self._channels, self._present, self._wide = [], None, None
+        self._channels, self._wide = [], None
 
     def sweep(self, now: float) -> None:
         """Ends what waited too long, renews ports, and closes what is idle."""
@@ -285,4 +287,4 @@ class Datagrams:
         """Closes all sockets; who waits learns why."""
         for channel in self._all():
             channel.close(why)
-        self._channels, self._leaving, self._present, self._wide = [], [], None, None
+        self._channels, self._leaving, self._wide = [], [], None

@@ -37,28 +37,34 @@ class Exchange(Pending, Waiting):
 
     def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
         """``order`` is that of the upstreams."""
-        Pending.__init__(self)
-        tail = request.tail
-        self.message = behind_id(request)
-        self.limit = tail.limit
         self._forward = forward
         self._request = request
-        self._question = request.asked + tail.question
         self._order = order
-        self._stream = forward.force_tcp or (not forward.prefer_udp and request.listener.protocol == "tcp")
+        self.limit = request.tail.limit
+        self.message = behind_id(request)
+
+    @property
+    def _stream(self) -> bool:
+        """Are upstreams asked over TCP first?"""
+        return self._request.listener.protocol in self._forward.streamed
+
+    def begin(self) -> None:
+        """Asks the first upstream, or the next one where that is not well."""
+        upstream = self._upstream = self._order[0]
+        if upstream.fails or self._forward.tells:
+            self.advance()
+        else:
+            self._place = 1
+            upstream.ask(self, self._request.listener.protocol in self._forward.streamed)
 
     def advance(self) -> None:
         """Asks the next upstream that is not down, or any when all are; ends when there is no time left."""
-        upstream: Upstream | None = self._order[0]
-        if self._place or self._order[0].fails:
-            upstream, self._widened = self._next_upstream(), False
-        else:
-            self._place = 1
+        upstream, self._widened = self._next_upstream(), False
         if upstream is None:
             self._end()
             return
         self._upstream = upstream
-        if self._forward.block.settings.metadata and (metadata := self._request.metadata) is not None:
+        if self._forward.tells and (metadata := self._request.metadata) is not None:
             metadata.note("forward/upstream", upstream.terms.endpoint.text)
         upstream.ask(self, self._stream)
 
@@ -82,25 +88,26 @@ class Exchange(Pending, Waiting):
         """The connection was closed before an answer came: the same upstream gets another chance."""
         self._upstream.ask(self, stream=True)
 
-    def is_answered_by(self, reply: bytes) -> bool:
-        """Is a message that has its ID an answer to it? Its question must be ours to the letter, or be left out of an error."""
-        if reply.startswith(self._question, 12):
-            return reply[2] >= 0x80 and reply[4:6] == ONE_QUESTION
-        return is_bare_error(reply)
-
-    def received(self, reply: bytes, now: float, limit: int) -> None:
-        """Takes an answer; ``limit`` is the longest in octets that could come that way."""
+    def takes(self, reply: bytes, limit: int) -> bool:
+        """Takes a message with its ID whose question is ours to the letter, or left out of an error."""
+        request = self._request
+        if not reply.startswith(request.asked + request.tail.question, 12):
+            if not is_bare_error(reply):
+                return False
+        elif reply[2] < 0x80 or reply[4:6] != ONE_QUESTION:
+            return False
         if self._response is not None or self._error is not None:
-            return
+            return True
         try:
-            answer = read_answer(reply, self._request.asked, limit)
+            answer = read_answer(reply, request.asked, limit)
         except (BadMessageError, ServerFailure) as error:
             self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
-            return
-        self._upstream.measures.answered(answer.rcode, now - self.sent)
+            return True
+        self._upstream.measures.answers[answer.rcode, self.sent] += 1
         if not self._forward.choosy or not self._goes_on(answer):
             self._forward.waiting -= 1
             self.resolve(answer)
+        return True
 
     def _goes_on(self, answer: Response) -> bool:
         """Is another upstream, or this one over TCP, to be asked in spite of an answer?"""

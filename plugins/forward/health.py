@@ -42,13 +42,12 @@ class Probe(Waiting):
         except TimeoutError:
             return False
 
-    def is_answered_by(self, reply: bytes) -> bool:
-        """By anything that could be an answer."""
-        return len(reply) >= _HEADER_SIZE and reply[2] >= 0x80
-
-    def received(self, reply: bytes, now: float, limit: int) -> None:
-        """It is well."""
+    def takes(self, reply: bytes, limit: int) -> bool:
+        """It is well, as anything shows that could be an answer."""
+        if len(reply) < _HEADER_SIZE or reply[2] < 0x80:
+            return False
         self._conclude(True)
+        return True
 
     def attempt_failed(self, why: str) -> None:
         """It is not."""

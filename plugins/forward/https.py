@@ -77,7 +77,9 @@ class HTTPConnection(Connection):
             return
         if h11.MUST_CLOSE in (self._http.their_state, self._http.our_state) or self._http.trailing_data[0]:
             self.retired = True
-        self._take(_NO_ID + self._body[2:], monotonic())
+        now = monotonic()
+        self._take(_NO_ID + self._body[2:], now)
+        self._owner.measures.settle(now)
         if self.pending:
             self.fail(f"https {self._owner.to}: the answer is not one to this question")
         else:

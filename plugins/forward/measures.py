@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from pycoredns.metrics import DURATIONS, Cell, Counter, Histogram, HistogramCell
 from pycoredns.wire.types import RCODES
 
@@ -34,14 +36,21 @@ class Measures:
         """``to`` is its address with the port."""
         self._to = to
         self._durations: dict[int, HistogramCell] = {}
+        self.answers: dict[tuple[int, float], int] = defaultdict(int)
+        """Those of the present batch, by code and by when their question was sent: together, as those of a batch were."""
 
-    def answered(self, rcode: int, seconds: float) -> None:
-        """Counts an answer and the time it took."""
+    def settle(self, now: float) -> None:
+        """Counts the batch's answers, and the time they took until now."""
+        answers, self.answers = self.answers, defaultdict(int)
+        for (rcode, sent), times in answers.items():
+            self._duration(rcode).observe(now - sent, times)
+
+    def _duration(self, rcode: int) -> HistogramCell:
         cell = self._durations.get(rcode)
         if cell is None:
             # upstreams may send any of 4096 codes: the unknown ones share a cell
             cell = self._durations[rcode] = durations.cell(_OWNER, self._to, RCODES.get(rcode, "other"))
-        cell.observe(seconds)
+        return cell
 
     def check_failed(self) -> None:
         """Counts a health check."""

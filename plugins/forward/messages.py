@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import filterfalse
 from os import urandom
+from struct import Struct
 
 from pycoredns.relayed import Relayed
 from pycoredns.request import AA, AD, RA, TC, Request
@@ -41,22 +43,27 @@ def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:
         truncated = TC if len(reply) > limit else 0
         return Response(reply[3] & 15, flags=(reply[2] << 8 | reply[3]) & _FLAGS | truncated)
     answer = Relayed.read(reply, asked)
-    if isinstance(answer, Relayed) and not answer.simple:
+    if answer.__class__ is Relayed and not answer.simple:
         answer.plain()  # follows all names now: nobody behind meets a broken one
     return answer
 
 
+_split = Struct("2s" * _IDS).unpack
 _left: list[bytes] = []
 
 
+def new_ids(taken: Container[bytes], count: int) -> list[bytes]:
+    """So many IDs of two octets that are not among those ``taken``; they cannot be guessed (RFC 5452 §9.2)."""
+    numbers: dict[bytes, None] = {}
+    while (missing := count - len(numbers)) > 0:
+        if len(_left) < missing:
+            _left.extend(_split(urandom(2 * _IDS)))  # system calls are dear: 4096 IDs cost one
+        numbers |= dict.fromkeys(filterfalse(taken.__contains__, _left[-missing:]))
+        del _left[-missing:]
+    return list(numbers)
+
+
 def new_id(taken: Container[bytes]) -> bytes:
-    """An ID of two octets that is not among those ``taken``; it cannot be guessed (RFC 5452 §9.2)."""
-    while True:
-        try:
-            number = _left.pop()
-        except IndexError:  # system calls are dear: 4096 IDs cost one
-            octets = urandom(2 * _IDS)
-            _left.extend(octets[place : place + 2] for place in range(0, len(octets), 2))
-            continue
-        if number not in taken:
-            return number
+    """One such ID."""
+    (number,) = new_ids(taken, 1)
+    return number

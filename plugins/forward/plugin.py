@@ -102,6 +102,12 @@ class Forward(Plugin):
         """Can there be a reason to go on although an answer has come?"""
         self.most_attempts = 0
         """Attempts that may fail for one question; 0: any number."""
+        self.tells = False
+        """Does somebody want to know which upstream was asked?"""
+        self.streamed = frozenset[str]() if self.prefer_udp else frozenset({"tcp"})
+        """The protocols whose questions go over a stream first."""
+        if self.force_tcp:
+            self.streamed = frozenset({"udp", "tcp"})
         self._everything = self.zone == names.ROOT and not self.ignored
         self._most_waiting = self.max_concurrent or overload.most_waiting
         self._passes_on = False
@@ -134,7 +140,7 @@ class Forward(Plugin):
             raise self._refusal(request)
         self.waiting += 1
         exchange = Exchange(self, request, self._order())
-        exchange.advance()
+        exchange.begin()
         if self._passes_on:
             return then(exchange, lambda response: self.next(request) if self._is_for_next(response) else response)
         return exchange
@@ -172,6 +178,7 @@ class Forward(Plugin):
         most = self.max_connect_attempts
         self.most_attempts = ATTEMPTS_PER_UPSTREAM * len(self._upstreams) if most is None else most
         self._order = orders(self.policy, self._upstreams)
+        self.tells = self.block.settings.metadata
         follows = isinstance(getattr(self.next, "__self__", None), Forward)
         self._passes_on = follows and bool(self.next_codes or self.next_on_nodata)
         for counter in (measures.all_unhealthy, measures.rejected):

@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
                 break
             self._take(octets[start + 2 : end], now)
             start = end
+        self._owner.measures.settle(now)
         self._rest = octets[start:]
         if not self.pending:
             self._owner.idle(self)
@@ -110,15 +111,16 @@ class Connection(asyncio.Protocol):
     def _take(self, reply: bytes, now: float) -> None:
         """Gives an answer to who waits for it; anything else is passed over."""
         waiting = self.pending.get(reply[:2])
-        if waiting is None or not waiting.is_answered_by(reply):
+        if waiting is None:
             return
-        del self.pending[reply[:2]]
-        self._answered = True
-        self.used = now
         try:
-            waiting.received(reply, now, _LONGEST)
+            if not waiting.takes(reply, _LONGEST):
+                return
         except Exception as error:  # a query ends here; the other answers must go on
             log.error("answer could not be passed on: %r", error, exc_info=error)
+        self.pending.pop(reply[:2], None)
+        self._answered = True
+        self.used = now
 
     def connection_lost(self, error: Exception | None) -> None:
         """Who waits goes elsewhere; where the connection has served before, to a new one of the same upstream."""
@@ -180,7 +182,7 @@ class Streams:
         self.terms = terms
         self._tls = terms.tls  # now: its files may be gone when the first question comes
         self._kind = kind
-        self._measures = measures
+        self.measures = measures
         self._label = {"dns": "tcp", "tls": "tcp-tls"}.get(terms.endpoint.scheme, terms.endpoint.scheme)
         self._connections: deque[Connection] = deque()
         self._idle: deque[Connection] = deque()
@@ -196,11 +198,11 @@ class Streams:
         connection = self._take_idle() or (None if len(self._connections) < CONNECTIONS else self._shared())
         if connection is not None:
             if waiting.counted:
-                self._measures.reused(self._label).value += 1
+                self.measures.reused(self._label).value += 1
             connection.send(waiting)
         elif len(self._connections) < CONNECTIONS:
             if waiting.counted:
-                self._measures.opened(self._label).value += 1
+                self.measures.opened(self._label).value += 1
             self._dial().send(waiting)
         else:
             waiting.fail_soon(f"write tcp {self.to}: too many questions wait for this upstream")

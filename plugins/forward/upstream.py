@@ -76,21 +76,38 @@ class Upstream:
         self._streams = _streams(terms, self.measures)
         self._checking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._turn: list[Waiting] = []
+        """Who asks over UDP in the present turn of the loop."""
         self._users = 0
         self._closed = False
         self._over_streams = terms.encrypted
 
     def ask(self, waiting: Waiting, stream: bool) -> None:
         """Sends a question, over TCP if ``stream``. What comes of it is told to who waits, never before this returns."""
-        if self._timer is None:
-            if self._closed:  # which has ended the timer too
-                waiting.fail_soon(_END)
-                return
-            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         if stream or self._over_streams:
-            self._streams.send(waiting)
-        else:
-            self._datagrams.send(waiting)
+            if self._awake():
+                self._streams.send(waiting)
+            else:
+                waiting.fail_soon(_END)
+            return
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._turn.append(waiting)
+
+    def _end_turn(self) -> None:
+        """Sends the questions of a turn together."""
+        turn, self._turn = self._turn, []
+        if self._awake():
+            self._datagrams.send(turn)
+            return
+        for waiting in turn:
+            waiting.fail_soon(_END)
+
+    def _awake(self) -> bool:
+        """Has the timer run from now on; False if nobody uses it any more."""
+        if self._timer is None and not self._closed:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        return not self._closed
 
     def _sweep(self) -> None:
         """The one timer: runs while anything is open."""

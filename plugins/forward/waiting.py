@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 
 class Waiting(ABC):
-    """A message that is sent to an upstream. For each time it is sent, one of the three methods is called, never at once."""
+    """A message that is sent to an upstream. Each time it is sent, one of the methods ends that, never at once."""
 
     message: bytes
     """The question behind its ID."""
@@ -19,12 +19,8 @@ class Waiting(ABC):
     """Do the counters of connections count it?"""
 
     @abstractmethod
-    def is_answered_by(self, reply: bytes) -> bool:
-        """Is a message that has its ID an answer to it?"""
-
-    @abstractmethod
-    def received(self, reply: bytes, now: float, limit: int) -> None:
-        """Takes such a message; ``limit`` is the longest in octets that could come that way."""
+    def takes(self, reply: bytes, limit: int) -> bool:
+        """Takes a message with its ID if that is an answer to it; ``limit`` is the longest in octets that could come that way."""
 
     @abstractmethod
     def attempt_failed(self, why: str) -> None:
