@@ -31,6 +31,8 @@ class Meaning(Enum):
     OTHER = auto()
     """Any other error, or what contradicts itself."""
 
+    __hash__ = object.__hash__  # not Enum's, which is a call of Python's at each look-up
+
 
 def meaning_of(request: Request, response: Response) -> Meaning:
     """The sort of an answer, as CoreDNS sorts them."""
