@@ -186,7 +186,7 @@ class Memo:
         if self._capacity and len(reply) <= LONGEST:
             entry = self._entry(reply, outcome, block, lambda order: usual_reply(request, order))
             entry.shared, entry.any_case = True, response.any_case
-            entry.with_cookie = request.terms.cookie and response.opt is None
+            entry.with_cookie = request.terms.cookie
             self._keep(key, entry)
 
     def _keep(self, key: bytes, entry: Entry) -> None:

@@ -41,8 +41,8 @@ def may_be_respelled(request: Request, response: Response, key: bytes) -> bool:
         return False
     if key.find(0, NAME) + 1 != NAME + len(asked):  # a label holds a NUL
         return False
-    if request.tail.cookie:
-        return len(key) == _BESIDE_NAME_WITH_COOKIE + len(asked)
+    if request.tail.cookie:  # what an OPT record of the answer's own holds may depend on it
+        return response.opt is None and len(key) == _BESIDE_NAME_WITH_COOKIE + len(asked)
     return key[-12:-8] != COOKIE_HEAD  # else these octets mean something else here
 
 
