@@ -23,7 +23,7 @@ from pycoredns.plugins.dnssec.denial import WAYS, Proof
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
 from pycoredns.plugins.dnssec.keystore import KeyStore
 from pycoredns.plugins.dnssec.options import KeySource
-from pycoredns.plugins.dnssec.sections import NOTHING, Section, Signer, end_of_aliases
+from pycoredns.plugins.dnssec.sections import NOTHING, Authority, Section, Signer, end_of_aliases
 from pycoredns.plugins.dnssec.signatures import Signatures, Tally
 from pycoredns.request import TC, Request
 from pycoredns.response import Response
@@ -66,7 +66,7 @@ class Dnssec(Plugin):
         if self.denial == "nsec3" and too_long:
             raise BadValueError(f"{names.to_text(too_long[0])} leaves no room for NSEC3", "use denial nsec or compact")
         self.rings = self.store.rings(time())
-        self._by_length = sorted(self.zones, key=len, reverse=True)
+        self._zones = frozenset(self.zones)
         self.signatures = Signatures(self.cache_capacity)
         self._signer = Signer(self.signatures, self.keys_of)
         self._tallies: dict[Service, Tally] = {}
@@ -75,13 +75,14 @@ class Dnssec(Plugin):
 
     def keys_of(self, name: bytes, rtype: int) -> ZoneKeys | None:
         """The keys of the zone that a set belongs to; DS belongs to the parent's, if that is signed here (RFC 4035 §2.4)."""
-        found = None
-        for zone in self._by_length:
-            if names.within(name, zone):
-                found = self.rings.get(zone)
+        own, zone = None, name
+        while zone:
+            if zone in self._zones:
                 if rtype != types.DS or zone != name:
-                    break
-        return found
+                    return self.rings.get(zone)
+                own = self.rings.get(zone)
+            zone = zone[zone[0] + 1 :]
+        return own
 
     # --- the way of a question
 
@@ -113,51 +114,73 @@ class Dnssec(Plugin):
 
     def _signed(self, request: Request, keys: ZoneKeys, response: Response) -> Answer:
         """The answer with signatures, and with proofs where it denies something."""
-        qtype = request.tail.qtype
-        if response.flags & TC or request.header.opcode or qtype in _TRANSFERS:
+        tail = request.tail
+        if response.flags & TC or request.header.opcode or tail.qtype in _TRANSFERS:
             return response
-        response = response.plain()
-        rtypes, ttl = self._signer.contents(response.authority, response.authorities)
-        tally = self.tally(request)
+        response, tally = response.plain(), self.tally(request)
+        if (
+            response.answers == 1
+            and not response.authorities
+            and not response.additionals
+            and tail.qtype != types.RRSIG
+            and response.answer.startswith(request.asked + tail.question)
+        ):
+            return self._with_signature(request, keys, response, tally)
+        known = self._signer.authority(response.authority, response.authorities)
         if not response.answers and response.rcode in _NEGATIVE:
-            if rtypes == _ONLY_SOA:
-                return self._denied(request, keys, response, ttl, tally)
-            if response.rcode == types.NXDOMAIN or types.SOA in rtypes:
+            if known.rtypes == _ONLY_SOA:
+                return self._denied(request, keys, response, known, tally)
+            if response.rcode == types.NXDOMAIN or types.SOA in known.rtypes:
                 return response  # proven already, or not to be proven
-            if types.NS in rtypes:
-                return self._delegated(request, response, types.DS in rtypes, ttl, tally)
+            if types.NS in known.rtypes:
+                return self._delegated(request, response, known, tally)
+        return self._with_signatures(request, response, known, tally)
+
+    def _with_signature(self, request: Request, keys: ZoneKeys, response: Response, tally: Tally) -> Response:
+        """The usual answer, one record of the name and type that were asked for."""
+        answer, signed = self._signer.signed_record(request, keys, response.answer, tally)
+        return response.alike(
+            answer=answer,
+            answers=1 + len(signed.sized),
+            until=min(response.until, monotonic() + signed.until - time()),
+            repeated=partial(self._repeated, 1, response.repeated),
+        )
+
+    def _with_signatures(self, request: Request, response: Response, known: Authority, tally: Tally) -> Response:
+        """Any answer that denies nothing, or only what its aliases lead to."""
+        qtype = request.tail.qtype
         answer = self._signer.signed(response.answer, response.answers, tally)
-        authority = self._signer.authority(response.authority, response.authorities, tally)
+        authority = self._signer.signed_authority(known, tally)
         additional = self._signer.signed(response.additional, response.additionals, tally)
-        if rtypes == _ONLY_SOA and response.rcode in _NEGATIVE and qtype not in _ANSWERED_BY_ALIASES:
+        if known.rtypes == _ONLY_SOA and response.rcode in _NEGATIVE and qtype not in _ANSWERED_BY_ALIASES:
             end = end_of_aliases(request.name, response.answer, response.answers)
             end_keys = self.keys_of(end, qtype) if end else None
             if end and end_keys:  # RFC 4035 §3.1.3: aliases lead to what is not there
                 proofs = self._proofs(end_keys, end, qtype, response.rcode)
-                authority = self._signer.proven(proofs, end_keys, end, ttl, tally, authority)
+                authority = self._signer.proven(proofs, end_keys, end, known.ttl, tally, authority)
                 response = response.alike(rcode=self._rcode(response.rcode, end, end_keys))
         return self._made(response, answer, authority, additional)
 
     # --- denials
 
-    def _denied(self, request: Request, keys: ZoneKeys, response: Response, ttl: int, tally: Tally) -> Answer:
+    def _denied(self, request: Request, keys: ZoneKeys, response: Response, soa: Authority, tally: Tally) -> Answer:
         """A name or type that is not there; its proofs have the TTL of the SOA record."""
         qtype = request.tail.qtype
         if qtype == types.DS and request.name != keys.origin and response.rcode == types.NOERROR:
             asked = request.replace(tail=request.tail.replace(qtype=types.NS))
-            return then(self.next(asked), partial(self._without_ds, request, keys, response, ttl, tally))
+            return then(self.next(asked), partial(self._without_ds, request, keys, response, soa, tally))
         proofs = self._proofs(keys, request.name, qtype, response.rcode)
-        return self._proven(request, keys, response, proofs, ttl, tally)
+        return self._proven(request, keys, response, proofs, soa, tally)
 
     def _without_ds(
-        self, request: Request, keys: ZoneKeys, response: Response, ttl: int, tally: Tally, servers: Response
+        self, request: Request, keys: ZoneKeys, response: Response, soa: Authority, tally: Tally, servers: Response
     ) -> Response:
         """Only where another zone begins may the proof say so: elsewhere it would let forged answers pass as unsigned ones."""
         if _is_cut(servers, request.name):
             proofs = self._denial.insecure(keys, request.name)
         else:
             proofs = self._proofs(keys, request.name, types.DS, response.rcode)
-        return self._proven(request, keys, response, proofs, ttl, tally)
+        return self._proven(request, keys, response, proofs, soa, tally)
 
     def _proofs(self, keys: ZoneKeys, name: bytes, qtype: int, rcode: int) -> Sequence[Proof]:
         """What proves that a name is not there, or has no such type."""
@@ -170,15 +193,15 @@ class Dnssec(Plugin):
         return rcode if self._denial.says_missing and name != keys.origin else types.NOERROR
 
     def _proven(
-        self, request: Request, keys: ZoneKeys, response: Response, proofs: Iterable[Proof], ttl: int, tally: Tally
+        self, request: Request, keys: ZoneKeys, response: Response, proofs: Iterable[Proof], soa: Authority, tally: Tally
     ) -> Response:
         """A denial with its proofs."""
         rcode = self._rcode(response.rcode, request.name, keys)
         if request.tail.qtype == types.NSEC and not self._denial.says_missing:  # then the proof is the answer
-            proven = self._signer.proven(proofs, keys, request.asked, ttl, tally)
+            proven = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally)
             return self._made(response.alike(rcode=rcode), proven)
-        authority = self._signer.authority(response.authority, response.authorities, tally)
-        octets, number, until, sets = self._signer.proven(proofs, keys, request.asked, ttl, tally, authority)
+        behind = self._signer.signed_authority(soa, tally)
+        octets, number, until, sets = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally, behind)
         made = response.alike(  # not by _made, which takes 1 µs more
             rcode=rcode,
             authority=octets,
@@ -189,7 +212,7 @@ class Dnssec(Plugin):
         made.gist = response.authority
         return made
 
-    def _delegated(self, request: Request, response: Response, secure: bool, ttl: int, tally: Tally) -> Response:
+    def _delegated(self, request: Request, response: Response, known: Authority, tally: Tally) -> Response:
         """Another zone begins: its DS records are signed, or proven not to be there; its NS records are its own."""
         octets, count = response.authority, response.authorities
         first = next(each for each in walk(octets, 0, count) if each.rtype == types.NS)
@@ -198,9 +221,9 @@ class Dnssec(Plugin):
         if keys is None or cut.lower() == keys.origin:
             return response
         section = self._signer.signed(octets, count, tally, only=types.DS)
-        if not secure:
+        if types.DS not in known.rtypes:
             proofs = self._denial.insecure(keys, cut.lower())
-            section = self._signer.proven(proofs, keys, cut, ttl, tally, section)
+            section = self._signer.proven(proofs, keys, cut, known.ttl, tally, section)
         glue = Section(response.additional, response.additionals)
         return self._made(response, NOTHING, section, glue)
 

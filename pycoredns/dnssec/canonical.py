@@ -10,6 +10,8 @@ _BEFORE_NAMES = {
 """Types whose RDATA ends with one or two names: how many octets stand before them."""
 _SOA_NUMBERS = 20
 _NAPTR = 35
+HOLD_NAMES = frozenset({*_BEFORE_NAMES, types.SOA, _NAPTR})
+"""Types whose RDATA is not signed just as it is."""
 
 
 def lower_names(rtype: int, rdata: bytes) -> bytes:

@@ -29,9 +29,14 @@ def rrsig(key: Key, owner: bytes, rtype: int, ttl: int, rdatas: Iterable[bytes],
 
 def signature(key: Key, rtype: int, labels: int, ttl: int, signed: bytes, inception: int, expiration: int) -> bytes:
     """The RDATA of an RRSIG over a canonical set, whose owner has so many labels (RFC 4034 §3.1)."""
-    numbers = _NUMBERS.pack(rtype, key.algorithm, labels, ttl, expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF, key.tag)
-    beginning = numbers + key.zone
-    return beginning + key.signer.sign(beginning + signed)
+    begun = beginning(key, rtype, labels, ttl, inception, expiration)
+    return begun + key.signer.sign(begun + signed)
+
+
+def beginning(key: Key, rtype: int, labels: int, ttl: int, inception: int, expiration: int) -> bytes:
+    """All of an RRSIG's RDATA that stands before the signature, and is signed too."""
+    times = expiration & 0xFFFFFFFF, inception & 0xFFFFFFFF
+    return _NUMBERS.pack(rtype, key.algorithm, labels, ttl, *times, key.tag) + key.zone
 
 
 def canonical_set(owner: bytes, rtype: int, ttl: int, rdatas: Collection[bytes]) -> bytes:
