@@ -104,8 +104,9 @@ class Copy:
         while True:
             following = page.kvs[-1].key + b"\0" if page.more else self.end
             async with self._fetched(client, following, header.revision, page.more) as upcoming:
-                listed = {pair.key for pair in page.kvs}
-                missing += (key for key in self.held.between(start, following) if key not in listed)
+                if held := list(self.held.between(start, following)):
+                    listed = {pair.key for pair in page.kvs}
+                    missing += (key for key in held if key not in listed)
                 await self._take(page.kvs)
                 if upcoming is None:
                     return header, missing
@@ -171,12 +172,12 @@ class Copy:
         self.revision, self._cluster = revision, cluster
 
     def _put(self, pair: KeyValue) -> None:
-        key, value = pair.key, pair.value
+        key, value, lease = pair.key, pair.value, pair.lease
         if not self.held.put(key, pair.mod_revision, value):
             return
-        if pair.lease:
-            self.leases.note(pair.lease)
-        self.store.put(key, value, pair.lease)
+        if lease:
+            self.leases.note(lease)
+        self.store.put(key, value, lease)
 
     def _delete(self, key: bytes) -> None:
         if self.held.delete(key):

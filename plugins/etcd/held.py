@@ -29,12 +29,12 @@ class Block:
         place = bisect_left(self.keys, key)
         return place, place < len(self.keys) and self.keys[place] == key
 
-    def append(self, key: bytes, version: "Version") -> None:
+    def append(self, key: bytes, revision: int, size: int, checksum: int) -> None:
         """Add a key behind all others."""
         self.keys.append(key)
-        self.revisions.append(version.revision)
-        self.sizes.append(version.size)
-        self.checksums.append(version.checksum)
+        self.revisions.append(revision)
+        self.sizes.append(size)
+        self.checksums.append(checksum)
 
     def insert(self, place: int, key: bytes, version: "Version") -> None:
         """Make room at `place`."""
@@ -92,13 +92,17 @@ class Held:
 
     def put(self, key: bytes, revision: int, value: bytes) -> bool:
         """Note that `revision` wrote `value` to `key`; False if that was known."""
+        last = self._blocks[-1].keys
+        if last and key > last[-1]:  # as always in a first listing
+            self._append(key, revision, len(value), crc32(value))
+            return True
         return self.note(key, Version(revision, len(value), crc32(value)))
 
     def note(self, key: bytes, version: Version) -> bool:
         """Note that `key` has this version now; False if that was known."""
         last = self._blocks[-1].keys
-        if last and key > last[-1]:  # as always in a first listing
-            self._append(key, version)
+        if last and key > last[-1]:
+            self._append(key, *version)
             return True
         index = bisect_right(self._lowest, key) - 1
         block = self._blocks[index]
@@ -118,14 +122,14 @@ class Held:
         place, there = block.find(key)
         return Version(block.revisions[place], block.sizes[place], block.checksums[place]) if there else None
 
-    def _append(self, key: bytes, version: Version) -> None:
+    def _append(self, key: bytes, revision: int, size: int, checksum: int) -> None:
         """Add a key behind all others; blocks that are made so are full, where those made by insertions are half empty."""
         if len(self._blocks[-1].keys) >= LONGEST:
             self._blocks.append(new_block())
             self._lowest.append(key)
-        self._blocks[-1].append(key, version)
+        self._blocks[-1].append(key, revision, size, checksum)
         self._length += 1
-        self.size += len(key) + version.size
+        self.size += len(key) + size
 
     def _overwrite(self, block: Block, place: int, version: Version) -> bool:
         if block.revisions[place] == version.revision and block.checksums[place] == version.checksum:

@@ -44,7 +44,7 @@ def before_wildcard(name: bytes) -> bytes | None:
 
 def is_plain(key: bytes) -> bool:
     """Is a key what it seems: each segment the octets of one label, none of them a wildcard?"""
-    return _PLAIN_KEY.fullmatch(key) is not None and b"/any/" not in key and not key.endswith(b"/any")
+    return _PLAIN_KEY.fullmatch(key) is not None and not (b"/any" in key and b"any" in key.split(b"/"))
 
 
 def is_plain_label(label: bytes) -> bool:

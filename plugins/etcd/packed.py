@@ -2,9 +2,11 @@
 
 The first octet says what follows. A or AAAA: a usual record, an address and nothing that needs a second thought, as the resource
 record without its owner, ready to be sent. With DETAILED added, what SRV records need stands before it: priority, weight, port,
-and the labels to strip. OTHER: all fields. SPOILED: why the value could not be read.
+and the labels to strip. BRIEF: all fields that are not as rare as large numbers. OTHER: all fields. SPOILED: why the value could
+not be read.
 """
 
+import struct
 from math import floor
 from struct import Struct
 
@@ -12,7 +14,7 @@ from pycoredns.wire import types
 
 from .skydns import DEFAULT_PRIORITY, Service
 
-OTHER, SPOILED = 0, 254
+OTHER, BRIEF, SPOILED = 0, 2, 254
 DETAILED = 128
 BARE_DETAILS = DEFAULT_PRIORITY.to_bytes(2, "big") + bytes(5)
 """The details of a usual record that does not tell them."""
@@ -25,13 +27,14 @@ ADDRESS_AT = {
     types.AAAA | DETAILED: 1 + _DETAILS.size,
 }
 """Where the resource record of a usual record begins, by its first octet."""
+_BRIEF = Struct("!BBHHHBIBHB")
 _OTHER = Struct("!BBqqqqqI?IIII")
 _LONGEST_REASON = 200
 
 
 def pack(service: Service, plain: bool) -> bytes:
     """A record as bytes, without its key; `plain` says whether the key is what it seems."""
-    return (_pack_usual(service) if plain else b"") or _pack_other(service)
+    return (_pack_usual(service) if plain else b"") or _pack_brief(service) or _pack_other(service)
 
 
 def pack_address(rtype: int, rdata: bytes, ttl: int, details: bytes = BARE_DETAILS) -> bytes:
@@ -56,11 +59,30 @@ def _pack_usual(service: Service) -> bytes:
     return pack_address(rtype, host, ttl, _DETAILS.pack(priority, weight, port, targetstrip))
 
 
+def _pack_brief(service: Service) -> bytes:
+    _, rtype, host, spelling, text, group, port, priority, weight, ttl, targetstrip, mail, lease = service
+    if spelling or mail or lease:
+        return b""
+    sizes = len(host), len(text), len(group)
+    try:
+        fixed = _BRIEF.pack(BRIEF, rtype, port, priority, weight, targetstrip, ttl, *sizes)
+    except struct.error:  # something is too large
+        return b""
+    return b"".join((fixed, host, text, group))
+
+
 def _pack_other(service: Service) -> bytes:
     _, rtype, host, spelling, text, group, port, priority, weight, ttl, targetstrip, mail, lease = service
     sizes = len(host), len(spelling), len(text), len(group)
     fixed = _OTHER.pack(OTHER, rtype, port, priority, weight, targetstrip, lease, ttl, mail, *sizes)
     return b"".join((fixed, host, spelling, text, group))
+
+
+def around_host(packed: bytes, size: int) -> tuple[bytes, bytes]:
+    """What stands before and behind the host of a record, which has `size` octets; it would be the same for another of them."""
+    sizes = {BRIEF: _BRIEF.size, OTHER: _OTHER.size}
+    start = sizes.get(packed[0], len(packed) - size)
+    return packed[:start], packed[start + size :]
 
 
 def pack_spoiled(reason: str) -> bytes:
@@ -79,6 +101,12 @@ def unpack(packed: bytes, key: bytes) -> Service:
         rtype, _, ttl, _ = _RECORD.unpack_from(packed, place)
         priority, weight, port, targetstrip = _DETAILS.unpack(details(packed))
         return Service(key, rtype, packed[place + _RECORD.size :], b"", b"", b"", port, priority, weight, ttl, targetstrip)
+    if packed[0] == BRIEF:
+        _, rtype, port, priority, weight, targetstrip, ttl, host, text, _ = _BRIEF.unpack_from(packed)
+        texts = packed[_BRIEF.size :]
+        text += host
+        parts = texts[:host], b"", texts[host:text], texts[text:]
+        return Service(key, rtype, *parts, port, priority, weight, ttl, targetstrip)
     _, rtype, port, priority, weight, targetstrip, lease, ttl, mail, host, spelling, text, _ = _OTHER.unpack_from(packed)
     texts = packed[_OTHER.size :]
     spelling += host

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from pycoredns.wire import types
-
 from . import packed as packing
 from .keys import WILDCARDS, before_wildcard, is_plain, segments
-from .parted import Parted
-from .skydns import BadValue, read, read_address
+from .parted import LAST, Parted
+from .skydns import BadValue, read
+from .usual import Usual
 
 LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
 DEEPEST_KEY = 128  # labels; a name has 127 at most
@@ -37,12 +36,15 @@ class Tree:
     def __init__(self, root: bytes, default_ttl: int) -> None:
         """`root` is what all keys begin with, without a slash at its end; `default_ttl` is for records that have none."""
         self.root = root
+        self._stem = root + b"/"
+        self._root_size = len(root)
         self.default_ttl = default_ttl
         self.records = Parted()
         self.below = Parted()  # of each place that has keys below it: the only one, SEVERAL if there are more
         self.spoiled = 0
         self.sorted_keys: SortedKeys
         self.listeners: list[Callable[[], None]] = []
+        self._usual = Usual(default_ttl)
         self._complaints = Complaints()
 
     # --- the store of a mirror
@@ -56,19 +58,28 @@ class Tree:
 
     def keep(self, key: bytes, new: bytes) -> None:
         """Take over a record that is packed already."""
-        old = self.records.get(key)
-        self.records[key] = new
-        self.spoiled += (new[0] == packing.SPOILED) - (old is not None and old[0] == packing.SPOILED)
+        records = self.records.parts[hash(key) & LAST]
+        old = records.get(key)
+        records[key] = new
+        if new[0] == packing.SPOILED:
+            self.spoiled += 1
         if old is None:
             self._add_below(key)
+        elif old[0] == packing.SPOILED:
+            self.spoiled -= 1
 
     def _add_below(self, key: bytes) -> None:
-        for place in self._places_above(key):
-            only = self.below.setdefault(place, key)
+        # Not by _places_above: it takes 2 µs less without a generator, which are a sixth of a sync.
+        cut = key.rfind(b"/")
+        while cut >= self._root_size:
+            place = key[:cut]
+            part = self.below.parts[hash(place) & LAST]
+            only = part.setdefault(place, key)
             if only is SEVERAL:
                 return  # as at all places above
             if only is not key:
-                self.below[place] = SEVERAL
+                part[place] = SEVERAL
+            cut = key.rfind(b"/", 0, cut)
 
     def delete(self, key: bytes) -> None:
         """Forget a key, which the sorted keys have forgotten already."""
@@ -91,23 +102,23 @@ class Tree:
             listener()
 
     def _pack(self, key: bytes, value: bytes, lease: int) -> bytes:
-        alone = None if lease else read_address(value)
-        if alone and is_plain(key):
-            return packing.pack_address(types.A, alone[0], alone[1] or self.default_ttl)
+        plain = is_plain(key)
+        if plain and not lease and (usual := self._usual.pack(value)):
+            return usual
         try:
             service = read(value, key, lease, self.default_ttl)
         except BadValue as error:
             self._complaints.tell(key, str(error))
             return packing.pack_spoiled(str(error))
-        return packing.pack(service, is_plain(key))
+        return packing.pack(service, plain)
 
     def _has_place(self, key: bytes) -> bool:
-        start = len(self.root)
-        return key.startswith(self.root + b"/") and len(key) - start <= LONGEST_KEY and key.count(b"/", start) <= DEEPEST_KEY
+        start = self._root_size
+        return key.startswith(self._stem) and len(key) - start <= LONGEST_KEY and key.count(b"/", start) <= DEEPEST_KEY
 
     def _places_above(self, key: bytes) -> Iterator[bytes]:
         cut = key.rfind(b"/")
-        while cut >= len(self.root):
+        while cut >= self._root_size:
             yield key[:cut]
             cut = key.rfind(b"/", 0, cut)
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from pycoredns.plugins.etcd import packed as packing
-from pycoredns.plugins.etcd.skydns import BadValue, Service, read, read_address
+from pycoredns.plugins.etcd.skydns import BadValue, Service, read
 from pycoredns.wire import names, types
 
 KEY = b"/skydns/test/a"
@@ -61,29 +61,6 @@ def test_what_is_no_record(value):
     with pytest.raises(BadValue) as error:
         read(value.encode(), KEY, 0, 300)
     assert len(str(error.value)) < 300
-
-
-ALONE = [
-    '{"host": "10.0.0.1"}', '{"host":"10.0.0.1","ttl":60}', '{ "host": "192.0.2.255", "ttl": 999999999 }',
-]  # fmt: skip
-NOT_ALONE = [
-    "",
-    '{"host": "10.0.0.01"}', '{"host": "10.0.0"}', '{"host": "10.0.0.256"}', '{"host": "10.0.0.1", "ttl": 0}', '{"host": "a.b"}',
-    '{"host": "10.0.0.1", "ttl": 4294967296}', '{"host": "10.0.0.1", "port": 80}', '{"host": "10.0.0.1"} ', '{"host": "::1"}',
-    '{"host": "10.0.0.1", "ttl": 60, "ttl": 61}',
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("value", ALONE)
-def test_an_address_alone_is_read_without_json_to_the_same_record(value):
-    rdata, ttl = read_address(value.encode())
-    service = read(value.encode(), KEY, 0, 300)
-    assert packing.pack_address(types.A, rdata, ttl or 300) == packing.pack(service, plain=True)
-
-
-@pytest.mark.parametrize("value", NOT_ALONE)
-def test_what_is_more_or_less_than_an_address_is_left_to_json(value):
-    assert read_address(value.encode()) is None
 
 
 def test_random_values_never_do_more_harm_than_being_bad():
