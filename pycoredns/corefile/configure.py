@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from pycoredns.corefile.forms import (
@@ -21,26 +21,45 @@ from pycoredns.corefile.forms import (
     mark_of,
     read_words,
     without_none,
-    words_of,
+    word_of,
 )
 from pycoredns.corefile.model import Directive
-from pycoredns.corefile.options import BadValueError, Context, Option, OtherLines, Repeated
+from pycoredns.corefile.options import Argument, Arguments, BadValueError, Context, Option, OtherLines, Repeated
 from pycoredns.corefile.suggest import suggestion
 from pycoredns.errors import ConfigError, ConfigErrors
+from pycoredns.frozen import frozen
 
 T = TypeVar("T")
 
 
-class BlockOption(NamedTuple):
+@frozen
+class BlockOption:
     """A line of a plugin's block."""
 
     field: str
-    name: str
-    help: str
-    form: Form
+    declared: Any
+    """The field's type."""
+    mark: Option
     required: bool
-    repeated: bool
     default: Any = None
+
+    @property
+    def name(self) -> str:
+        """The word in the Corefile."""
+        return self.mark.name or self.field
+
+    @property
+    def repeated(self) -> bool:
+        """May it stand on several lines?"""
+        return isinstance(self.mark, Repeated)
+
+    @functools.cached_property
+    def form(self) -> Form:
+        """How the line is read: made for those options only that a Corefile has. TypeError where nothing reads the type."""
+        form = form_of(element_of(self.declared) if self.repeated else self.declared, self.mark, self.mark.surplus)
+        if self.repeated and isinstance(form, OneWord):
+            return ManyWords(form.kind, f"{form.usage}...")
+        return form
 
     @property
     def usage(self) -> str:
@@ -68,25 +87,19 @@ class Schema(NamedTuple):
 
 @functools.cache
 def schema_of(plugin: type) -> Schema:
-    """Reads a plugin's fields; TypeError where one cannot be read from a Corefile."""
-    if not dataclasses.is_dataclass(plugin):
+    """Reads a plugin's fields; TypeError where nothing reads a word of the directive's line."""
+    if not is_dataclass(plugin):
         return Schema((), {}, None)
     hints = field_types(plugin, only_marked=True)
-    marked = [(field, hints[field.name]) for field in dataclasses.fields(plugin) if field.name in hints]
-    options = [_block_option(field, hint) for field, hint in marked if isinstance(mark_of(hint), Option)]
-    others = [(field.name, mark_of(hint)) for field, hint in marked if isinstance(mark_of(hint), OtherLines)]
-    return Schema(words_of(plugin, only_marked=True), {option.name: option for option in options}, others[0] if others else None)
-
-
-def _block_option(field: dataclasses.Field[Any], hint: Any) -> BlockOption:
-    """The line that one field declares."""
-    mark: Option = mark_of(hint)
-    declared = without_none(bare(hint))
-    repeated = isinstance(mark, Repeated)
-    form = form_of(element_of(declared) if repeated else declared, mark, mark.surplus)
-    if repeated and isinstance(form, OneWord):
-        form = ManyWords(form.kind, f"{form.usage}...")
-    return BlockOption(field.name, mark.name or field.name, mark.help, form, not has_default(field), repeated, field.default)
+    marked = [(field, bare(hints[field.name]), mark_of(hints[field.name])) for field in fields(plugin) if field.name in hints]
+    options = [
+        BlockOption(field.name, without_none(declared), mark, not has_default(field), field.default)
+        for field, declared, mark in marked
+        if isinstance(mark, Option)
+    ]
+    others = [(field.name, mark) for field, _, mark in marked if isinstance(mark, OtherLines)]
+    words = tuple(word_of(field, declared, mark) for field, declared, mark in marked if isinstance(mark, Argument | Arguments))
+    return Schema(words, {option.name: option for option in options}, others[0] if others else None)
 
 
 def configure(plugin: type[T], directives: Sequence[Directive], context: Context) -> list[T]:

@@ -47,7 +47,7 @@ def _table(schema: Schema) -> str:
     """A line for each word and option: its name, what it is for, its default."""
     rows = [(word.name, _sentence(word.help, word.default)) for word in schema.words]
     for option in schema.options.values():
-        rows.append((option.name, _sentence(option.help, option.default)))
+        rows.append((option.name, _sentence(option.mark.help, option.default)))
         words = option.form.words if isinstance(option.form, Group) else ()
         rows += [(f"  {word.name}", told) for word in words if (told := _sentence(word.help, word.default))]
     if schema.others:

@@ -9,11 +9,11 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from inspect import get_annotations
-from typing import Any, NamedTuple, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Protocol, Union, get_args, get_origin
 
 from pycoredns.corefile.kinds import Choice, Kind, kind_of
 from pycoredns.corefile.model import Directive, Place, Token
-from pycoredns.corefile.options import Argument, Arguments, BadValueError, Context, Mark, UnknownWordError
+from pycoredns.corefile.options import Argument, BadValueError, Context, Mark, UnknownWordError
 from pycoredns.errors import ConfigError
 
 
@@ -209,16 +209,14 @@ def kind_for(declared: Any, mark: Mark) -> Kind:
     return kind
 
 
-def words_of(declared: Any, only_marked: bool = False) -> tuple[Word, ...]:
-    """The words that a dataclass's fields declare; `only_marked`: those marked as Argument or Arguments."""
-    hints = field_types(declared, only_marked)
-    fields = [field for field in dataclasses.fields(declared) if field.name in hints]
-    found = [(field, hints[field.name], mark_of(hints[field.name])) for field in fields]
-    wanted = Argument | Arguments if only_marked else Mark | str | None
-    return tuple(_word(field, bare(hint), mark) for field, hint, mark in found if isinstance(mark, wanted))
+def words_of(declared: Any) -> tuple[Word, ...]:
+    """The words that a dataclass's fields declare, each field one."""
+    hints = field_types(declared)
+    found = [(field, hints[field.name], mark_of(hints[field.name])) for field in dataclasses.fields(declared)]
+    return tuple(word_of(field, bare(hint), mark) for field, hint, mark in found if isinstance(mark, Mark | str | None))
 
 
-def _word(field: dataclasses.Field[Any], declared: Any, mark: Any) -> Word:
+def word_of(field: dataclasses.Field[Any], declared: Any, mark: Any) -> Word:
     """The word that one field declares."""
     mark = mark if isinstance(mark, Mark) else Argument(mark or "")
     element = element_of(without_none(declared))
@@ -238,7 +236,7 @@ def _word(field: dataclasses.Field[Any], declared: Any, mark: Any) -> Word:
     )
 
 
-def field_types(declared: Any, only_marked: bool) -> dict[str, Any]:
+def field_types(declared: Any, only_marked: bool = False) -> dict[str, Any]:
     """The types of a dataclass's fields with their marks.
 
     With `only_marked` the others are not looked at: their names may be known to type checkers only.
@@ -251,7 +249,7 @@ def field_types(declared: Any, only_marked: bool) -> dict[str, Any]:
             if not only_marked or "Annotated[" in str(hint) or hasattr(hint, "__metadata__")
         }
         shell = type("Fields", (), {"__annotations__": written})
-        hints |= get_type_hints(shell, vars(sys.modules[owner.__module__]), dict(vars(owner)), include_extras=True)
+        hints |= get_annotations(shell, globals=vars(sys.modules[owner.__module__]), locals=dict(vars(owner)), eval_str=True)
     return hints
 
 

@@ -242,7 +242,7 @@ def test_a_type_that_nothing_reads_is_told_to_the_author() -> None:
         what: Annotated[bytes, Option("")] = b""
 
     with pytest.raises(TypeError, match="give the option a kind"):
-        configure(Wrong, directives("wrong"), Context())
+        configure(Wrong, directives("wrong {\n what x\n}"), Context())
 
 
 def test_description() -> None:
