@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Self
+from typing import Self, cast
 
 from pycoredns.answer import Answer
 from pycoredns.request import Request
@@ -82,7 +82,7 @@ class Zone:
         end, apex = form.end, form.apex
         yield from form.lists(self._of_apex())
         for part in self._parts:
-            nodes = iter(part.items())
+            nodes = cast(Iterator[tuple[bytes, bytes]], iter(part.items()))  # as those that are tuples have nothing in ALONE
             while some := list(islice(nodes, AT_ONCE)):
                 if alone := [name[:end] + apex + node[START:] for name, node in some if node[4:5] in ALONE]:
                     yield alone
