@@ -190,7 +190,7 @@ def _redirect(zone: Zone, request: Request, owner: bytes, node: Node) -> Answer:
 def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
     """Adds what an alias leads to."""
     zone, asked, do = draft.zone, request.tail.question, draft.do
-    for _ in range(LONGEST_CHAIN - 1):
+    for hop in range(LONGEST_CHAIN - 1):
         node = zone.nodes.get(target)
         cut = _cut_above(zone, target) if node is None else None
         if cut is not None and not (cut == target and request.qtype == types.DS):
@@ -203,7 +203,7 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
             packed = find(node, asked)
             if packed is not None:
                 draft.add(packed, target)
-            elif (do and zone.denial) or asked == NS or (target == zone.origin and _is_bare(node)):
+            elif (do and zone.denial) or (asked == NS and not hop) or (target == zone.origin and _is_bare(node)):
                 return _deny_type(draft, target)
             return draft.respond()
         draft.add(alias, target)

@@ -20,6 +20,7 @@ import dns.zonefile
 
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError, Builder
+from pycoredns.zone.generating import BadGenerateError, generated
 from pycoredns.zone.plain import DEFAULT_TTL, SPECIAL, TEXT, NotPlain, PlainLines
 from pycoredns.zone.zone import Zone
 
@@ -29,15 +30,13 @@ Version: TypeAlias = tuple[int, ...]
 """What differs once a file has been written or replaced; nothing of one that is missing."""
 DEEPEST_INCLUDE = 7
 """Files that may include each other in turn, as in CoreDNS."""
-MOST_GENERATED = 65536
-"""Records that one $GENERATE may make, as in CoreDNS."""
+LONGEST_STRING = 255
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
 _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
-_GENERATE = re.compile(r"\$GENERATE\s+(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\s", re.IGNORECASE)
 _CAUGHT = re.compile(r"^.*?:\d+: |caught exception <class '[^']*'>: ")
 
 
@@ -207,16 +206,19 @@ class _MasterFile:
         try:
             if entry[:8].upper() == "$INCLUDE":
                 self._include(entry, place)
+            elif entry[:9].upper() == "$GENERATE":
+                self._generate(entry, number)
             else:
-                _check_generate(entry, place)
                 self._read_fully(entry, number)
+        except BadGenerateError as error:
+            raise BadZoneError(place, f"{error}: {_shown(entry)}") from None
         except dns.exception.DNSException as error:
             found = min(max(self._reader.tok.where()[1], number), last)
             raise BadZoneError(f"{self._path}:{found}", _cause(error, entry)) from None
 
     def _read_fully(self, entry: str, number: int) -> None:
         reader = self._reader
-        reader.tok = dns.tokenizer.Tokenizer(entry, str(self._path), _AS_IT_IS)
+        reader.tok = _Tokens(entry, str(self._path), _AS_IT_IS)
         reader.tok.line_number = number
         if self._owner is not None:
             reader.last_name = _parsed(self._owner)
@@ -225,6 +227,13 @@ class _MasterFile:
         self._owner = reader.last_name.to_wire() if reader.last_name is not None else None
         if reader.current_origin is not before and reader.current_origin is not None:
             self._plain = PlainLines(reader.current_origin.to_wire() or names.ROOT)
+
+    def _generate(self, entry: str, number: int) -> None:
+        for line in generated(entry):
+            if line[0] == "$":
+                raise BadGenerateError("$GENERATE makes records, not directives")
+            if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
+                self._read_fully(line, number)
 
     def _include(self, entry: str, place: str) -> None:
         match = _INCLUDE.fullmatch(entry)
@@ -246,16 +255,6 @@ def _depth(line: str) -> int:
     """How many parentheses a line opens more than it closes."""
     parts = _PARTS.findall(line)
     return parts.count("(") - parts.count(")")
-
-
-def _check_generate(entry: str, place: str) -> None:
-    if entry[:9].upper() != "$GENERATE":
-        return
-    match = _GENERATE.match(entry)
-    if match is None:
-        raise BadZoneError(place, f"$GENERATE needs a range like 1-10 or 0-255/5: {_shown(entry)}")
-    if (int(match[2]) - int(match[1])) // max(int(match[3] or 1), 1) >= MOST_GENERATED:
-        raise BadZoneError(place, f"$GENERATE makes more than {MOST_GENERATED} records")
 
 
 def _cause(error: dns.exception.DNSException, entry: str) -> str:
@@ -285,6 +284,24 @@ class _AsItIs(dns.name.IDNACodec):
 
 
 _AS_IT_IS: dns.name.IDNACodec = _AsItIs()  # type: ignore[no-untyped-call]  # its base class has no types there
+
+
+class _Tokens(dns.tokenizer.Tokenizer):
+    """Takes a text that is too long for one string as several, as CoreDNS does."""
+
+    def get_remaining(self, max_tokens: int | None = None) -> list[dns.tokenizer.Token]:
+        """The strings of a TXT record."""
+        return [part for token in super().get_remaining(max_tokens) for part in _strings(token)]
+
+
+def _strings(token: dns.tokenizer.Token) -> Iterator[dns.tokenizer.Token]:
+    octets = token.unescape_to_bytes().value if len(token.value) > LONGEST_STRING else b""
+    if len(octets) <= LONGEST_STRING:
+        yield token
+        return
+    for place in range(0, len(octets), LONGEST_STRING):
+        escaped = "".join(f"\\{octet:03d}" for octet in octets[place : place + LONGEST_STRING])
+        yield dns.tokenizer.Token(token.ttype, escaped, True)
 
 
 class _Collector:

@@ -30,6 +30,7 @@ www      A   192.0.2.2
 www      A   192.0.2.3
 www 60   AAAA 2001:db8::2
 MiXed    CNAME WWW
+far      CNAME mixed
 dangling CNAME nothere
 away     CNAME www.elsewhere.
 toapex   CNAME @
@@ -139,6 +140,8 @@ EXPECTED = [
     Expected("away A", ["away.example.org. 300 CNAME www.elsewhere."]),
     Expected("toapex TXT", ["toapex.example.org. 300 CNAME example.org.", 'example.org. 300 TXT "apex"']),
     Expected("toapex NS", ["toapex.example.org. 300 CNAME example.org.", *NS]),
+    Expected("mixed NS", ["mixed.example.org. 300 CNAME www.example.org."], [SOA]),
+    Expected("far NS", ["far.example.org. 300 CNAME mixed.example.org.", "mixed.example.org. 300 CNAME www.example.org."]),
     Expected("loop1 A", CHAIN),
     Expected("both A", ["both.example.org. 300 CNAME www.example.org.", *WWW]),
     # wildcards

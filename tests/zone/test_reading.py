@@ -122,6 +122,11 @@ WRONG = [
     ("$GENERATE 0-4000000000 h$ A 192.0.2.1", 3, "more than 65536 records"),
     ("$GENERATE 1-999999999999 h A 192.0.2.1", 3, "needs a range"),
     ("$GENERATE 3-1 h$ A 192.0.2.1", 3, "$GENERATE 3-1"),
+    ("$GENERATE 1-3/0 h$ A 192.0.2.1", 3, "1-3/0 makes nothing"),
+    ("$GENERATE 1-3 h${0,0,b} A 192.0.2.1", 3, "bases"),
+    ("$GENERATE 1-3 h${-2} A 192.0.2.1", 3, "makes -1"),
+    ("$GENERATE 1-3 h$ A 192.0.2.$$", 3, "192.0.2.$"),
+    ("$GENERATE 1-2 $$INCLUDE db", 3, "makes records, not directives"),
     ("$NOSUCH x", 3, "$NOSUCH"),
     ("bad TXT \"open", 3, "open"),
     ("bad RRSIG A 5 3 86400 20301322173103 20260220173103 2642 example.org. oJB1", 3, "20301322173103"),
@@ -174,6 +179,36 @@ def test_letters_beyond_ascii_are_octets(path: Path) -> None:
 def test_the_serial_is_read_alone(path: Path, text: str, serial: int | None) -> None:
     path.write_text(text)
     assert read_serial(path, ORIGIN) == serial
+
+
+@pytest.mark.parametrize(
+    ("text", "strings"),
+    [
+        ('"' + 255 * "x" + '"', [255 * b"x"]),
+        ('"' + 256 * "x" + '"', [255 * b"x", b"x"]),
+        (300 * "x", [255 * b"x", 45 * b"x"]),
+        ('"short" "' + 100 * "\\120" + '"', [b"short", 100 * b"x"]),
+        ('"' + 511 * r"\"" + '" ; comment', [255 * b'"', 255 * b'"', b'"']),
+    ],
+)  # fmt: skip
+def test_a_long_text_becomes_several_strings(path: Path, text: str, strings: list[bytes]) -> None:
+    rdata = b"".join(bytes([len(string)]) + string for string in strings)
+    assert records(path, START + f"t TXT {text}\n")[-1].rdata == rdata
+
+
+GENERATED = [
+    ("1-3/2 r$ A 192.0.2.$", ["r1 A 192.0.2.1", "r3 A 192.0.2.3"]),
+    ("1-2 r$ MX 10 m$", ["r1 MX 10 m1", "r2 MX 10 m2"]),
+    ("1-2 r$ 60 IN SRV 1 $ 5060 h$", ["r1 60 SRV 1 1 5060 h1", "r2 60 SRV 1 2 5060 h2"]),
+    ('9-10 r${0,2,x} TXT "$ ${6,3,X} $$"', ['r09 TXT "9 00F $"', 'r0a TXT "10 010 $"']),
+    ("8-9 r${-8,2} CAA 0 issue ca${0,0,o}.test ; comment", ["r00 CAA 0 issue ca10.test", "r01 CAA 0 issue ca11.test"]),
+    ("1-1 r\\$ TXT \\$", ["r$ TXT $"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "meant"), GENERATED)
+def test_generate_stands_for_many_lines(path: Path, line: str, meant: list[str]) -> None:
+    assert records(path, START + f"$GENERATE {line}\n") == records(path, START + "\n".join(meant) + "\n")
 
 
 def test_a_generated_record_has_the_ttl_of_the_file(path: Path) -> None:
