@@ -15,33 +15,35 @@ Answer: TypeAlias = Awaitable[Response]
 class Pending:
     """An answer that will come by a callback, without a task of its own."""
 
-    _response: Response | None = None
-    _error: BaseException | None = None
+    response: Response | None = None
+    """The answer, once it is there."""
+    error: Exception | None = None
+    """What came in its place, if something did."""
     _callback: Callable[[Pending], object] | None = None
 
     @property
     def done(self) -> bool:
         """Has the answer, or an error, come?"""
-        return self._response is not None or self._error is not None
+        return self.response is not None or self.error is not None
 
     def result(self) -> Response:
         """The answer; raises the error that came in its place."""
-        if self._response is not None:
-            return self._response
-        raise self._error or RuntimeError("no answer has come yet")
+        if self.response is not None:
+            return self.response
+        raise self.error or RuntimeError("no answer has come yet")
 
     def resolve(self, response: Response) -> None:
         """The answer is there: all who wait are called. Later calls do nothing."""
-        if self._response is None and self._error is None:
-            self._response = response
+        if self.response is None and self.error is None:
+            self.response = response
             callback, self._callback = self._callback, None
             if callback is not None:
                 callback(self)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """No answer will come, for this reason. Later calls do nothing."""
         if not self.done:
-            self._error = error
+            self.error = error
             callback, self._callback = self._callback, None
             if callback is not None:
                 callback(self)
@@ -49,11 +51,11 @@ class Pending:
 
     def when_done(self, callback: Callable[[Pending], object]) -> None:
         """Calls back with this object, at once if it is done."""
-        if self._response is not None:
+        if self.response is not None:
             callback(self)
-        elif self._error is not None:
+        elif self.error is not None:
             callback(self)
-            forget_way(self._error)
+            forget_way(self.error)
         elif self._callback is None:
             self._callback = callback
         else:

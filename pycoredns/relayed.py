@@ -6,18 +6,52 @@ from struct import Struct
 from typing import Self
 
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, AD, CD, RA, RD, SMALLEST_LIMIT, TC, Request
+from pycoredns.request import AA, AD, CD, QR, RA, RD, SMALLEST_LIMIT, TC, Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
 from pycoredns.wire.message import BadMessageError, Sections
 from pycoredns.wire.walk import Found, end_of_usual, walk, with_ttl
 
 _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
-_OTHER_BITS = 0xFFFF & ~(_RELAYED_FLAGS | 15)
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
-_unpack_counts = Struct("!HHH").unpack_from
+_HEAD = Struct("!HHHHH")
+_MOST_HEADS = 256
+
+
+class Head:
+    """What the ten octets behind an answer's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
+
+    __slots__ = ("asks", "counts", "flags", "rcode", "records", "to_one", "withheld")
+
+    def __init__(self, octets: bytes) -> None:
+        """Takes any."""
+        bits, questions, *counts = _HEAD.unpack(octets)
+        self.to_one = bits >= QR and questions == 1
+        """Is it an answer, and to one question?"""
+        self.rcode = bits & 15
+        self.flags = bits & _RELAYED_FLAGS
+        self.withheld = ~bits & _REPEATED_FLAGS
+        self.asks = bits & ~(_RELAYED_FLAGS | 15)
+        """The bits of a question, with QR, that has this answer just as it is."""
+        self.counts: tuple[int, int, int] = tuple(counts)
+        self.records = sum(counts)
+
+
+heads: dict[bytes, Head] = {}
+"""Those seen so far, by their octets."""
+
+
+def head_of(wire: bytes) -> Head:
+    """The head of a message of at least twelve octets."""
+    octets = wire[2:12]
+    head = heads.get(octets)
+    if head is None:
+        if len(heads) >= _MOST_HEADS:
+            heads.clear()
+        head = heads[octets] = Head(octets)
+    return head
 
 
 class Relayed(Response):
@@ -32,43 +66,41 @@ class Relayed(Response):
     _asks: int
     """The bits of a question that this message is the reply to, just as it came; -1: of none, as it was changed."""
 
-    def __init__(self, wire: bytes, asked: bytes, counts: tuple[int, int, int], simple: bool) -> None:
-        """``wire`` is the message without its OPT record, ``counts`` those of each section's records, which must be there.
+    def __init__(self, wire: bytes, asked: bytes, head: Head, simple: bool) -> None:
+        """``wire`` is the message without its OPT record; it must have the records that are counted.
 
         ``simple``: all records belong to the name that was asked, and hold no names.
         """
-        bits = wire[2] << 8 | wire[3]
         self.wire = wire
         self.asked = asked
-        self.rcode = bits & 15
-        self.flags = bits & _RELAYED_FLAGS
-        self.withheld = ~bits & _REPEATED_FLAGS
-        self.answers, self.authorities, self.additionals = counts
         self.simple = simple
-        self._asks = bits & _OTHER_BITS
+        self.rcode = head.rcode
+        self.flags = head.flags
+        self.withheld = head.withheld
+        self.answers, self.authorities, self.additionals = head.counts
+        self._asks = head.asks
+
+    @classmethod
+    def read_usual(cls, wire: bytes, asked: bytes, head: Head) -> Self | None:
+        """An answer with nothing but records of the name that was asked, without names in them; None if it is another."""
+        end = end_of_usual(wire, 16 + len(asked), head.records)
+        return cls(wire, asked, head, True) if end == len(wire) else None
 
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
         """An answer whose question, with ``asked`` as its name, has been checked; raises BadMessageError."""
-        answers, authorities, additionals = counts = _unpack_counts(wire, 6)
-        end = end_of_usual(wire, 16 + len(asked), answers + authorities)
-        if additionals or not end:
-            return cls._read_others(wire, asked, counts, end)
-        return cls(wire if end == len(wire) else wire[:end], asked, counts, True)
-
-    @classmethod
-    def _read_others(cls, wire: bytes, asked: bytes, counts: tuple[int, int, int], end: int) -> Response:
-        """An answer of any kind; ``end`` is that of the first two sections where all in them is usual, else 0."""
-        answers, authorities, additionals = counts
-        found = walk(wire, end, additionals) if end else walk(wire, 16 + len(asked), sum(counts))
+        head, place = head_of(wire), 16 + len(asked)
+        answers, authorities, additionals = head.counts
+        end = end_of_usual(wire, place, answers + authorities)
+        found = walk(wire, end, additionals) if end else walk(wire, place, head.records)
         opts = [each for each in found[-additionals:] if each.rtype == types.OPT] if additionals else []
         if not opts:
-            return cls(wire[: found[-1].end], asked, counts, False)
+            return cls(wire[: found[-1].end if found else place], asked, head, bool(end) and not additionals)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
-            relayed = cls(wire, asked, counts, False).plain()
+            relayed = cls(wire, asked, head, False).plain()
         else:
-            counts = (answers, authorities, additionals - 1)
-            relayed = cls(wire[: opts[0].start], asked, counts, bool(end) and additionals == 1)
+            relayed = cls(wire[: opts[0].start], asked, head, bool(end) and additionals == 1)
+            relayed.additionals -= 1
         relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
         relayed.rcode |= relayed.opt[5] << 4
         return relayed
@@ -136,13 +168,12 @@ class Relayed(Response):
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
-        wire = self.wire
+        wire, asked, question = self.wire, self.asked, request.tail.question
         size = len(wire) + len(opt)
-        if request.asked != self.asked or (size > SMALLEST_LIMIT and size > request.limit):
+        if request.asked != asked or (size > SMALLEST_LIMIT and size > request.limit):
             return self.plain().reply(request)
-        question = request.tail.question
-        if self._asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(self.asked)):
+        if self._asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
             return wire[2:]
         bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
         head = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
-        return b"%b%b%b%b%b" % (head, request.asked, question, wire[self._place :], opt)
+        return b"%b%b%b%b%b" % (head, asked, question, wire[self._place :], opt)

@@ -25,6 +25,7 @@ _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
 _OPT_HEAD = b"\0" + types.OPT.to_bytes(2, "big")
+_USUAL_SIZE, _OPT_SIZE = 16, 11
 _COOKIE_OPTION_SIZE = len(COOKIE_HEAD) + COOKIE_SIZE
 _COOKIE_ONLY = _COOKIE_OPTION_SIZE.to_bytes(2, "big") + COOKIE_HEAD
 """In an OPT record with a client's cookie only: the size of all options, then the option."""
@@ -73,6 +74,7 @@ class Tail:
     """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
 
     __slots__ = (
+        "beside",
         "cookie",
         "do",
         "edns",
@@ -103,6 +105,8 @@ class Tail:
         self.key = self.question + (b"\1" if self.do else b"\0")
         """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
+        self.beside = _USUAL_SIZE + (_OPT_SIZE + len(self.options) if opt else 0)
+        """Octets of a question's message besides its name."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
         """Is its only option a client's cookie (RFC 7873 §4)?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
@@ -114,7 +118,7 @@ class Tail:
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
         other.flags, other.do, other.usual = self.flags, self.do, self.usual
-        other.options, other.cookie = cookie, True
+        other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         return other
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator
@@ -15,6 +14,7 @@ from pycoredns import bounds, traffic
 from pycoredns.answer import Answer, Pending, attempt, pending
 from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
+from pycoredns.late import Late
 from pycoredns.listener import Listener
 from pycoredns.memo import LONGEST, Memo
 from pycoredns.metrics import Counter
@@ -23,7 +23,6 @@ from pycoredns.plugin import Outcome, Plugin, tell
 from pycoredns.request import Malformed, Request, header_of, headers, tail_of
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.spelling import may_be_respelled, usual
-from pycoredns.stream import Stream
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
 
@@ -51,8 +50,7 @@ class Service:
         """Answers of the present batch, to be observed once it has been sent."""
         self._counted: Together = defaultdict(list)
         """Those of them that need not be looked at one by one."""
-        self._late: Together = defaultdict(list)
-        """The same of answers that were waited for, since the last turn of the loop."""
+        self._late: dict[tuple[Listener, Block], Late] = {}
         self._chaos = chaos
         self._stacktrace = False
         self._placed: dict[bytes, Block] = {}
@@ -184,56 +182,15 @@ class Service:
                 answer.close()
             raise bounds.overload.refusal(self.address)
         self.waiting += 1
-        request.listener.expect(request.peer)
-        pending(answer).when_done(partial(self._send, request, block))
+        listener = request.listener
+        listener.expect(request.peer)
+        late = self._late.get((listener, block)) or self._late_for(listener, block)
+        later = answer if isinstance(answer, Pending) else pending(answer)
+        later.when_done(partial(late.take, request))
 
-    def _send(self, request: Request, block: Block, done: Pending) -> None:
-        """Sends an answer that has come, and has it observed."""
-        self.waiting -= 1
-        error = None
-        try:
-            response = done.result()
-            if isinstance(response, Stream):
-                self._stream(request, response, block)
-                return
-            reply = response.reply(request)
-        except Dropped:
-            response, reply = NO_ANSWER, b""
-        except Exception as raised:  # noqa: BLE001  a query ends here
-            error, response = raised, self.failure(request, raised)
-            reply = response.reply(request)
-        if response is NO_ANSWER:
-            request.listener.forget(request.peer)
-        else:
-            request.listener.send(request.peer, request.wire[:2] + reply)
-        if block.each or error is not None or response is NO_ANSWER or response.error is not None:
-            self._observe_late(Outcome(request, response, block, error))
-        elif block.counters:
-            if not self._late:
-                asyncio.get_running_loop().call_soon(self._settle_late)
-            self._late[request.listener, block].append(Outcome(request, response, block))
-
-    def _observe_late(self, outcome: Outcome) -> None:
-        """Has an answer observed that has left by itself."""
-        outcome.duration = perf_counter_ns() - outcome.request.received
-        self._observe(outcome)
-
-    def _settle_late(self) -> None:
-        """Has those counted that have left in a turn of the loop."""
-        late, self._late = self._late, defaultdict(list)
-        now = perf_counter_ns()
-        for (_, block), outcomes in late.items():
-            self._count(block, outcomes, [now - outcome.request.received for outcome in outcomes])
-
-    def _stream(self, request: Request, answer: Stream, block: Block) -> None:
-        """Sends an answer of many messages; it is observed once, when the last has left or no more can."""
-        self.waiting += 1
-
-        def ended(error: Exception | None) -> None:
-            self.waiting -= 1
-            self._observe_late(Outcome(request, answer, block, error))
-
-        request.listener.stream(request.peer, answer.messages(request), ended)
+    def _late_for(self, listener: Listener, block: Block) -> Late:
+        late = self._late[listener, block] = Late(self, listener, block)
+        return late
 
     def _outcome(self, request: Request, done: Pending, block: Block) -> Outcome:
         """What became of a question that the server asked itself, error or not."""
@@ -296,7 +253,7 @@ class Service:
         def finish(done: Pending) -> None:
             outcome = self._outcome(asked, done, block)
             outcome.duration = perf_counter_ns() - started
-            self._observe(outcome)
+            self.observe(outcome)
             later.resolve(outcome.response)
 
         attempt(lambda: block.handle(asked)).when_done(finish)
@@ -310,13 +267,13 @@ class Service:
             outcomes, self.outcomes = self.outcomes, []
             for outcome in outcomes:
                 outcome.duration = duration
-                self._observe(outcome)
+                self.observe(outcome)
         if self._counted:
             counted, self._counted = self._counted, defaultdict(list)
             for (_, block), together in counted.items():
-                self._count(block, together, [duration] * len(together))
+                self.count(block, together, [duration] * len(together))
 
-    def _count(self, block: Block, outcomes: list[Outcome], durations: list[int]) -> None:
+    def count(self, block: Block, outcomes: list[Outcome], durations: list[int]) -> None:
         """Shows a listener's answers that have left together to those who count."""
         for observe in block.batch_counters:
             try:
@@ -324,7 +281,7 @@ class Service:
             except Exception as error:  # as in tell
                 log.error("observer failed: %r", error, exc_info=error)
 
-    def _observe(self, outcome: Outcome) -> None:
+    def observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""
         block = outcome.block or _NOWHERE
         tell(block.counters, outcome)

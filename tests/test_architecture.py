@@ -24,7 +24,7 @@ LAYERS = (
     ("response", "stream"),
     ("answer", "relayed"),
     ("meaning", "plugin"),
-    ("chain", "memo", "metadata", "registry", "zone"),
+    ("chain", "late", "memo", "metadata", "registry", "zone"),
     ("service",),
     ("transport",),
     ("plugins",),

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice, takewhile
+from operator import attrgetter
 from random import choice
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ _LONGEST = 65535
 _STARTS = range(0, SLOTS * LARGEST, LARGEST)
 _NOTHING_THERE = (errno.EAGAIN, errno.EINTR)
 _NO_ROOM = (0, errno.EAGAIN, errno.ENOBUFS)
+_limit, _counted = attrgetter("limit"), attrgetter("counted")
 log = logger("plugin/forward")
 
 
@@ -189,7 +191,7 @@ class Datagrams:
     def send(self, asking: Sequence[Waiting]) -> None:
         """Sends the questions of a turn: over one channel, in as few system calls as can be."""
         self._now = monotonic()
-        if any(waiting.limit > LARGEST for waiting in asking):
+        if max(map(_limit, asking)) > LARGEST:
             self._send_by(self._wide_channel, [waiting for waiting in asking if waiting.limit > LARGEST])
             asking = [waiting for waiting in asking if waiting.limit <= LARGEST]
         if asking:
@@ -203,7 +205,7 @@ class Datagrams:
             for waiting in asking:
                 waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
             return
-        self._count(sum(waiting.counted for waiting in asking))
+        self._count(sum(map(_counted, asking)))
         room = FULL - len(channel.pending)
         for waiting in asking[room:]:
             waiting.fail_soon(f"write udp {channel.route}: too many questions wait for this upstream")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward import measures
-from pycoredns.plugins.forward.messages import ONE_QUESTION, behind_id, is_bare_error, read_answer
+from pycoredns.plugins.forward.messages import behind_id, is_bare_error, read_answer
 from pycoredns.plugins.forward.waiting import Waiting
+from pycoredns.relayed import Relayed, head_of, heads
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire.message import BadMessageError
@@ -40,8 +41,9 @@ class Exchange(Pending, Waiting):
         self._forward = forward
         self._request = request
         self._order = order
-        self.limit = request.tail.limit
-        self.message = behind_id(request)
+        tail, wire = request.tail, request.wire
+        self.limit = tail.limit
+        self.message = wire[2:] if len(wire) == len(request.asked) + tail.beside else behind_id(request)
 
     @property
     def _stream(self) -> bool:
@@ -91,22 +93,27 @@ class Exchange(Pending, Waiting):
     def takes(self, reply: bytes, limit: int) -> bool:
         """Takes a message with its ID whose question is ours to the letter, or left out of an error."""
         request = self._request
-        if not reply.startswith(request.asked + request.tail.question, 12):
-            if not is_bare_error(reply):
+        asked = request.asked
+        answer: Response | None = None
+        if reply.startswith(asked + request.tail.question, 12):
+            head = heads.get(reply[2:12]) or head_of(reply)
+            if not head.to_one:
                 return False
-        elif reply[2] < 0x80 or reply[4:6] != ONE_QUESTION:
+            if len(reply) <= limit:
+                answer = Relayed.read_usual(reply, asked, head)
+        elif not is_bare_error(reply):
             return False
-        if self._response is not None or self._error is not None:
-            return True
-        try:
-            answer = read_answer(reply, request.asked, limit)
-        except (BadMessageError, ServerFailure) as error:
-            self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
-            return True
-        self._upstream.measures.answers[answer.rcode, self.sent] += 1
-        if not self._forward.choosy or not self._goes_on(answer):
-            self._forward.waiting -= 1
-            self.resolve(answer)
+        if answer is None:
+            try:
+                answer = read_answer(reply, asked, limit)
+            except (BadMessageError, ServerFailure) as error:
+                self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
+                return True
+        if self.response is None and self.error is None:
+            self._upstream.measures.answers[answer.rcode, self.sent] += 1
+            if not self._forward.choosy or not self._goes_on(answer):
+                self._forward.waiting -= 1
+                self.resolve(answer)
         return True
 
     def _goes_on(self, answer: Response) -> bool:

@@ -16,17 +16,14 @@ _FLAGS = AA | TC | RA | AD
 ONE_QUESTION = b"\0\1"
 _NOTHING = bytes(6)
 _BARE_ERRORS = (types.FORMERR, types.SERVFAIL, types.NOTIMP, types.REFUSED)
-_OPT_SIZE = 11
 _IDS = 4096
 
 
 def behind_id(request: Request) -> bytes:
     """A question's message behind its ID, without octets that belong to no record."""
-    tail = request.tail
-    size = 16 + len(request.asked) + (_OPT_SIZE + len(tail.options) if tail.edns else 0)
-    if len(request.wire) == size or not (request.header.plain and request.header.additionals == tail.edns):
+    if not (request.header.plain and request.header.additionals == request.tail.edns):
         return request.wire[2:]
-    return request.wire[2:size]
+    return request.wire[2 : len(request.asked) + request.tail.beside]
 
 
 def is_bare_error(reply: bytes) -> bool:

@@ -28,6 +28,7 @@ def test_a_cookie_is_read_as_any_other_option(terms: dict[str, int]) -> None:
     padded = read(with_opt(cookie + edns.option(edns.NSID, b""), **terms))
     expected = {
         **padded,
+        "beside": len(with_opt(cookie)) - END + 12,
         "cookie": True,
         "options": cookie,
         "opt": edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie),

@@ -1,0 +1,85 @@
+"""Answers that come later than their questions' turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from pycoredns.answer import Pending
+from pycoredns.errors import Dropped
+from pycoredns.listener import Listener
+from pycoredns.plugin import Outcome
+from pycoredns.request import Request
+from pycoredns.response import NO_ANSWER
+from pycoredns.stream import Stream
+
+if TYPE_CHECKING:
+    from pycoredns.chain import Block
+    from pycoredns.service import Service
+
+
+class Late:
+    """Those of one listener and block: all that come in one turn of the loop are counted together."""
+
+    def __init__(self, service: Service, listener: Listener, block: Block) -> None:
+        """The service counts how many are waited for."""
+        self._service = service
+        self._listener = listener
+        self._block = block
+        self._alone = bool(block.each)
+        self._sent: list[Outcome] = []
+
+    def take(self, request: Request, done: Pending) -> None:
+        """Sends an answer that has come."""
+        self._service.waiting -= 1
+        try:
+            response = done.response or done.result()
+            if isinstance(response, Stream):
+                self._stream(request, response)
+                return
+            reply = response.reply(request)
+        except Exception as error:  # noqa: BLE001  a query ends here
+            self._fail(request, error)
+            return
+        self._listener.send(request.peer, request.wire[:2] + reply)
+        outcome = Outcome(request, response, self._block)
+        if self._alone or response.error is not None:
+            self._observe(outcome)
+        elif self._sent:
+            self._sent.append(outcome)
+        elif self._block.counters:
+            self._sent.append(outcome)
+            asyncio.get_running_loop().call_soon(self._settle)
+
+    def _settle(self) -> None:
+        """Has those counted that have left in a turn of the loop."""
+        sent, self._sent = self._sent, []
+        now = perf_counter_ns()
+        self._service.count(self._block, sent, [now - outcome.request.received for outcome in sent])
+
+    def _observe(self, outcome: Outcome) -> None:
+        """Has an answer observed that has left by itself."""
+        outcome.duration = perf_counter_ns() - outcome.request.received
+        self._service.observe(outcome)
+
+    def _fail(self, request: Request, error: Exception) -> None:
+        """Answers after an error, unless nothing is to be sent."""
+        if isinstance(error, Dropped):
+            self._listener.forget(request.peer)
+            outcome = Outcome(request, NO_ANSWER, self._block)
+        else:
+            response = self._service.failure(request, error)
+            self._listener.send(request.peer, request.wire[:2] + response.reply(request))
+            outcome = Outcome(request, response, self._block, error)
+        self._observe(outcome)
+
+    def _stream(self, request: Request, answer: Stream) -> None:
+        """Sends an answer of many messages; it is observed once, when the last has left or no more can."""
+        self._service.waiting += 1
+
+        def ended(error: Exception | None) -> None:
+            self._service.waiting -= 1
+            self._observe(Outcome(request, answer, self._block, error))
+
+        self._listener.stream(request.peer, answer.messages(request), ended)
