@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from pycoredns.corefile.keys import DEFAULT_PORTS, split_key
 from pycoredns.corefile.model import Directive, ServerBlock, Token
 from pycoredns.corefile.options import Context
 from pycoredns.errors import ConfigError, ConfigErrors, PluginError
-from pycoredns.frozen import frozen
+from pycoredns.frozen import changeable, frozen
 from pycoredns.order import ORDER
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings, ServerSettings
@@ -47,7 +47,7 @@ class Key:
     token: Token
 
 
-@dataclass
+@changeable
 class Assembly:
     """Blocks in the Corefile's order, and which zones of them are served on which address."""
 

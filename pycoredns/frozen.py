@@ -1,8 +1,9 @@
-"""Dataclasses whose instances never change, made in a sixth of the time: ``dataclass(frozen=True)`` compiles seven methods for
-each class, half a millisecond of every start; here all classes share theirs."""
+"""Dataclasses made in a sixth of the time: ``dataclass`` compiles up to seven methods for each class, half to one and a half
+million instructions of every start; here all classes share theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
@@ -12,16 +13,26 @@ Value = TypeVar("Value")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[Value]) -> type[Value]:
     """Like ``dataclass(frozen=True)``: fields from annotations, equality and hash by value; other methods of its own stay."""
+    return _with_fields(cls, _CHANGEABLE | _FROZEN)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def changeable(cls: type[Value]) -> type[Value]:
+    """Like ``dataclass(eq=False)``: fields from annotations that may be set anew; each instance equals but itself."""
+    return _with_fields(cls, _CHANGEABLE)
+
+
+def _with_fields(cls: type[Value], methods: Mapping[str, object]) -> type[Value]:
     made: Any = dataclass(init=False, repr=False, eq=False, match_args=False)(cls)
-    made._frozen_fields = fields(made)
-    for name, method in _METHODS.items():
+    made._shared_fields = fields(made)
+    for name, method in methods.items():
         if name not in cls.__dict__:
             setattr(made, name, method)
     return cls
 
 
 def _init(self: Any, *values: object, **named: object) -> None:
-    own: tuple[Field[Any], ...] = self._frozen_fields
+    own: tuple[Field[Any], ...] = self._shared_fields
     if len(values) > len(own):
         raise TypeError(f"{type(self).__name__} takes {len(own)} values, not {len(values)}")
     attributes = dict(zip((each.name for each in own), values, strict=False))
@@ -43,7 +54,7 @@ def _default(self: object, missing: Field[Any]) -> object:
 
 
 def _values(self: Any) -> tuple[object, ...]:
-    return tuple([getattr(self, each.name) for each in self._frozen_fields])
+    return tuple([getattr(self, each.name) for each in self._shared_fields])
 
 
 def _equal(self: object, other: object) -> bool:
@@ -55,7 +66,7 @@ def _hash(self: object) -> int:
 
 
 def _show(self: Any) -> str:
-    shown = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in self._frozen_fields if each.repr)
+    shown = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in self._shared_fields if each.repr)
     return f"{type(self).__qualname__}({shown})"
 
 
@@ -63,11 +74,5 @@ def _refuse(self: object, name: str, *value: object) -> NoReturn:
     raise FrozenInstanceError(f"{name} of {type(self).__name__} cannot be changed")
 
 
-_METHODS = {
-    "__init__": _init,
-    "__eq__": _equal,
-    "__hash__": _hash,
-    "__repr__": _show,
-    "__setattr__": _refuse,
-    "__delattr__": _refuse,
-}
+_CHANGEABLE: dict[str, object] = {"__init__": _init, "__repr__": _show}
+_FROZEN: dict[str, object] = {"__eq__": _equal, "__hash__": _hash, "__setattr__": _refuse, "__delattr__": _refuse}

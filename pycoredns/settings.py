@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import TYPE_CHECKING
+
+from pycoredns.frozen import changeable, frozen
 
 if TYPE_CHECKING:
     from pycoredns.tsig import Key
 
 
-@dataclass
+@frozen
 class ReloadSettings:
     """How the Corefile is watched; seconds."""
 
@@ -18,7 +20,7 @@ class ReloadSettings:
     jitter: float
 
 
-@dataclass
+@changeable
 class ServerSettings:
     """Settings of the whole server, whichever block they stand in."""
 
@@ -27,7 +29,7 @@ class ServerSettings:
     reload: ReloadSettings | None = None
 
 
-@dataclass
+@changeable
 class BlockSettings:
     """Settings of one server block."""
 

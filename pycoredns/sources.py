@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pycoredns.assemble import DEFAULT_PORT
 from pycoredns.corefile.expand import Corefile, parse
 from pycoredns.corefile.expand import read as read_file
+from pycoredns.frozen import changeable
 
 DEFAULT_FILE = "Corefile"
 
 
-@dataclass
+@changeable
 class Source:
     """A Corefile that can be read again. ``text`` stands for what cannot: standard input, or (empty) the default."""
 

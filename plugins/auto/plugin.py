@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
@@ -16,6 +15,7 @@ from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.auto.folder import Look, look, shown
 from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
@@ -44,7 +44,7 @@ class Ignored:
         return cls()
 
 
-@dataclass
+@changeable
 class Auto(HoldsZones):
     """Serve all zones whose master files lie in a folder: new files, changed serials and missing files are noticed."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, ClassVar, Self
@@ -12,6 +11,7 @@ from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition
 from pycoredns.errors import ConfigError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings
@@ -44,7 +44,7 @@ class Host(str):
         return cls.parse_all(token, context)[0]
 
 
-@dataclass
+@changeable
 class Bind(Plugin):
     """Listen on some addresses only."""
 

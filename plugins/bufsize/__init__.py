@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.numbers import Whole
 from pycoredns.corefile.options import Argument, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request, Tail
 
@@ -27,7 +27,7 @@ DEFAULT = PayloadSize(1232)
 """That of DNS Flag Day 2020."""
 
 
-@dataclass
+@changeable
 class Bufsize(Plugin):
     """Limit the UDP payload size that clients may ask for, so that neither answers nor those of upstreams are fragmented."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Self
@@ -13,6 +12,7 @@ from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
+from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.plugin import Outcome, Plugin
@@ -44,7 +44,7 @@ EVERYWHERE = (Zone(names.ROOT),)
 _CD_MARK = b"\1"
 
 
-@dataclass
+@changeable
 class Cache(Plugin):
     """Keep answers, and give them again until their TTL has passed."""
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings
 
 __all__ = ["Cancel"]
 
 
-@dataclass
+@changeable
 class Cancel(Plugin):
     """Give up questions that take too long."""
 

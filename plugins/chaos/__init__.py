@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns import __version__
 from pycoredns.answer import Answer
 from pycoredns.corefile.options import Argument, Arguments, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -27,7 +27,7 @@ _LONGEST_STRING = 255  # RFC 1035 §3.3
 _AUTHORS_BIND = from_text("authors.bind")
 
 
-@dataclass
+@changeable
 class Chaos(Plugin):
     """Answer TXT questions of class CH about the server: its version, its authors, its host's name."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pycoredns.corefile.options import Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings
 
 __all__ = ["Debug"]
 
 
-@dataclass
+@changeable
 class Debug(Plugin):
     """Show lines of level DEBUG, for the whole server."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -16,6 +15,7 @@ from pycoredns.corefile.numbers import Count
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.dnssec.keys import BadKeyError
 from pycoredns.errors import StartError
+from pycoredns.frozen import changeable
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
@@ -45,7 +45,7 @@ _NEGATIVE = (types.NOERROR, types.NXDOMAIN)
 log = logger("plugin/dnssec")
 
 
-@dataclass
+@changeable
 class Dnssec(Plugin):
     """Sign answers on their way to those who ask for DNSSEC."""
 

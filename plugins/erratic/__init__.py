@@ -10,6 +10,7 @@ from pycoredns.answer import Answer, Pending
 from pycoredns.corefile.numbers import Duration, Whole
 from pycoredns.corefile.options import Option, Repetition
 from pycoredns.errors import DNSError, Dropped, ServerFailure
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, TC, Request
 from pycoredns.response import Response
@@ -60,7 +61,7 @@ class Late(Some):
     duration: Annotated[Duration, "how much later"] = Duration(0.1)
 
 
-@dataclass
+@changeable
 class Erratic(Plugin):
     """Answer badly on purpose, to test clients: late, cut off, or not at all."""
 

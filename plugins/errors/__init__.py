@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pycoredns.corefile.options import Argument, Option, Repeated
 from pycoredns.errors import DNSError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.errors.consolidation import Consolidation
@@ -21,7 +21,7 @@ __all__ = ["Errors"]
 log = logger("plugin/errors")
 
 
-@dataclass
+@changeable
 class Errors(Plugin):
     """Write a line for each question that ended in an error, or one for many of the same kind."""
 

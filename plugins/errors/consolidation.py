@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Self
 
 from pycoredns.corefile.kinds import RegularExpression
@@ -13,6 +13,7 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.durations import duration_text
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 
 LONGEST = 10_000
@@ -22,7 +23,7 @@ LEVELS = {"warning": logging.WARNING, "error": logging.ERROR, "info": logging.IN
 log = logger("plugin/errors")
 
 
-@dataclass
+@changeable
 class Consolidation:
     """``consolidate DURATION REGEXP [LEVEL] [show_first]``."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -16,6 +15,7 @@ from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
 from pycoredns.durations import duration_text
 from pycoredns.errors import StartError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.file.options import Ignored
 from pycoredns.wire.names import to_text
@@ -27,7 +27,7 @@ from pycoredns.zone.holder import HoldsZones
 log = logger("plugin/file")
 
 
-@dataclass
+@changeable
 class File(HoldsZones):
     """Answer for zones from master files, and read these again when their serial has changed."""
 

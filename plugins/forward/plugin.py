@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from pycoredns.answer import Answer, then
@@ -13,6 +12,7 @@ from pycoredns.corefile.kinds import Address, Zone
 from pycoredns.corefile.numbers import Count, Duration
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
 from pycoredns.errors import DNSError, Refused, StartError
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.forward import measures
 from pycoredns.plugins.forward.destinations import Destination, Endpoint, HostName, ServerName, without_repetitions
@@ -45,7 +45,7 @@ _LOOPBACK = ("127.0.0.1", "::1")
 _ALL_ADDRESSES = ("", "0.0.0.0", "::")  # noqa: S104  nothing is bound to them here
 
 
-@dataclass
+@changeable
 class Forward(Plugin):
     """Relay questions to other name servers."""
 

@@ -10,6 +10,7 @@ from pycoredns.answer import Answer, then
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context, Repeated, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import AA, RA, RD, Request
 from pycoredns.response import Response
@@ -55,7 +56,7 @@ def together(changes: Iterable[Change]) -> Change:
     return whole
 
 
-@dataclass
+@changeable
 class Header(Plugin):
     """Set and clear flags of questions and answers."""
 

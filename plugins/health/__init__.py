@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.corefile.kinds import ListenAddress
@@ -13,6 +12,7 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Context, Option, Repetition
 from pycoredns.durations import duration_text
+from pycoredns.frozen import changeable
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.metrics import Counter, Histogram
 from pycoredns.output import logger
@@ -39,7 +39,7 @@ class Lameduck(Duration):
         return cls.parse(line.arguments[0], context)
 
 
-@dataclass
+@changeable
 class Health(Plugin):
     """Answer /health while the process runs, and go on answering questions for a while after it was told to stop."""
 

@@ -6,7 +6,6 @@ import asyncio
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -26,6 +25,7 @@ from pycoredns.corefile.options import (
     zones_of_block,
 )
 from pycoredns.errors import ServerFailure
+from pycoredns.frozen import changeable
 from pycoredns.metrics import Gauge
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
@@ -53,7 +53,7 @@ class HostTTL(Whole):
 DEFAULT_TTL = HostTTL(3600)
 
 
-@dataclass
+@changeable
 class Hosts(Plugin):
     """Answer A, AAAA and PTR questions from a file like /etc/hosts, and from such lines in the Corefile."""
 

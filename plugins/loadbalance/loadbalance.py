@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import randrange, shuffle
@@ -16,6 +15,7 @@ from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
 from pycoredns.errors import StartError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.loadbalance.deck import Card, Deck, Run, as_they_are, run_of
@@ -31,7 +31,7 @@ MOST_ORDERS = 16
 """Orders that are prepared for an answer which is given from memory."""
 
 
-@dataclass
+@changeable
 class Loadbalance(Plugin):
     """Put the addresses of an answer into another order each time."""
 

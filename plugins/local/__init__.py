@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import OnOff
 from pycoredns.corefile.options import Option, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin
@@ -44,7 +44,7 @@ _RECORDS: dict[bytes, Mapping[int, bytes]] = {
 }
 
 
-@dataclass
+@changeable
 class Local(Plugin):
     """Answer for localhost and the reverse zones of this host, so that they are asked nowhere else (RFC 6761 §6.3, RFC 6303)."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition
 from pycoredns.durations import seconds_text
-from pycoredns.frozen import frozen
+from pycoredns.frozen import changeable, frozen
 from pycoredns.output import writer
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.log.classes import Class, class_of
@@ -37,7 +36,7 @@ class Rule:
         return "all" in self.classes or class_of(outcome) in self.classes
 
 
-@dataclass
+@changeable
 class Log(Plugin):
     """Write a line for each question and its answer."""
 

@@ -7,11 +7,11 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 from time import monotonic
 
 from pycoredns.answer import Answer
+from pycoredns.frozen import changeable
 from pycoredns.output import fatal
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
@@ -27,7 +27,7 @@ _REST_OF_HEADER = b"\x01\0\0\1\0\0\0\0\0\0"
 _CLASS_IN = b"\0\1"
 
 
-@dataclass
+@changeable
 class Loop(Plugin):
     """Find forwarding loops at the start."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.options import Arguments, zones_of_block
+from pycoredns.frozen import changeable
 from pycoredns.metadata import ProvidesMetadata, RequestMetadata
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
@@ -19,7 +19,7 @@ from pycoredns.wire import names
 __all__ = ["Metadata"]
 
 
-@dataclass
+@changeable
 class Metadata(Plugin):
     """Collect what plugins can tell of a question, for other plugins and for the log."""
 

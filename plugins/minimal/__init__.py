@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pycoredns.answer import Answer, then
 from pycoredns.corefile.options import Repetition
+from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
@@ -15,7 +15,7 @@ from pycoredns.response import Response
 __all__ = ["Minimal"]
 
 
-@dataclass
+@changeable
 class Minimal(Plugin):
     """Leave out of answers what was not asked for: positive ones keep their first section only."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import Annotated
 
 from pycoredns.answer import Answer, then
 from pycoredns.corefile.options import Arguments
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -18,7 +18,7 @@ __all__ = ["Nsid"]
 _OPT_FIXED_SIZE = 11
 
 
-@dataclass
+@changeable
 class Nsid(Plugin):
     """Tell clients that ask for it which server has answered (RFC 5001)."""
 

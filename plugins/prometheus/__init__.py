@@ -7,7 +7,6 @@ import gzip
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -15,6 +14,7 @@ from typing import Annotated, ClassVar
 from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
+from pycoredns.frozen import changeable
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.listener import Listener
 from pycoredns.metrics import Gauge
@@ -33,7 +33,7 @@ PATH = "/metrics"
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
 
-@dataclass
+@changeable
 class Prometheus(Plugin):
     """Count questions and answers, and show all metrics to Prometheus at /metrics."""
 

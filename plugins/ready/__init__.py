@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
+from pycoredns.frozen import changeable
 from pycoredns.http import HTTPReply, HTTPRequest, Route, open_route
 from pycoredns.output import logger
 from pycoredns.peers import Message, Role, here
@@ -22,7 +22,7 @@ OK = HTTPReply(200, b"OK")
 log = logger("plugin/ready")
 
 
-@dataclass
+@changeable
 class Ready(Plugin):
     """Answer /ready once the plugins of all server blocks with this plugin can answer."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings, ReloadSettings
 
@@ -24,7 +24,7 @@ class Interval(Duration):
 DEFAULT = Interval(30)
 
 
-@dataclass
+@changeable
 class Reload(Plugin):
     """Watch the Corefile, and take it anew when it changes."""
 

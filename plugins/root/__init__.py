@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pycoredns.corefile.options import Argument, BadValueError, Repetition
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.settings import BlockSettings
@@ -16,7 +16,7 @@ __all__ = ["Root"]
 log = logger("plugin/root")
 
 
-@dataclass
+@changeable
 class Root(Plugin):
     """Say where the relative paths of a server block begin."""
 

@@ -17,6 +17,7 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.errors import Dropped, StartError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.secondary.asking import Primary
 from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
@@ -59,7 +60,7 @@ class Inherited(NamedTuple):
     holder: HoldsZones
 
 
-@dataclass
+@changeable
 class Secondary(HoldsZones):
     """Serve zones that other name servers hold, and keep them as they have them."""
 

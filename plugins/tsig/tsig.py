@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import time
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from pycoredns.answer import Answer, Pending, pending
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
 from pycoredns.errors import DNSError, Dropped, FormatError
+from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.tsig.options import NO_OPCODES, NO_TYPES, Opcodes, QueryTypes, Secret, SecretsFile
@@ -25,7 +26,7 @@ from pycoredns.wire import names, types
 log = logger("plugin/tsig")
 
 
-@dataclass
+@changeable
 class Tsig(Plugin):
     """Verify requests that are signed with a shared secret, and sign their answers (TSIG, RFC 8945)."""
 

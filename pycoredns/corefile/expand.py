@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from pycoredns.corefile.environment import replace_references
 from pycoredns.corefile.grammar import Line, parse_lines
 from pycoredns.corefile.model import Place, ServerBlock, Token
 from pycoredns.errors import ConfigError, ConfigErrors
+from pycoredns.frozen import changeable
 
 DEFAULT = """. {
     whoami
@@ -73,7 +74,7 @@ def parse_all(text: str, file: str = "Corefile") -> tuple[Corefile, list[ConfigE
     return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources)), empty), errors
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class _Expansion:
     """The state of one reading: the snippets so far, what is being imported, and what went wrong."""
 

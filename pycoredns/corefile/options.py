@@ -43,12 +43,13 @@ such a plugin is written, it says so for `pycoredns help` in `syntax: ClassVar[s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
 from pycoredns.corefile.model import Directive, Place
 from pycoredns.errors import ConfigError
+from pycoredns.frozen import changeable
 
 Repetition = Literal["once", "each", "merged", "first", "last"]
 """What several lines of one plugin in a server block mean.
@@ -58,7 +59,7 @@ as one line (or all are given to from_directives). first, last: only that line c
 """
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Context:
     """What a plugin may know of its surroundings while its options are read; it collects the mistakes."""
 
@@ -109,7 +110,7 @@ def zones_of_block(context: Context) -> tuple[bytes, ...]:
     return context.zones
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Mark:
     """What all declarations of options have in common."""
 
@@ -121,7 +122,7 @@ class Mark:
     """The word's name in usage lines, where neither the kind's nor the field's is good enough."""
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Argument(Mark):
     """A word on the directive's own line. Arguments are read in the order of their fields."""
 
@@ -129,7 +130,7 @@ class Argument(Mark):
     """Tells whether a word is meant for this argument; if not, the next field gets it (`cache [TTL] [ZONES...]`)."""
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Arguments(Mark):
     """All further words on the directive's own line; the field is a `tuple[X, ...]`."""
 
@@ -139,7 +140,7 @@ class Arguments(Mark):
     """How many words there must be."""
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Option(Mark):
     """A line of the plugin's block that begins with the field's name. Of several such lines the last counts."""
 
@@ -149,7 +150,7 @@ class Option(Mark):
     """Whether words too many are passed over (as CoreDNS does for some options) instead of being a mistake."""
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class Repeated(Option):
     """An option that may stand on several lines; the field is a `tuple[X, ...]` of all their values.
 
@@ -157,7 +158,7 @@ class Repeated(Option):
     """
 
 
-@dataclass(eq=False, repr=False)
+@changeable
 class OtherLines:
     """Collects the lines of the block that are no option, as `tuple[Directive, ...]`, to be read by the plugin."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.frozen import frozen
 
 _WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([0-9]{0,5})")
 _DNS_PORT = 53
 
 
-@dataclass(frozen=True)
+@frozen
 class ServerAddress:
     """An IP address and port of a name server; a link-local address may name its interface (`fe80::1%eth0`)."""
 

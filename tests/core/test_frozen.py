@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from pycoredns.frozen import frozen
+from pycoredns.frozen import changeable, frozen
 
 
 @frozen
@@ -73,3 +73,19 @@ def test_it_is_a_dataclass_to_others():
     assert dataclasses.replace(place, line=3) == Place("a", 3)
     assert pickle.loads(pickle.dumps(place)) == place
     assert repr(place) == "Place(file='a', line=2)"
+
+
+@changeable
+class Counted:
+    name: str
+    count: int = 0
+    seen: list[str] = dataclasses.field(default_factory=list)
+
+
+def test_what_may_change_is_equal_to_itself_alone():
+    counted = Counted("a")
+    counted.count += 1
+    assert (counted.count, counted.seen) == (1, [])
+    assert counted != Counted("a", 1)
+    assert {counted: 1}[counted] == 1
+    assert repr(counted) == "Counted(name='a', count=1, seen=[])"
