@@ -106,7 +106,7 @@ def count(packed: bytes) -> int:
 
 def counted(packed: bytes, do: bool) -> int:
     """How many records, with signatures if they are wanted."""
-    return count(packed) + (packed[8] << 8 | packed[9] if do else 0)
+    return (packed[5] << 16 | packed[6] << 8 | packed[7]) + (packed[8] << 8 | packed[9] if do else 0)
 
 
 def records(packed: bytes, name: bytes, do: bool) -> bytes:
