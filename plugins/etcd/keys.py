@@ -7,6 +7,7 @@ from pycoredns.wire import names
 
 WILDCARDS = frozenset({b"*", b"any"})
 """Labels of a question that stand for any label."""
+_SHORT_NAME = 240
 _PLAIN_KEY = re.compile(rb"(?:/[A-Za-z0-9_-]+)+")
 _ESCAPED = re.compile(rb"[. '@;()\"\\]|[^!-~]")
 _ESCAPED_BY_BACKSLASH = b". '@;()\"\\"
@@ -64,6 +65,23 @@ def name_of(key: bytes) -> bytes:
         return names.from_text(b".".join(parts[:1:-1]).decode() or ".")
     except UnicodeError as error:
         raise names.BadNameError(f"{key!r}: not UTF-8") from error
+
+
+def name_below(name: bytes, below: bytes, strip: int) -> bytes | None:
+    """The name that belongs to the key of a name and then plain segments, without its first labels.
+
+    None where that takes a closer look; a name that comes of it is so short that it fits records whose size is told by one octet.
+    """
+    if len(below) > names.LONGEST_LABEL or len(below) + len(name) > _SHORT_NAME:
+        return None
+    if below.count(b"/") == strip:
+        return name
+    if strip:
+        return None
+    label = below[1:]
+    if b"/" not in label:
+        return b"%c%b%b" % (len(label), label, name)
+    return b"".join([b"%c%b" % (len(each), each) for each in reversed(label.split(b"/"))]) + name
 
 
 def stripped(name: bytes, count: int) -> bytes:

@@ -16,17 +16,19 @@ from .skydns import DEFAULT_PRIORITY, Service
 
 OTHER, BRIEF, SPOILED = 0, 2, 254
 DETAILED = 128
-BARE_DETAILS = DEFAULT_PRIORITY.to_bytes(2, "big") + bytes(5)
-"""The details of a usual record that does not tell them."""
-_DETAILS = Struct("!HHHB")
+_DETAILS = Struct("!BHHHH")
+"""Labels to strip, weight; then what an SRV record has: priority, the weight as a share if it is alone, port."""
+_WHOLE = 100
+_BARE_DETAILS = _DETAILS.pack(0, 0, DEFAULT_PRIORITY, _WHOLE, 0)
 _RECORD = Struct("!HHIH")
-ADDRESS_AT = {
+_STARTS = {
     types.A: 1,
     types.AAAA: 1,
     types.A | DETAILED: 1 + _DETAILS.size,
     types.AAAA | DETAILED: 1 + _DETAILS.size,
 }
-"""Where the resource record of a usual record begins, by its first octet."""
+STARTS = tuple(_STARTS.get(first, 0) for first in range(256))
+"""Where the resource record of a usual record begins, by its first octet; 0 for all that are not usual."""
 _BRIEF = Struct("!BBHHHBIBHB")
 _OTHER = Struct("!BBqqqqqI?IIII")
 _LONGEST_REASON = 200
@@ -37,15 +39,9 @@ def pack(service: Service, plain: bool) -> bytes:
     return (_pack_usual(service) if plain else b"") or _pack_brief(service) or _pack_other(service)
 
 
-def pack_address(rtype: int, rdata: bytes, ttl: int, details: bytes = BARE_DETAILS) -> bytes:
-    """A usual record, at a plain key. One without details fits 48 octets of memory, as a `bytes` object has 33 of its own."""
-    record = _RECORD.pack(rtype, types.IN, ttl, len(rdata)) + rdata
-    return bytes((rtype,)) + record if details == BARE_DETAILS else b"%c%b%b" % (rtype | DETAILED, details, record)
-
-
-def details(packed: bytes) -> bytes:
-    """Of a usual record: priority, weight and port, as an SRV record has them, and the labels to strip."""
-    return packed[1 : 1 + _DETAILS.size] if packed[0] & DETAILED else BARE_DETAILS
+def service_of(packed: bytes) -> tuple[bytes, int]:
+    """Of a usual record: priority, weight and port, as an SRV record has them where it is alone, and the labels to strip."""
+    return (packed[4:10], packed[1]) if packed[0] & DETAILED else (_BARE_DETAILS[3:], 0)
 
 
 def _pack_usual(service: Service) -> bytes:
@@ -56,7 +52,11 @@ def _pack_usual(service: Service) -> bytes:
         return b""
     if weight and floor(100.0 / weight * weight) != 100:
         return b""
-    return pack_address(rtype, host, ttl, _DETAILS.pack(priority, weight, port, targetstrip))
+    details = _DETAILS.pack(targetstrip, weight, priority, _WHOLE, port)
+    record = _RECORD.pack(rtype, types.IN, ttl, len(host)) + host
+    if details == _BARE_DETAILS:
+        return bytes((rtype,)) + record  # fits 48 octets of memory, as a `bytes` object has 33 of its own; with details 64
+    return b"%c%b%b" % (rtype | DETAILED, details, record)
 
 
 def _pack_brief(service: Service) -> bytes:
@@ -97,9 +97,10 @@ def reason(packed: bytes) -> str:
 
 def unpack(packed: bytes, key: bytes) -> Service:
     """The record again, which is not a spoiled one, with its key."""
-    if place := ADDRESS_AT.get(packed[0]):
+    if place := STARTS[packed[0]]:
         rtype, _, ttl, _ = _RECORD.unpack_from(packed, place)
-        priority, weight, port, targetstrip = _DETAILS.unpack(details(packed))
+        details = packed[1:place] or _BARE_DETAILS
+        targetstrip, weight, priority, _, port = _DETAILS.unpack(details)
         return Service(key, rtype, packed[place + _RECORD.size :], b"", b"", b"", port, priority, weight, ttl, targetstrip)
     if packed[0] == BRIEF:
         _, rtype, port, priority, weight, targetstrip, ttl, host, text, _ = _BRIEF.unpack_from(packed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, ClassVar
 
@@ -15,15 +14,16 @@ from pycoredns.corefile.kinds import Zone as ZoneName
 from pycoredns.corefile.numbers import TimeToLive
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
 from pycoredns.errors import ServerFailure
+from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 
 from .answers import Inquiry, NoSuchKey, follow
-from .keys import is_plain_label, root_of
+from .keys import is_plain_label, name_below, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
-from .packed import ADDRESS_AT, details
+from .packed import STARTS, service_of
 from .parted import LAST
 from .settings import Settings
 from .source import Identity, following
@@ -36,12 +36,12 @@ SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
 NOBODY = Credentials()
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
-_address_at = ADDRESS_AT.get
+_SRV = types.SRV.to_bytes(2, "big") + types.IN.to_bytes(2, "big")
 _BY_EXACT_KEY = frozenset({types.CNAME, types.PTR, types.SOA})
 """Types for which it does not matter what lies below a name."""
 
 
-@dataclass
+@changeable
 class Etcd(Plugin):
     """Answer from SkyDNS records in etcd, which are kept in memory and up to date, so that no question waits for etcd."""
 
@@ -68,6 +68,8 @@ class Etcd(Plugin):
         self._local = self.skydns.local if self.skydns else b""
         self._zones = {bytes(name): Zone(bytes(name), self._manners) for name in sorted(self.zones, key=len, reverse=True)}
         self._special = {*self._zones, *(LOCAL + zone for zone in self._zones)}
+        self._falls_through = bool(self.through.zones)
+        self._beside_special = set(map(names.parent, self._special))
         self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
         self._names_from_keys = root_of(self.path).count(b"/") == 1  # is the name made from a key the name it belongs to?
         settings = Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls)
@@ -98,53 +100,47 @@ class Etcd(Plugin):
         name = request.name
         cut = name[0] + 1
         place = self._places.get(name[cut:])
-        if place is None or name in self._special:
+        if place is None:
             return self._handle_special(request)
         zone, parent = place
-        key = parent + name[1:cut]
-        only = self._below[hash(key) & LAST].get(key, key)
-        record = self._records[hash(only) & LAST].get(only)
+        label = name[1:cut]
+        key = parent + label
+        part = hash(key) & LAST
+        only = self._below[part].get(key, key)
+        record = self._records[part if only is key else hash(only) & LAST].get(only)
         if record is None:  # as of SEVERAL
-            if only is key and is_plain_label(name[1:cut]):
+            if only is key and is_plain_label(label):
                 return self._missing(request, zone)
-        elif start := _address_at(record[0]):
-            if record[0] & 127 == request.tail.qtype:
+        elif start := STARTS[record[0]]:
+            qtype = request.tail.qtype
+            if record[0] & 127 == qtype:
                 return Response(0, request.asked + record[start:], 1)
-            return self._answer_beside_address(request, zone, key, only)
+            if qtype == types.SRV:
+                return self._service(request, only[len(key) :], record, start) or self._inquire(request, zone, name)
+            if qtype not in _BY_EXACT_KEY:
+                return zone.empty()
         return self._inquire(request, zone, name)
 
-    def _answer_beside_address(self, request: Request, zone: Zone, key: bytes, only: bytes) -> Answer:
-        """An answer of another type at a name with one address, whose key is `only`."""
-        qtype, record = request.qtype, self._source.tree.records[only]
-        if qtype in _BY_EXACT_KEY:
-            return self._inquire(request, zone, request.name)
-        if qtype != types.SRV:
-            return zone.empty()
-        detail, address = details(record), record[ADDRESS_AT[record[0]] :]
-        target = self._made_from_key(request.name, only[len(key) :], detail[6])
+    def _service(self, request: Request, below: bytes, record: bytes, start: int) -> Response | None:
+        """An address as a service; its key is that of the name and then `below`. None where its own name takes a closer look."""
+        name = request.name
+        numbers, strip = service_of(record)
+        target = name_below(name, below, strip) if self._names_from_keys and b"/" not in name else None
         if target is None:
-            return self._inquire(request, zone, request.name)
-        size = (6 + len(target)).to_bytes(2, "big")
-        srv = b"%b\0\x21\0\1%b%b%b\0\x64%b%b" % (request.asked, address[4:8], size, detail[:2], detail[4:6], target)
-        return Response(0, srv, 1, b"", 0, target + address, 1)
-
-    def _made_from_key(self, name: bytes, below: bytes, strip: int) -> bytes | None:
-        """What SRV records call an address whose key is that of `name` and then `below`; None where that takes a closer look."""
-        if not self._names_from_keys or b"/" in name[1 : name[0] + 1]:
             return None
-        if below.count(b"/") == strip:
-            return name
-        labels = below.split(b"/")[:0:-1]
-        if strip or len(max(labels, key=len)) > names.LONGEST_LABEL or len(below) + len(name) > names.LONGEST_NAME:
-            return None
-        return b"".join([b"%c%b" % (len(label), label) for label in labels]) + name
+        gist = _SRV + record[start + 4 : start + 8]
+        srv = b"%b%b\0%c%b%b" % (request.asked, gist, len(numbers) + len(target), numbers, target)
+        response = Response(0, srv, 1, b"", 0, target + record[start:], 1)
+        response.gist = gist
+        return response
 
     def _missing(self, request: Request, zone: Zone) -> Answer:
-        if request.qtype == types.SOA and self._manners.any_soa:
+        qtype = request.tail.qtype
+        if qtype == types.SOA and self._manners.any_soa:
             return zone.soa()
-        if self.through.zones and self.through.covers(request.name):
+        if self._falls_through and self.through.covers(request.name):
             return self.next(request)
-        return zone.missing() if request.qtype != types.NS or self._manners.may_deny_ns else zone.empty()
+        return zone.empty() if qtype == types.NS and not self._manners.may_deny_ns else zone.missing()
 
     # --- all others
 
@@ -165,7 +161,7 @@ class Etcd(Plugin):
 
     def _note_place(self, name: bytes, zone: Zone) -> None:
         parent = names.parent(name)
-        if name in self._special or not all(map(is_plain_label, names.labels(parent))):
+        if parent in self._beside_special or not all(map(is_plain_label, names.labels(parent))):
             return
         if len(self._places) >= MOST_PLACES:
             self._places.clear()
