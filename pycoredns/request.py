@@ -194,6 +194,7 @@ def _plain_tail(wire: bytes, end: int, qtype: int, qclass: int) -> Tail:
     options = wire[end + 15 : end + 15 + length]
     if len(options) < length:
         raise BadMessageError("OPT is cut off")
+    edns.check(options)
     return Tail(qtype, qclass, Record(b"\0", types.OPT, size, version << 16 | flags, options))
 
 
@@ -204,8 +205,9 @@ def _last_opt(wire: bytes, place: int, header: Header) -> Record | None:
         if place == len(wire):
             break
         each, place = read_record(wire, place)
-        if each.rtype == types.OPT and number >= header.skip:
-            found = each
+        if each.rtype == types.OPT:
+            edns.check(each.rdata)
+            found = each if number >= header.skip else found
     return found
 
 

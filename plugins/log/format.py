@@ -49,7 +49,10 @@ def _size(outcome: Outcome) -> int:
         return request.verified.signature.start
     if not request.header.plain or (request.header.additionals and not request.tail.edns):
         return len(request.wire)
-    opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
+    if outcome.error is None and outcome.response.opt is None:  # CoreDNS measures what of the question's OPT is in the answer
+        opt = len(request.terms.opt)
+    else:
+        opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
     return _HEADER_AND_QUESTION + len(request.asked) + opt
 
 

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from pycoredns.request import Tail, header_of, tail_of
-from pycoredns.testing import query_wire
-from pycoredns.wire import edns
+from pycoredns.request import Malformed, Request, Tail, header_of, tail_of
+from pycoredns.service import Service
+from pycoredns.testing import SilentListener, query_wire
+from pycoredns.wire import edns, types
 
 QUESTION = query_wire("a.test")
 END = QUESTION.index(0, 12) + 1
@@ -40,3 +41,51 @@ def test_octets_like_a_cookie_that_no_record_holds_mean_nothing() -> None:
     cookie = edns.option(edns.COOKIE, bytes(8))
     found = read(with_opt(cookie, additionals=0))
     assert (found["edns"], found["opt"], found["options"]) == (False, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (edns.LONG_LIVED_QUERY, bytes(17)),
+        (edns.UPDATE_LEASE, bytes(5)),
+        (edns.SUBNET, b""),
+        (edns.SUBNET, b"\0\0\1\0"),  # no family, but a prefix
+        (edns.SUBNET, b"\0\1\x21\0"),
+        (edns.SUBNET, b"\0\1\0\x21"),
+        (edns.SUBNET, b"\0\2\x81\0"),
+        (edns.SUBNET, b"\0\3\0\0"),
+        (edns.EXPIRE, b"ab"),
+        (edns.KEEPALIVE, b"a"),
+        (edns.EXTENDED_ERROR, b"a"),
+        (edns.REPORT_CHANNEL, b""),
+        (edns.REPORT_CHANNEL, b"\3ab"),
+    ],
+)
+@pytest.mark.parametrize("beside", [b"", b"\0\0\x01\0\x01\0\0\0\0\0\4abcd"], ids=["alone", "after another record"])
+def test_an_option_that_is_malformed_makes_the_query_malformed(code: int, value: bytes, beside: bytes) -> None:
+    opt = edns.opt(1232, 0, edns.option(edns.NSID, b"") + edns.option(code, value))
+    wire = QUESTION[:10] + bytes([0, 2 if beside else 1]) + QUESTION[12:] + beside + opt
+    with pytest.raises(Malformed) as caught:
+        Request.read(wire, None, SilentListener(Service("dns://:53", [])), 0)
+    assert (caught.value.reply_bits & 15, caught.value.question) == (types.FORMERR, QUESTION[12:])
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (edns.SUBNET, b"\0\0\0\0"),
+        (edns.SUBNET, b"\0\1\x18\0\xc0\0\2"),
+        (edns.SUBNET, b"\0\2\x38\0"),  # the address is not looked at
+        (edns.EXPIRE, b""),
+        (edns.EXPIRE, b"abcd"),
+        (edns.KEEPALIVE, b""),
+        (edns.KEEPALIVE, b"ab"),
+        (edns.EXTENDED_ERROR, b"\0\1why"),
+        (edns.COOKIE, b"short"),
+        (edns.REPORT_CHANNEL, b"\0"),
+        (65001, b""),
+    ],
+)
+def test_options_that_make_sense_are_read(code: int, value: bytes) -> None:
+    found = read(with_opt(edns.option(code, value)))
+    assert found["options"] == edns.option(code, value)

@@ -14,7 +14,7 @@ from pycoredns.request import RA, Request
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.testing import request_for, running
 from pycoredns.tsig import find, verify
-from pycoredns.wire import types
+from pycoredns.wire import edns, types
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text
 
@@ -65,6 +65,26 @@ def test_common_format(lines, response, options, line):
     assert logged(lines, outcome, ".", "{common}") == expected
     outcome.note = None
     assert logged(lines, outcome, ".", "{combined}") == f'{expected} "{outcome.request.header.opcode}"'
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "size"),
+    [
+        (ANSWER, None, 35 + 12),
+        (ANSWER.replace(opt=edns.opt(1232)), None, 35 + 12 + 11),
+        (Response(rcode=types.SERVFAIL), ServerFailure(), 35 + 12 + 11),
+    ],
+    ids=["answered", "with an OPT record of its own", "failed"],
+)
+def test_options_that_mean_nothing_to_the_server_are_left_out_of_the_size_where_the_answer_leaves_them_out(
+    lines, response, error, size
+):
+    asked = request_for("a.test", size=1232)
+    options = edns.option(edns.COOKIE, bytes(8)) + edns.option(edns.SUBNET, b"\0\1\x18\0\xc0\0\2")
+    wire = asked.wire[:-2] + len(options).to_bytes(2, "big") + options
+    outcome = Outcome(Request.read(wire, b"", asked.listener, 0), response, None, error)
+    outcome.duration, outcome.number = 0, 7
+    assert f'"A IN a.test. udp {size} false 1232" ' in logged(lines, outcome)
 
 
 def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
