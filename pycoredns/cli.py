@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pycoredns.commands.arguments import overload, port, waiting, workers
+from pycoredns.frozen import frozen
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -25,7 +26,8 @@ COMMANDS = {
 }
 
 
-class Flag(NamedTuple):
+@frozen
+class Flag:
     """A word of the command line that is for the server: one or two dashes stand before its names."""
 
     names: tuple[str, ...]

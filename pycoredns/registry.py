@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -37,10 +39,19 @@ def available() -> dict[str, EntryPoint]:
     """
     points: dict[str, EntryPoint] = {}
     for folder in dict.fromkeys(sys.path):
-        for file in sorted(Path(folder or ".").glob("*.*-info/entry_points.txt")):
+        for file in _files_of(folder or "."):
             for name, value in _group(file.read_text("utf-8")):
                 points.setdefault(name, EntryPoint(name, value, file.parent))
     return points
+
+
+def _files_of(folder: str) -> list[Path]:
+    """Where the packages of a folder tell of their entry points, if they have any; Path.glob takes five times as long."""
+    with suppress(OSError):
+        packages = sorted(name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info")))  # noqa: PTH208
+        files = [f"{folder}/{package}/entry_points.txt" for package in packages]
+        return [Path(file) for file in files if os.path.exists(file)]  # noqa: PTH110
+    return []
 
 
 def _group(text: str) -> Iterator[tuple[str, str]]:

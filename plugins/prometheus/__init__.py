@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -128,7 +127,9 @@ class Prometheus(Plugin):
         headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
         if not _takes_gzip(request.headers.get("accept-encoding", "")):
             return HTTPReply(200, body, headers)
-        body = await asyncio.to_thread(gzip.compress, body, 6)
+        from gzip import compress  # late: the start needs no part of it
+
+        body = await asyncio.to_thread(compress, body, 6)
         return HTTPReply(200, body, (*headers, ("Content-Encoding", "gzip")))
 
     def _siblings(self) -> list[Prometheus]:

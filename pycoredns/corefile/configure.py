@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pycoredns.corefile.forms import (
     Form,
@@ -73,7 +73,8 @@ class BlockOption:
         values[self.field] = value
 
 
-class Schema(NamedTuple):
+@frozen
+class Schema:
     """What a plugin's fields declare."""
 
     words: tuple[Word, ...]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from pycoredns.corefile.blocks import group
 from pycoredns.corefile.environment import replace_references
 from pycoredns.corefile.grammar import Line, parse_lines
 from pycoredns.corefile.model import Place, ServerBlock, Token
 from pycoredns.errors import ConfigError, ConfigErrors
-from pycoredns.frozen import changeable
+from pycoredns.frozen import changeable, frozen
 
 DEFAULT = """. {
     whoami
@@ -24,7 +23,8 @@ MOST_IMPORTS = 10_000
 DEEPEST_IMPORT = 50
 
 
-class Corefile(NamedTuple):
+@frozen
+class Corefile:
     """A Corefile that has been read, with all it imports."""
 
     file: str
@@ -108,7 +108,7 @@ class _Expansion:
         if outermost and len(words) == 1 and words[0].text.startswith("(") and words[0].text.endswith(")"):
             self.define(words[0].text[1:-1], line)
         else:
-            yield line._replace(words=words, block=None if line.block is None else tuple(self.expand(line.block)))
+            yield replace(line, words=words, block=None if line.block is None else tuple(self.expand(line.block)))
 
     def replaced(self, word: Token) -> Token:
         """A word with its references replaced."""

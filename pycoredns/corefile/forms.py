@@ -9,12 +9,13 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Sequence
 from inspect import get_annotations
-from typing import Any, NamedTuple, Protocol, Union, get_args, get_origin
+from typing import Any, Protocol, Union, get_args, get_origin
 
 from pycoredns.corefile.kinds import Choice, Kind, kind_of
 from pycoredns.corefile.model import Directive, Place, Token
 from pycoredns.corefile.options import Argument, BadValueError, Context, Mark, UnknownWordError
 from pycoredns.errors import ConfigError
+from pycoredns.frozen import frozen
 
 
 class Form(Protocol):
@@ -28,7 +29,8 @@ class Form(Protocol):
         """The option's value; raises ConfigError."""
 
 
-class Line(NamedTuple):
+@frozen
+class Line:
     """A line to be read, and how it is spoken of: its label (`success`) and its usage (`success CAPACITY [TTL]`)."""
 
     directive: Directive
@@ -66,7 +68,8 @@ class Line(NamedTuple):
             raise self.mistake(f'unexpected "{rest[0].text}"', place=rest[0].place)
 
 
-class Flag(NamedTuple):
+@frozen
+class Flag:
     """A word of its own that stands for true."""
 
     usage: str = ""
@@ -79,7 +82,8 @@ class Flag(NamedTuple):
         return True
 
 
-class OneWord(NamedTuple):
+@frozen
+class OneWord:
     """Exactly one word."""
 
     kind: Kind
@@ -96,7 +100,8 @@ class OneWord(NamedTuple):
         return line.value(self.kind, first, context)
 
 
-class ManyWords(NamedTuple):
+@frozen
+class ManyWords:
     """One or more words of a kind."""
 
     kind: Kind
@@ -109,7 +114,8 @@ class ManyWords(NamedTuple):
         return line.values(self.kind, line.directive.arguments, context)
 
 
-class WholeLine(NamedTuple):
+@frozen
+class WholeLine:
     """A class that reads the line by itself."""
 
     reader: Any
@@ -123,7 +129,8 @@ class WholeLine(NamedTuple):
             raise line.mistake(error.cause, error.remedy) from None
 
 
-class Word(NamedTuple):
+@frozen
+class Word:
     """One of the words of a line, or all that are left (`several`)."""
 
     field: str
@@ -143,7 +150,8 @@ class Word(NamedTuple):
         return text if self.required else f"[{text}]"
 
 
-class Group(NamedTuple):
+@frozen
+class Group:
     """A dataclass whose fields are the words of the line, in order."""
 
     made: Callable[..., Any]

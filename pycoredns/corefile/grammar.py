@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pycoredns.corefile.model import Place, Token
 from pycoredns.errors import ConfigError
+from pycoredns.frozen import frozen
 
 if TYPE_CHECKING:
     from pyparsing import ParserElement
@@ -32,7 +33,8 @@ _any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
 _escape = re.compile(r"\\(.)", re.DOTALL)
 
 
-class Line(NamedTuple):
+@frozen
+class Line:
     """A line as it is written: its words (none where it is but a brace), and the lines of its block (None: it has no braces)."""
 
     words: tuple[Token, ...]
