@@ -200,7 +200,9 @@ class Inquiry:
                 more = yield from self._inside(target, qtype)
             else:
                 response = yield from self._look_up(target, qtype)
-                more = records_of(response, manners.foreign_ttl) if response else []
+                # Aliases came with the A records, maybe with another TTL; where none came CoreDNS leaves them out all the same.
+                unwanted = types.CNAME if qtype == types.AAAA else None
+                more = records_of(response, manners.foreign_ttl, unwanted) if response else []
             known = set(found)
             found += (each for each in more if each not in known)
         return found
@@ -322,11 +324,11 @@ def is_new(seen: set[tuple[bytes, object]], name: bytes, other: object = None) -
     return len(seen) > before
 
 
-def records_of(response: Response, ttl: int | None = None) -> list[bytes]:
-    """The records of an answer, if wanted with another TTL."""
+def records_of(response: Response, ttl: int | None = None, unwanted: int | None = None) -> list[bytes]:
+    """The records of an answer, if wanted with another TTL or without those of a type."""
     found = walk(response.answer, 0, response.answers)
     octets = response.answer if ttl is None else with_ttl(response.answer, found, ttl)
-    return [octets[each.start : each.end] for each in found]
+    return [octets[each.start : each.end] for each in found if each.rtype != unwanted]
 
 
 def grouped(services: list[Service]) -> list[Service]:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from dnslib import RR, DNSRecord
+from dnslib import QTYPE, RR, DNSRecord
 
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
@@ -176,6 +176,32 @@ async def test_names_elsewhere_are_looked_up_through_the_server(etcd: EtcdServer
         ]
         await upstream.__aexit__()
         assert await server.answers("many.lab.internal", "CNAME") == []
+
+
+async def test_aliases_elsewhere_stand_beside_a_target_once_whatever_their_ttl(etcd: EtcdServer):
+    def reply(query: DNSRecord) -> DNSRecord:
+        answer, of_a = query.reply(aa=0), _type(query) == "A"
+        ttl, address = (60, "A 198.51.100.1") if of_a else (59, "AAAA 2001:db8::1")
+        if of_a and query.q.qname == "six.ext.test":
+            return answer
+        answer.add_answer(*RR.fromZone(f"{query.q.qname} {ttl} CNAME host.ext.test.\nhost.ext.test. {ttl} {address}"))
+        return answer
+
+    for key, host in {"srv/a": "both.ext.test", "srv/b": "six.ext.test"}.items():
+        await put(etcd, key, {"host": host, "port": 1, "mail": True})
+    forward = ".:{port} {\nforward . {upstream}\n}\n"
+    async with (
+        Upstream(reply) as upstream,
+        running(COREFILE + forward, endpoint=etcd.endpoint, upstream=upstream.address) as server,
+    ):
+        for qtype in ("SRV", "MX"):
+            additional = (await server.query("srv.lab.internal", qtype)).ar
+            assert [(str(rr.rname), rr.ttl, QTYPE[rr.rtype]) for rr in additional] == [
+                ("both.ext.test.", 60, "CNAME"),
+                ("host.ext.test.", 60, "A"),
+                ("host.ext.test.", 59, "AAAA"),
+                ("host.ext.test.", 59, "AAAA"),
+            ]
 
 
 def _type(query: DNSRecord) -> str:
