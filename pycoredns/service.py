@@ -247,7 +247,10 @@ class Service:
         asked = request.replace(name, request.tail.replace(qtype=qtype), deeper=True)
         block = self.find(asked)
         if block is None or block.empty:
-            return Response(types.REFUSED, flags=0)
+            outcome = Outcome(asked, Response(types.REFUSED, flags=0), None)
+            outcome.duration = 0
+            self.observe(outcome)
+            return outcome.response
         started, later = perf_counter_ns(), Pending()
 
         def finish(done: Pending) -> None:

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from pycoredns import bounds
+from pycoredns import bounds, traffic
 from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
 from pycoredns.answer import Pending, then
@@ -322,6 +322,19 @@ def test_the_server_asks_itself():
     service, listener = service_of({"a.test": [Last(alias)], "b.test": [seeing, Fixed(7)]})
     assert serve(service, listener, query_wire("x.a.test"))[-1] == 7
     assert [names.to_text(outcome.request.name) for outcome in seeing.outcomes] == ["target.b.test."]
+
+
+def test_asking_itself_for_what_belongs_to_no_zone_is_counted():
+    def alias(request):
+        return request.listener.service.resolve(request, names.from_text("target.elsewhere.test"), types.AAAA)
+
+    service, listener = service_of({"a.test": [Last(alias)]})
+    traffic.fold_all()
+    counter = traffic.requests.cell(service.address, "dropped", "", "udp", "1", "AAAA")
+    before = counter.value
+    assert serve(service, listener, query_wire("x.a.test"))[1] == types.REFUSED
+    traffic.fold_all()
+    assert counter.value - before == 1
 
 
 def test_asking_itself_in_a_circle_ends():
