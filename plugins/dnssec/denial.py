@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypeAlias
 
 from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash, shifted, type_bitmap
@@ -52,18 +52,9 @@ class Denial(Protocol):
         """A zone begins there that has no DS record."""
 
 
-class Bitmaps:
-    """What a name is said to have: all of these types, save that which was asked for."""
-
-    def __init__(self, rtypes: Iterable[int]) -> None:
-        """Takes the types."""
-        present = frozenset(rtypes)
-        self.all = type_bitmap(present)
-        self._lacking = {rtype: type_bitmap(present - {rtype}) for rtype in present if rtype != types.NSEC}
-
-    def lacking(self, qtype: int) -> bytes:
-        """The bitmap without a type; NSEC itself is there where it is asked for."""
-        return self._lacking.get(qtype, self.all)
+def _bitmaps(rtypes: frozenset[int]) -> dict[int, bytes]:
+    """What a name is said to have, by the type that was asked for: all of these but that; for NSEC, and any other type, all."""
+    return {types.NSEC: type_bitmap(rtypes), **{rtype: type_bitmap(rtypes - {rtype}) for rtype in rtypes - {types.NSEC}}}
 
 
 class Claims:
@@ -71,14 +62,13 @@ class Claims:
 
     def __init__(self, at_apex: frozenset[int], elsewhere: frozenset[int]) -> None:
         """Takes the types of both."""
-        self._apex, self._elsewhere = Bitmaps(at_apex), Bitmaps(elsewhere)
-        self._naming_apex = Bitmaps(at_apex | {CDS, CDNSKEY})
+        self._apex, self._elsewhere = _bitmaps(at_apex), _bitmaps(elsewhere)
+        self._naming_apex = _bitmaps(at_apex | {CDS, CDNSKEY})
 
-    def of(self, keys: ZoneKeys, name: bytes) -> Bitmaps:
-        """What is said of a name."""
-        if name != keys.origin:
-            return self._elsewhere
-        return self._naming_apex if keys.named else self._apex
+    def lacking(self, keys: ZoneKeys, name: bytes, qtype: int) -> bytes:
+        """The bitmap of a name without a type; NSEC itself is there where it is asked for."""
+        bitmaps = self._elsewhere if name != keys.origin else self._naming_apex if keys.named else self._apex
+        return bitmaps.get(qtype) or bitmaps[types.NSEC]
 
 
 class BlackLies:
@@ -102,7 +92,7 @@ class BlackLies:
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """Covers nothing but the name."""
-        return ((name, types.NSEC, successor(name, keys.origin) + self._claims.of(keys, name).lacking(qtype)),)
+        return ((name, types.NSEC, successor(name, keys.origin) + self._claims.lacking(keys, name, qtype)),)
 
     def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
         """Covers the names below the cut too."""
@@ -149,13 +139,13 @@ class WhiteLies:
         To say that the parent is there denies nothing of the other names, which an earlier ancestor would.
         """
         parent = names.parent(name)
-        encloser = _matching(keys, parent, self._claims.of(keys, parent).all)
+        encloser = _matching(keys, parent, self._claims.lacking(keys, parent, types.NSEC))
         wildcard = b"\1*" + parent
         return (encloser, _covering(keys, name)) + ((_covering(keys, wildcard),) if wildcard != name else ())
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """RFC 5155 §7.2.3."""
-        return (_matching(keys, name, self._claims.of(keys, name).lacking(qtype)),)
+        return (_matching(keys, name, self._claims.lacking(keys, name, qtype)),)
 
     def insecure(self, keys: ZoneKeys, cut: bytes) -> Sequence[Proof]:
         """RFC 5155 §7.2.7."""

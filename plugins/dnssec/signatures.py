@@ -25,7 +25,10 @@ _DIGEST_SIZE = 16
 _LONGEST_PLAIN = 160  # octets that are kept as their own digest, which saves 1 µs
 _TRIES = 8
 _MOST_BEGUN = 256
+_ASTERISK = 0x2A
 
+Like: TypeAlias = tuple[bytes, bytes, bool, int, bytes]
+"""Sets whose signatures differ in the last field only: zone and parent of the owner, whether it is a wildcard, type and TTL."""
 Begun: TypeAlias = tuple[tuple[bytes, Callable[[bytes], bytes]], ...]
 """Of each key the RDATA before the signature, and what signs."""
 
@@ -68,7 +71,7 @@ class Signatures:
         self._kept: dict[bytes, Signed] = {}
         self._order: deque[bytes] = deque()
         self._now = 0
-        self._begun: dict[tuple[bytes, bytes, bool, int, bytes], Begun] = {}
+        self._begun: dict[Like, Begun] = {}
 
     def __len__(self) -> int:
         """How many sets' signatures are kept."""
@@ -86,27 +89,25 @@ class Signatures:
             kept.used = True
             return kept
         tally.misses.value += 1
-        begun = self._beginnings(keys, owner, rtype, ttl, now)
+        if now != self._now or len(self._begun) >= _MOST_BEGUN:
+            self._now = now
+            self._begun.clear()
+        length = owner[0]
+        like = keys.origin, owner[length + 1 :], length == 1 and owner[1] == _ASTERISK, rtype, ttl
         sized = []
-        for before, sign in begun:
-            rdata = before + sign(before + data)
+        for begun, sign in self._begun.get(like) or self._begin(like, keys, owner):
+            rdata = begun + sign(begun + data)
             sized.append(len(rdata).to_bytes(2, "big") + rdata)
         made = Signed(sized, now + VALIDITY - RENEWED)
         if sized:
             self._keep(digest, made)
         return made
 
-    def _beginnings(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: bytes, now: int) -> Begun:
-        """What the signatures begin with that are made in one second over like sets of one parent: 1 µs less than anew."""
-        if now != self._now or len(self._begun) >= _MOST_BEGUN:
-            self._now = now
-            self._begun.clear()
-        place = keys.origin, owner[owner[0] + 1 :], owner.startswith(b"\1*"), rtype, ttl
-        begun = self._begun.get(place)
-        if begun is None:
-            common = rtype, label_count(owner), int.from_bytes(ttl, "big"), now - BACKDATED, now + VALIDITY
-            begun = tuple([(beginning(key, *common), key.signer.sign) for key in keys.signing(rtype)])
-            self._begun[place] = begun
+    def _begin(self, like: Like, keys: ZoneKeys, owner: bytes) -> Begun:
+        """What the signatures begin with that are made this second over like sets: to keep it saves 1 µs for each."""
+        *_, rtype, ttl = like
+        common = rtype, label_count(owner), int.from_bytes(ttl, "big"), self._now - BACKDATED, self._now + VALIDITY
+        begun = self._begun[like] = tuple([(beginning(key, *common), key.signer.sign) for key in keys.signing(rtype)])
         return begun
 
     def _keep(self, digest: bytes, made: Signed) -> None:
