@@ -95,11 +95,15 @@ class File(HoldsZones):
             except BadZoneError as error:
                 yield str(error)
             except OSError as error:
-                if not self._intervals[origin]:
+                if not self._may_come(origin, error):
                     yield f"{file.path}: cannot be read: {error.strerror}"
                 else:
                     fault = f"open {file.path}: {(error.strerror or '').lower()}"
                     log.warning('Failed to open "%s": trying again in %s', fault, duration_text(self._intervals[origin]))
+
+    def _may_come(self, origin: bytes, error: OSError) -> bool:
+        """May a file that cannot be read be there later? A folder will hardly become one."""
+        return self._intervals[origin] > 0 and not isinstance(error, IsADirectoryError)
 
     async def _load(self, file: ZoneFile) -> bool:
         """Reads a file and serves it; False if its serial is the same."""
@@ -138,7 +142,7 @@ class File(HoldsZones):
             except BadZoneError as error:
                 yield error
             except OSError as error:
-                if not self._intervals[file.origin]:
+                if not self._may_come(file.origin, error):
                     yield BadZoneError(str(file.path), f"cannot be read: {error.strerror}")
 
     def doubts(self, served: Sequence[tuple[str, int]]) -> Iterator[str]:

@@ -188,6 +188,12 @@ async def test_what_cannot_be_served_stops_the_start(path: Path, text: str | Non
             pass
 
 
+async def test_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="cannot be read: Is a directory"):
+        async with running("example.org:{port} {\n file {path}\n}", path=tmp_path):
+            pass
+
+
 async def test_a_reload_of_the_corefile_keeps_what_has_been_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"example.org:0 {{\n bind 127.0.0.1\n file {path}\n}}"
     async with running(text) as server:
