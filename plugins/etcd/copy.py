@@ -10,13 +10,14 @@ from .errors import HistoryLost, Suspicious
 from .held import Held, Newest
 from .leases import Leases
 from .messages import DELETED, Event, Header, KeyValue, RangeAnswer
+from .reach import Reach, end_of_prefix
 
 if TYPE_CHECKING:
     from .client import Client
 
 Upcoming: TypeAlias = asyncio.Future[RangeAnswer] | None
 
-PAGE = 2500  # keys: etcd counts all that follow for each page, and 5,000 take 4 ms at once here
+PAGE = 2500  # keys: 5,000 take 4 ms at once here
 SLICE = 100  # keys, then others have their turn
 
 
@@ -38,6 +39,8 @@ class Copy:
 
     def __init__(self, prefix: bytes, store: Store) -> None:
         """Begin empty."""
+        self._prefix = prefix
+        self._prefix = prefix
         self.start = prefix or b"\0"
         self.end = end_of_prefix(prefix)
         self.store = store
@@ -98,28 +101,28 @@ class Copy:
     async def _list(self, client: "Client") -> tuple[Header, list[bytes]]:
         """Take over all that differs; what the first page says of the cluster, and the keys that are held but not listed."""
         missing: list[bytes] = []
-        start = self.start
-        page = await client.range(start, self.end, limit=PAGE)
+        reach = Reach(self._prefix)
+        page = await client.range(reach.start, reach.end, limit=PAGE)
         header = page.header
         while True:
-            following = page.kvs[-1].key + b"\0" if page.more else self.end
-            async with self._fetched(client, following, header.revision, page.more) as upcoming:
-                if held := list(self.held.between(start, following)):
+            start = reach.start
+            reach.advance(page)
+            async with self._fetched(client, reach, header.revision) as upcoming:
+                if held := list(self.held.between(start, reach.start)):
                     listed = {pair.key for pair in page.kvs}
                     missing += (key for key in held if key not in listed)
                 await self._take(page.kvs)
                 if upcoming is None:
                     return header, missing
                 page = await upcoming
-            start = following
 
     @asynccontextmanager
-    async def _fetched(self, client: "Client", start: bytes, revision: int, more: bool) -> AsyncIterator[Upcoming]:
-        """The page that begins with `start`, which etcd looks up while the one before it is taken over."""
-        if not more:
+    async def _fetched(self, client: "Client", reach: Reach, revision: int) -> AsyncIterator[Upcoming]:
+        """The page that comes now, if one does, which etcd looks up while the one before it is taken over."""
+        if reach.over:
             yield None
             return
-        upcoming = asyncio.ensure_future(client.range(start, self.end, revision=revision, limit=PAGE))
+        upcoming = asyncio.ensure_future(client.range(reach.start, reach.end, revision=revision, limit=PAGE))
         try:
             yield upcoming
         finally:
@@ -182,9 +185,3 @@ class Copy:
     def _delete(self, key: bytes) -> None:
         if self.held.delete(key):
             self.store.delete(key)
-
-
-def end_of_prefix(prefix: bytes) -> bytes:
-    """The first key behind those that begin with `prefix`; a zero byte, etcd's "no end", where there is none."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else b"\0"

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from aetcd import rpc
 
 from pycoredns.plugins.etcd.client import Client
-from pycoredns.plugins.etcd.copy import end_of_prefix
 from pycoredns.plugins.etcd.mirror import Mirror, State
+from pycoredns.plugins.etcd.reach import end_of_prefix
 from pycoredns.plugins.etcd.settings import Settings
 
 PREFIX = b"/skydns/"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pycoredns.plugins.etcd.copy import end_of_prefix
+from pycoredns.plugins.etcd.reach import end_of_prefix
 from pycoredns.plugins.etcd.settings import Endpoint, Settings, TLSFiles
 
 
