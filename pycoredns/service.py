@@ -100,12 +100,12 @@ class Service:
                 error.question,
             )
         if request.qclass != types.IN and not self._chaos:
-            return self._drop(request, Response(types.REFUSED, flags=0))
+            return self._drop(request)
         if request.tail.version:
             return self._bad_version(request)
         block = self.find(request)
         if block is None or block.empty:
-            return self._drop(request, Response(types.REFUSED, flags=0))
+            return self._drop(request)
         return self._ask(request, block)
 
     def _bad_version(self, request: Request) -> bytes:
@@ -168,8 +168,9 @@ class Service:
             log.error('Recovered from panic in server: "%s" %r', self.address, error, exc_info=shown)
         return Response(error.rcode if isinstance(error, DNSError) else types.SERVFAIL, flags=0)
 
-    def _drop(self, request: Request, response: Response) -> bytes:
-        """Answers what belongs to no zone."""
+    def _drop(self, request: Request) -> bytes:
+        """Refuses what belongs to no zone."""
+        response = _refusal(request)
         self.outcomes.append(Outcome(request, response, None))
         return response.reply(request)
 
@@ -247,7 +248,7 @@ class Service:
         asked = request.replace(name, request.tail.replace(qtype=qtype), deeper=True)
         block = self.find(asked)
         if block is None or block.empty:
-            outcome = Outcome(asked, Response(types.REFUSED, flags=0), None)
+            outcome = Outcome(asked, _refusal(asked), None)
             outcome.duration = 0
             self.observe(outcome)
             return outcome.response
@@ -297,6 +298,13 @@ class Service:
         """Some data have changed: every remembered reply is looked at anew before it is given again."""
         for listener in self.listeners:
             listener.memo.tick += 1
+
+
+def _refusal(request: Request) -> Response:
+    """REFUSED for what belongs to no zone. Its OPT record is its own, so that it counts in its size, as in CoreDNS."""
+    response = Response(types.REFUSED, flags=0)
+    response.opt = request.tail.opt or None
+    return response
 
 
 class _Nowhere(Plugin):

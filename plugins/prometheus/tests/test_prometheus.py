@@ -78,6 +78,7 @@ async def test_requests_and_responses():
         await server.query("missing.a.test", "PTR")
         await server.query("c.test")
         await server.query("elsewhere")
+        await server.query("elsewhere", do=True, size=1232)
         await server.query("x.a.test", "A", host="127.0.0.1")
         assert await samples(server, "coredns_dns_requests_total") == {
             "1 udp A a.test.": 6,
@@ -86,32 +87,32 @@ async def test_requests_and_responses():
             "1 tcp AAAA a.test.": 1,
             "1 udp PTR a.test.": 1,
             "1 udp A c.test.": 1,
-            "1 udp A dropped": 1,
+            "1 udp A dropped": 2,
         }
         assert await samples(server, "coredns_dns_responses_total") == {
             "errors NOERROR a.test.": 8,
             "errors NOERROR b.a.test.": 1,
             " SERVFAIL a.test.": 1,
             " SERVFAIL c.test.": 1,
-            " REFUSED dropped": 1,
+            " REFUSED dropped": 2,
         }
-        assert await samples(server, "coredns_dns_do_requests_total") == {"b.a.test.": 1}
+        assert await samples(server, "coredns_dns_do_requests_total") == {"b.a.test.": 1, "dropped": 1}
         assert await samples(server, "coredns_dns_request_size_bytes_sum") == {
             "udp a.test.": 6 * 26 + 26 + 32,
             "udp b.a.test.": 39,
             "tcp a.test.": 26,
             "udp c.test.": 24,
-            "udp dropped": 27,
+            "udp dropped": 27 + 38,
         }
         assert await samples(server, "coredns_dns_response_size_bytes_sum") == {
             "udp a.test.": 6 * 50 + 26,
             "udp b.a.test.": 54,
             "tcp a.test.": 62,
             "udp c.test.": 0,
-            "udp dropped": 27,
+            "udp dropped": 27 + 38,
         }
         durations = await samples(server, "coredns_dns_request_duration_seconds_count")
-        assert durations == {"a.test.": 9, "b.a.test.": 1, "c.test.": 1, "dropped": 1}
+        assert durations == {"a.test.": 9, "b.a.test.": 1, "c.test.": 1, "dropped": 2}
 
 
 @pytest.fixture
