@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .latency import Latency
-from .results import Figures, Result
+from .results import Result
 
 BEGIN, END = "<!-- figures: written by benchmarks/run --readme -->", "<!-- end of figures -->"
+
+Columns = list[tuple[str, Callable[[Result], str]]]
+"""Of a table: each with its title, and what stands there of a result."""
 
 
 def tables(results: Sequence[Result]) -> str:
@@ -27,37 +30,24 @@ def tables(results: Sequence[Result]) -> str:
 
 def cost_table(results: Sequence[Result]) -> str:
     """User and system time, and how much one core answers."""
-    head = [
-        "workload",
-        "CoreDNS µs",
-        "pycoredns µs",
-        "ratio",
-        "of rounds",
-        "wanted",
-        "beside, µs",
-        "CoreDNS q/s",
-        "pycoredns q/s",
-        "",
+    columns: Columns = [
+        ("workload", lambda each: each.title),
+        ("CoreDNS µs", lambda each: _number(each.first.cpu_us, 1)),
+        ("pycoredns µs", lambda each: _number(each.ours.cpu_us, 1)),
+        ("ratio", lambda each: f"**{each.ratio:.2f}**"),
+        ("of rounds", lambda each: f"{each.ratios[0]:.2f}-{each.ratios[-1]:.2f}"),
+        ("wanted", lambda each: "" if each.goal is None else f"{each.goal:g}"),
+        ("beside, µs", _others),
+        ("CoreDNS q/s", lambda each: _number(each.first.rate, 0)),
+        ("pycoredns q/s", lambda each: _number(each.ours.rate, 0)),
+        ("", verdict),
     ]
-    return _markdown(head, [_cost_row(each) for each in results])
+    return _markdown(columns, results)
 
 
-def _cost_row(each: Result) -> list[str]:
-    return [
-        each.title,
-        _number(each.first.cpu_us, 1),
-        _number(each.ours.cpu_us, 1),
-        f"**{each.ratio:.2f}**",
-        f"{each.ratios[0]:.2f}-{each.ratios[-1]:.2f}",
-        "" if each.goal is None else f"{each.goal:g}",
-        ", ".join(
-            [f"{name} {_number(peer.cpu_us, 1)}" for name, peer in each.peers.items()]
-            + [f"{name}: not installed" for name in each.missing]
-        ),
-        _number(each.first.rate, 0),
-        _number(each.ours.rate, 0),
-        verdict(each),
-    ]
+def _others(each: Result) -> str:
+    measured = [f"{name} {_number(peer.cpu_us, 1)}" for name, peer in each.peers.items()]
+    return ", ".join(measured + [f"{name}: not installed" for name in each.missing])
 
 
 def verdict(each: Result) -> str:
@@ -68,23 +58,21 @@ def verdict(each: Result) -> str:
 
 def latency_table(results: Sequence[Result]) -> str:
     """Quantiles at half of each one's own saturation, and at an equal rate."""
-    head = [
-        "workload",
-        "CoreDNS at",
-        "p50 / p99 / p99.9 µs",
-        "pycoredns at",
-        "p50 / p99 / p99.9 µs",
-        "at CoreDNS's rate",
-        "lost at 80 %",
+    columns: Columns = [
+        ("workload", lambda each: each.title),
+        ("CoreDNS at", lambda each: _rate(each.first.half)),
+        ("p50 / p99 / p99.9 µs", lambda each: _quantiles(each.first.half)),
+        ("pycoredns at", lambda each: _rate(each.ours.half)),
+        ("p50 / p99 / p99.9 µs", lambda each: _quantiles(each.ours.half)),
+        ("at CoreDNS's rate", lambda each: _quantiles(each.ours.equal) if each.ours.equal else "the same"),
+        ("lost at 80 %", _losses),
     ]
-    return _markdown(head, [_latency_row(each) for each in results])
+    return _markdown(columns, results)
 
 
-def _latency_row(each: Result) -> list[str]:
+def _losses(each: Result) -> str:
     one, other = each.first, each.ours
-    equal = _quantiles(other.equal) if other.equal else "the same"
-    losses = f"{one.lost_pressed} / {other.lost_pressed}" if other.equal else f"{one.lost} / {other.lost}, of all"
-    return [each.title, _rate(one.half), _quantiles(one.half), _rate(other.half), _quantiles(other.half), equal, losses]
+    return f"{one.lost_pressed} / {other.lost_pressed}" if other.equal else f"{one.lost} / {other.lost}, of all"
 
 
 def _rate(latency: Latency | None) -> str:
@@ -100,24 +88,27 @@ def _quantiles(latency: Latency | None) -> str:
 
 def start_table(loads: Sequence[Result], starts: Sequence[Result]) -> str:
     """Time from exec to the first answer, and resident memory after the load, or at the start."""
-    head = ["workload", "CoreDNS ms", "pycoredns ms", "at most", "CoreDNS MB", "pycoredns MB", "at most", "longest pause", ""]
-    return _markdown(head, [_start_row(each) for each in (*starts, *loads)])
-
-
-def _start_row(each: Result) -> list[str]:
-    both: tuple[Figures, Figures] = each.first, each.ours
-    limits = [f"{each.limits.first_answer_ms:g}", f"{each.limits.resident_mb:g}"] if each.limits else ["", ""]
-    times, sizes = [f"{one.first_answer_ms:.0f}" for one in both], [f"{one.resident_mb:.0f}" for one in both]
-    pause = each.ours.longest_pause_ms
-    paused = f"{pause:g} ms" if pause else ""
-    return [each.title, *times, limits[0], *sizes, limits[1], paused, verdict(each) if each.limits else ""]
+    columns: Columns = [
+        ("workload", lambda each: each.title),
+        ("CoreDNS ms", lambda each: _number(each.first.first_answer_ms, 0)),
+        ("pycoredns ms", lambda each: _number(each.ours.first_answer_ms, 0)),
+        ("at most", lambda each: f"{each.limits.first_answer_ms:g}" if each.limits else ""),
+        ("CoreDNS MB", lambda each: _number(each.first.resident_mb, 0)),
+        ("pycoredns MB", lambda each: _number(each.ours.resident_mb, 0)),
+        ("at most", lambda each: f"{each.limits.resident_mb:g}" if each.limits else ""),
+        ("longest pause", lambda each: f"{each.ours.longest_pause_ms:g} ms" if each.ours.longest_pause_ms else ""),
+        ("", lambda each: verdict(each) if each.limits else ""),
+    ]
+    return _markdown(columns, [*starts, *loads])
 
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def _markdown(columns: Columns, results: Sequence[Result]) -> str:
+    head = [title for title, _ in columns]
+    rows = [[cell(each) for _, cell in columns] for each in results]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * width for width in widths], *rows]
     return "\n".join("| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines)
