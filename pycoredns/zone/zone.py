@@ -129,11 +129,9 @@ class Zone:
         """
         name, tail = request.name, request.tail
         node, wildcard = self.nodes.get(name), b""
-        if node is None and not (tail.do and self.denial):
-            encloser = name[name[0] + 1 :]
-            if encloser in self.nodes and encloser not in self.redirected and name not in self.cuts:
-                wildcard = b"\1*" + encloser
-                node = self.nodes.get(wildcard)
+        if node is None and not (tail.do and self.denial) and name not in self.cuts:
+            wildcard = b"\1*" + name[name[0] + 1 :]  # below a cut or a DNAME it would be hidden
+            node = self.nodes.get(wildcard)
         if node:
             asked = tail.question
             for packed in (node,) if isinstance(node, bytes) else node:
