@@ -44,12 +44,15 @@ deep.ent.wild A 192.0.2.6
 *.alias  CNAME www
 *.below  CNAME x.kid
 twice    CNAME a.below
+cut.wild NS  ns
 *.empty.wild2 A 192.0.2.7
 kid      NS  ns.kid
 kid      NS  ns
 kid      DS  1 13 1 {"ab" * 20}
 ns.kid   A   192.0.2.8
 hidden.kid TXT "never seen"
+*.kid    A   192.0.2.98
+*.old    A   192.0.2.99
 plainkid NS  ns
 old      DNAME new
 old      TXT "beside"
@@ -146,6 +149,7 @@ EXPECTED = [
     Expected("both A", ["both.example.org. 300 CNAME www.example.org.", *WWW]),
     # wildcards
     Expected("x.wild A", ["x.wild.example.org. 300 A 192.0.2.5"]),
+    Expected("cut.wild A", [], ["cut.wild.example.org. 300 NS ns.example.org."], authoritative=False),
     Expected("y.X.wild A", ["y.x.wild.example.org. 300 A 192.0.2.5"]),
     Expected("x.wild MX", ["x.wild.example.org. 300 MX 5 www.example.org."], NS, [*WWW, "www.example.org. 60 AAAA 2001:db8::2"]),
     denied("x.wild TXT"),
