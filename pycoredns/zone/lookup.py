@@ -109,7 +109,7 @@ def _answer_from(
         draft.add_records([name + body for body in found])
         return draft.respond()
     if packed is None:
-        if not node and encloser is None and missing is not None and (passed := missing(request)) is not None:
+        if encloser is None and missing is not None and _is_bare(node) and (passed := missing(request)) is not None:
             return passed
         if encloser is not None and draft.do and zone.denial:
             draft.prove(zone.denial.wildcard_no_type(name, encloser))
@@ -212,7 +212,7 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
 
 
 def _is_bare(node: Node) -> bool:
-    """Has an apex no more records than it must have? Then CoreDNS has the SOA go with an alias that leads to nothing."""
+    """Has a name no records, or an apex none but those it must have? To CoreDNS both are names with others below them only."""
     return all(each.startswith((SOA, NS)) for each in sets_of(node))
 
 

@@ -222,6 +222,17 @@ async def test_only_missing_names_fall_through(zone: Zone, name: str, passed: bo
     assert bool(found) == passed
 
 
+@pytest.mark.parametrize(("more", "qtype", "passed"), [("", "A", True), ("", "NS", False), ("@ TXT t\n", "A", False)])
+async def test_an_apex_without_records_of_its_own_falls_through_as_in_coredns(
+    tmp_path: Path, more: str, qtype: str, passed: bool
+) -> None:
+    path = tmp_path / "db"
+    path.write_text(f"$TTL 300\n@ SOA ns host 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n{more}")
+    elsewhere = Response(types.REFUSED)
+    response = await read_zone(path, ORIGIN).answer(request_for("example.org", qtype), lambda request: elsewhere)
+    assert (response is elsewhere) == passed
+
+
 async def test_what_nobody_takes_is_denied_by_the_zone(zone: Zone) -> None:
     response = await zone.answer(request_for("nothere.example.org"), lambda request: None)
     assert response.rcode == types.NXDOMAIN
