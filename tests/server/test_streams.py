@@ -3,7 +3,7 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import dns.message
 import dns.rdatatype
@@ -23,6 +23,7 @@ from pycoredns.transport.outgoing import Outgoing
 from pycoredns.transport.tcp import TCPListener, bind
 from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError, Record
+from tests.server.support import connected
 
 ZONE = names.from_text("example.test")
 
@@ -75,17 +76,6 @@ async def served(zone: Zone) -> AsyncIterator[tuple[Service, TCPListener, int]]:
     finally:
         listener.close()
         await eventually(lambda: bounds.streams.cell().value == 0)
-
-
-@asynccontextmanager
-async def connected(port: int, limit: int = 65536) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=limit)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 def framed(name: str, qtype: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -10,6 +10,7 @@ from pycoredns.assemble import Address
 from pycoredns.sockets import Sockets
 from pycoredns.testing import eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
 from pycoredns.transport import mmsg, tcp, udp
+from tests.server.support import connected
 
 WHOAMI = ".:{port} {\n whoami\n}"
 LOCAL = ".:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}"
@@ -21,18 +22,6 @@ def receiving(request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(udp, "AVAILABLE", False)
     return request.param
-
-
-@asynccontextmanager
-async def connected(port):
-    """A connection to the server, closed in the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 def has_ipv6():

@@ -83,6 +83,9 @@ class Scripted:
         self.script = script
         self.port = free_port()
         self.queries: list[str] = []
+        """The protocols by which it was asked."""
+        self.wires: list[bytes] = []
+        """What it was asked."""
         self.connections = 0
         self.hang_up_after = 1 << 30
         self._tls = tls
@@ -112,6 +115,7 @@ class Scripted:
 
     def replies(self, query: bytes, protocol: str) -> list[bytes]:
         self.queries.append(protocol)
+        self.wires.append(query)
         return list(self.script(query, protocol))
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
 
 import pytest
 
@@ -20,22 +19,19 @@ from pycoredns.testing import eventually, free_port, request_for
 
 
 async def test_questions_above_max_concurrent_are_refused() -> None:
-    held: list[bytes] = []
-
-    def hold(query: bytes, protocol: str) -> Iterable[bytes]:
-        held.append(query)
-        return []
-
-    async with Scripted(hold) as other, forwarding(f"forward . {other.address} {{\n max_concurrent 2\n}}") as forward:
+    async with (
+        Scripted(lambda query, _: []) as other,
+        forwarding(f"forward . {other.address} {{\n max_concurrent 2\n}}") as forward,
+    ):
         before = measures.rejected.cell().value
         answers = [forward.handle(request_for("a.test")) for _ in range(2)]
         with pytest.raises(Refused, match=r"^concurrent queries exceeded maximum 2$"):
             forward.handle(request_for("a.test"))
         assert measures.rejected.cell().value == before + 1
-        await eventually(lambda: len(held) == 2)
+        await eventually(lambda: len(other.wires) == 2)
         other.script = lambda query, _: [reply_to(query)]
         channel = forward._upstreams[0]._datagrams._channels[0]
-        for query in held:
+        for query in other.wires[:2]:
             other._datagrams.sendto(reply_to(query), channel._sock.getsockname())
         for answer in answers:
             await wait(answer)

@@ -1,6 +1,5 @@
 """Upstreams that fail are left out until they are well."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -30,18 +29,12 @@ async def test_an_upstream_that_fails_is_left_out_until_it_is_well() -> None:
             first = forward._upstreams[0]
             assert records(await wait(forward.handle(request_for("a.test")))) == ["a.test. 300 A 192.0.2.2"]
             await eventually(lambda: first.fails > forward.max_fails)
-            checks: list[bytes] = []
-
-            def script(query: bytes, protocol: str) -> Iterable[bytes]:
-                checks.append(query)
-                return [reply_to(query, b"", (0, 0, 0), 0x8185)]
-
-            revived = Scripted(script)
+            revived = Scripted(lambda query, _: [reply_to(query, b"", (0, 0, 0), 0x8185)])
             revived.port = port
             async with revived:
                 await eventually(lambda: first.fails == 0)
-                assert checks[0][2:4] == b"\0\0"
-                assert question_of(checks[0]) == b"\2up\4test\0\0\2\0\1"
+                assert revived.wires[0][2:4] == b"\0\0"
+                assert question_of(revived.wires[0]) == b"\2up\4test\0\0\2\0\1"
                 assert (await wait(forward.handle(request_for("a.test")))).rcode == 5
 
 

@@ -42,21 +42,15 @@ async def test_what_is_no_answer_is_passed_over_while_waiting_goes_on(lie: str) 
 
 
 async def test_an_answer_from_another_port_is_passed_over() -> None:
-    asked: list[bytes] = []
-
-    def script(query: bytes, protocol: str) -> Iterable[bytes]:
-        asked.append(query)
-        return []
-
-    async with Scripted(script) as other, forwarding(f"forward . {other.address}") as forward:
+    async with Scripted(lambda query, _: []) as other, forwarding(f"forward . {other.address}") as forward:
         answer = forward.handle(request_for("a.test"))
-        await eventually(lambda: bool(asked))
+        await eventually(lambda: bool(other.wires))
         channel = forward._upstreams[0]._datagrams._channels[0]
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             asyncio.DatagramProtocol, remote_addr=channel._sock.getsockname()
         )
-        transport.sendto(reply_to(asked[0]))
-        other._datagrams.sendto(reply_to(asked[0], b"", (0, 0, 0), 0x8183), channel._sock.getsockname())
+        transport.sendto(reply_to(other.wires[0]))
+        other._datagrams.sendto(reply_to(other.wires[0], b"", (0, 0, 0), 0x8183), channel._sock.getsockname())
         assert (await wait(answer)).rcode == 3
         transport.close()
 
