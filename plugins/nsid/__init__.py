@@ -38,10 +38,13 @@ class Nsid(Plugin):
         return then(self.next(request), lambda response: self._named(response, size))
 
     def _named(self, response: Response, size: int) -> Response:
-        """The response with the option: in its OPT record if it has one, else in a new one that sets DO, as CoreDNS does."""
+        """The response with the option: in its OPT record if it has one, else in a new one that sets DO, as CoreDNS does.
+
+        Its size is told as it was without: log and metrics stand behind this plugin.
+        """
         if not response.opt:
-            return response.replace(opt=edns.opt(size, edns.DO, self._option))
+            return response.replace(opt=edns.opt(size, edns.DO, self._option), size=response.size)
         head, rdata = response.opt[: _OPT_FIXED_SIZE - 2], response.opt[_OPT_FIXED_SIZE:]
         others = b"".join([edns.option(code, value) for code, value in edns.options(rdata) if code != edns.NSID])
         options = others + self._option
-        return response.replace(opt=head + len(options).to_bytes(2, "big") + options)
+        return response.replace(opt=head + len(options).to_bytes(2, "big") + options, size=response.size)

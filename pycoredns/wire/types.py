@@ -20,7 +20,7 @@ TYPES = {
     253: "MAILB", 254: "MAILA", 255: "ANY", 256: "URI", 257: "CAA", 258: "AVC", 260: "AMTRELAY", 261: "RESINFO",
     32768: "TA", 32769: "DLV",
 }  # fmt: skip
-CLASSES = {1: "IN", 2: "CS", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
+CLASSES = {1: "IN", 2: "CS", 3: "CH", 4: "HS", 254: "NONE"}
 RCODES = {
     0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN", 7: "YXRRSET",
     8: "NXRRSET", 9: "NOTAUTH", 10: "NOTZONE", 11: "DSOTYPENI", 16: "BADVERS", 17: "BADKEY", 18: "BADTIME", 19: "BADMODE",
@@ -28,7 +28,7 @@ RCODES = {
 }  # fmt: skip
 
 TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
-CLASS_NUMBERS = {name: number for number, name in CLASSES.items()}
+CLASS_NUMBERS = {"ANY": 255} | {name: number for number, name in CLASSES.items()}
 
 
 def type_text(number: int) -> str:
@@ -37,7 +37,7 @@ def type_text(number: int) -> str:
 
 
 def class_text(number: int) -> str:
-    """The mnemonic of a class, or CLASS123 (RFC 3597 §5)."""
+    """The mnemonic of a class, or CLASS123 (RFC 3597 §5), as also for ANY, which is a type's mnemonic too."""
     return CLASSES.get(number) or f"CLASS{number}"
 
 

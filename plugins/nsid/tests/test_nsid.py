@@ -49,6 +49,13 @@ def test_an_answer_with_an_opt_record_keeps_it(flags):
     assert reply.ednsflags & dns.flags.DO == flags
 
 
+@pytest.mark.parametrize("own", [None, edns.opt(512)], ids=["none", "its own"])
+def test_log_and_metrics_measure_the_answer_without_it(own):
+    answer, plugin = Response().replace(opt=own), Nsid(("x",))
+    request = asked([plugin, Last(answer)], WANTED)
+    assert plugin.handle(request).size(request) == answer.size(request)
+
+
 def test_who_does_not_ask_sees_nothing():
     assert [option.otype for option in reply_to(Nsid(("x",)), COOKIE).options] == [10]
     plugin, answer = Nsid(("x",)), Response()
