@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -11,6 +10,7 @@ from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.numbers import PositiveCount
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.corefile.servers import ServerAddress
+from pycoredns.frozen import frozen
 from pycoredns.tsig import Algorithm
 from pycoredns.wire import names
 
@@ -27,7 +27,7 @@ class MostMembers(PositiveCount):
     placeholder = "COUNT"
 
 
-@dataclass(frozen=True)
+@frozen
 class From:
     """The primaries that a zone is transferred from."""
 
@@ -47,7 +47,7 @@ class From:
         return cls(tuple(ServerAddress.parse(word, context) for word in words[1:]))
 
 
-@dataclass(frozen=True)
+@frozen
 class Members:
     """Which zones a catalog may bring: those named, and those below them; without any all."""
 
@@ -68,7 +68,7 @@ class Members:
         return Members((*self.zones, *other.zones)) if self.zones and other.zones else Members()
 
 
-@dataclass(frozen=True)
+@frozen
 class KeyName:
     """A key of the plugin tsig, and the algorithm it is used with."""
 
