@@ -12,7 +12,7 @@ DEFAULT_PORTS = {"dns": 53, "tls": 853, "quic": 853, "https": 443, "https3": 443
 """The port of each scheme where a key names none."""
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _NETWORK = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
-_LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
+_LEADING_ZERO = r"(?:^|\.)0[0-9]"  # compiled when there is a network
 _LONGEST_ZONE = 255
 
 
@@ -58,7 +58,7 @@ def _split_port(text: str) -> tuple[str, int | None]:
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
     """The network that a zone stands for, if it is written as one."""
-    if not _NETWORK.fullmatch(text) or (":" not in text and _LEADING_ZERO.search(text)):
+    if not _NETWORK.fullmatch(text) or (":" not in text and re.search(_LEADING_ZERO, text)):
         return None
     try:
         network = ip_network(text, strict=False)
