@@ -62,7 +62,9 @@ def _entries(folder: str, seen: Look) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        seen.complaints.append(f"error reading {shown(folder)}: {(error.strerror or str(error)).lower()}")
+        doing = "lstat" if isinstance(error, FileNotFoundError) else "open"
+        cause = (error.strerror or str(error)).lower()
+        seen.complaints.append(f"error reading {shown(folder)}: {doing} {shown(folder)}: {cause}")
         if not isinstance(error, FileNotFoundError):
             seen.unread.append(folder)
         return []

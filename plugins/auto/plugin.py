@@ -170,7 +170,7 @@ class Auto(HoldsZones):
 
     def _tell(self, path: str, origin: str, error: Exception, is_new: bool) -> None:
         """Why a file could not be read."""
-        cause = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+        cause = f"open {path}: {(error.strerror or str(error)).lower()}" if isinstance(error, OSError) else str(error)
         if is_new:
             text = "Opening %s failed: %s" if isinstance(error, OSError) else "Parse zone `%s': %s"
             log.warning(text, path if isinstance(error, OSError) else origin, cause)

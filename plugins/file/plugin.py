@@ -132,7 +132,8 @@ class File(HoldsZones):
         except BadZoneError as error:
             log.error('Parsing zone "%s": %s', to_text(file.origin), error)
         except OSError as error:
-            log.error('Failed to open zone "%s" in "%s": %s', to_text(file.origin), file.path, error.strerror)
+            told = (to_text(file.origin), file.path, file.path, (error.strerror or str(error)).lower())
+            log.error('Failed to open zone "%s" in "%s": open %s: %s', *told)
 
     def faults(self) -> Iterator[BadZoneError]:
         """What is wrong with the files, which are read for that."""

@@ -22,6 +22,8 @@ from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")
+zone_log = logger("plugin/file")
+"""What CoreDNS tells of zones, whoever holds them."""
 FIRST_RETRY, LONGEST_FIRST_RETRY = 0.25, 10.0
 """Seconds between attempts to get a zone that cannot be served: doubled each time, up to the second figure."""
 REFRESH_JITTER, RETRY_JITTER = 5.0, 2.0
@@ -159,7 +161,7 @@ class Follower:
     def _check_expiry(self) -> None:
         if self._time_left() <= 0:
             self.expired = True
-            log.error("Zone %s is expired", self._name)
+            zone_log.error("Zone %s is expired", self._name)
             self._expired(self.origin)
 
     # --- the primaries
@@ -209,7 +211,7 @@ class Follower:
         """Puts a new version in the place of the old one."""
         self._arrived(zone, changes)
         self.zone, self.expired = zone, False
-        log.info("Transferred: %s from %s", self._name, primary.server)
+        zone_log.info("Transferred: %s from %s", self._name, primary.server)
         if self._shelf is not None and here().leading:
             self._shelf.keep(zone)
 

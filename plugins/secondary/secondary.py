@@ -24,7 +24,7 @@ from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_
 from pycoredns.plugins.secondary.incoming import TransferError
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostMembers, MostRecords
-from pycoredns.plugins.secondary.refresh import Follower
+from pycoredns.plugins.secondary.refresh import Follower, zone_log
 from pycoredns.plugins.secondary.together import Together
 from pycoredns.plugins.secondary.turns import of_this_loop
 from pycoredns.request import Request
@@ -124,9 +124,9 @@ class Secondary(HoldsZones):
         client, name = request.client[0].partition("%")[0], names.to_text(origin)
         follower = self._followers.get(origin)
         if follower is None or all(primary.server.address != client for primary in follower.primaries):
-            log.info("Dropping notify from %s for %s", client, name)
+            zone_log.info("Dropping notify from %s for %s", client, name)
             raise Dropped
-        log.info("Notify from %s for %s: checking transfer", client, name)
+        zone_log.info("Notify from %s for %s: checking transfer", client, name)
         follower.notify(client)
         self._together.notified(origin, client)
         return Response()

@@ -139,7 +139,7 @@ def test_folders_may_be_very_deep(tmp_path):
 
 def test_a_missing_folder_is_empty(tmp_path):
     found = look(ZoneFiles(tmp_path / "none"))
-    assert found.complaints == [f"error reading {tmp_path}/none: no such file or directory"]
+    assert found.complaints == [f"error reading {tmp_path}/none: lstat {tmp_path}/none: no such file or directory"]
     assert found.knows(tmp_path / "none" / "db.date.test")
 
 
@@ -155,7 +155,7 @@ def test_nothing_is_known_of_a_folder_that_cannot_be_read(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "scandir", failing)
     found = look(ZoneFiles(tmp_path))
-    assert found.complaints == [f"error reading {tmp_path}/sub: permission denied"]
+    assert found.complaints == [f"error reading {tmp_path}/sub: open {tmp_path}/sub: permission denied"]
     assert not found.knows(tmp_path / "sub" / "deep" / "db.b.test")
     assert found.knows(tmp_path / "db.gone.test")
     assert found.knows(tmp_path / "subway" / "db.gone.test")
