@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pycoredns.errors import ServerFailure, forget_way
 from pycoredns.response import Response
+
+if TYPE_CHECKING:
+    from pycoredns.late import Late
+    from pycoredns.request import Request
 
 Answer: TypeAlias = Awaitable[Response]
 """What a handler returns: a Response, or something that will be one."""
@@ -61,6 +66,10 @@ class Pending:
         else:
             first = self._callback
             self._callback = lambda done: (first(done), callback(done))
+
+    def send_by(self, late: Late, request: Request) -> None:
+        """Has the answer sent by those who do that when it is there, as the one to a client's question."""
+        self.when_done(partial(late.take, request))
 
     def __await__(self) -> Generator[object, None, Response]:
         """Waits in a coroutine."""

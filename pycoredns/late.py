@@ -11,7 +11,7 @@ from pycoredns.errors import Dropped
 from pycoredns.listener import Listener
 from pycoredns.plugin import Outcome
 from pycoredns.request import Request
-from pycoredns.response import NO_ANSWER
+from pycoredns.response import NO_ANSWER, Response
 from pycoredns.stream import Stream
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Late:
-    """Those of one listener and block: all that come in one turn of the loop are counted together."""
+    """Those of one listener and block: all that come in one turn of the loop are counted, and may be sent, together."""
 
     def __init__(self, service: Service, listener: Listener, block: Block) -> None:
         """The service counts how many are waited for."""
@@ -29,6 +29,34 @@ class Late:
         self._block = block
         self._alone = bool(block.each)
         self._sent: list[Outcome] = []
+        self.expected = type(listener).expect is not Listener.expect
+        """Does the listener want to know what will come?"""
+        self.arrived: list[tuple[Request, Response]] = []
+        """Answers that leave at the end of this turn: ``begin`` takes the first, others are just put here: 1 µs less each."""
+
+    def begin(self, request: Request, response: Response) -> None:
+        """Takes the first of some answers that come together."""
+        self.arrived.append((request, response))
+        asyncio.get_running_loop().call_soon(self._send_arrived)
+
+    def _send_arrived(self) -> None:
+        arrived, self.arrived = self.arrived, []
+        self._service.waiting -= len(arrived)
+        replies, block = [], self._block
+        for request, response in arrived:
+            try:
+                reply = response.reply(request)
+            except Exception as error:  # noqa: BLE001  a query ends here
+                self._fail(request, error)
+                continue
+            replies.append((request.peer, request.wire[:2] + reply))
+            outcome = Outcome(request, response, block)
+            if self._alone or response.error is not None:
+                self._observe(outcome)
+            else:
+                self._sent.append(outcome)
+        self._listener.send_all(replies)
+        self._settle()
 
     def take(self, request: Request, done: Pending) -> None:
         """Sends an answer that has come."""
@@ -55,6 +83,8 @@ class Late:
     def _settle(self) -> None:
         """Has those counted that have left in a turn of the loop."""
         sent, self._sent = self._sent, []
+        if not sent:
+            return
         now = perf_counter_ns()
         self._service.count(self._block, sent, [now - outcome.request.received for outcome in sent])
 

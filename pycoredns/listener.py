@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,11 @@ class Listener(ABC):
     @abstractmethod
     def send(self, peer: object, message: bytes) -> None:
         """Sends an answer that comes later than its question's turn."""
+
+    def send_all(self, answers: Sequence[tuple[object, bytes]]) -> None:
+        """Sends such answers, each to its peer."""
+        for peer, message in answers:
+            self.send(peer, message)
 
     def stream(self, peer: object, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
         """Sends an answer of many messages as the client takes them; ``ended`` is told once, with what went wrong if anything."""

@@ -74,17 +74,12 @@ class Relayed(Response):
         self.wire = wire
         self.asked = asked
         self.simple = simple
+        self.opt = self.error = None  # an object's own is found more quickly than its class's
         self.rcode = head.rcode
         self.flags = head.flags
         self.withheld = head.withheld
         self.answers, self.authorities, self.additionals = head.counts
         self._asks = head.asks
-
-    @classmethod
-    def read_usual(cls, wire: bytes, asked: bytes, head: Head) -> Self | None:
-        """An answer with nothing but records of the name that was asked, without names in them; None if it is another."""
-        end = end_of_usual(wire, 16 + len(asked), head.records)
-        return cls(wire, asked, head, True) if end == len(wire) else None
 
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
@@ -95,7 +90,7 @@ class Relayed(Response):
         found = walk(wire, end, additionals) if end else walk(wire, place, head.records)
         opts = [each for each in found[-additionals:] if each.rtype == types.OPT] if additionals else []
         if not opts:
-            return cls(wire[: found[-1].end if found else place], asked, head, bool(end) and not additionals)
+            return cls(wire[: found[-1].end if found else end], asked, head, not found)
         if opts != found[-1:]:  # pointers behind it would be wrong without it
             relayed = cls(wire, asked, head, False).plain()
         else:

@@ -6,7 +6,6 @@ import struct
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from time import perf_counter_ns
 from typing import TypeAlias
 
@@ -184,10 +183,10 @@ class Service:
             raise bounds.overload.refusal(self.address)
         self.waiting += 1
         listener = request.listener
-        listener.expect(request.peer)
         late = self._late.get((listener, block)) or self._late_for(listener, block)
-        later = answer if isinstance(answer, Pending) else pending(answer)
-        later.when_done(partial(late.take, request))
+        if late.expected:
+            listener.expect(request.peer)
+        (answer if isinstance(answer, Pending) else pending(answer)).send_by(late, request)
 
     def _late_for(self, listener: Listener, block: Block) -> Late:
         late = self._late[listener, block] = Late(self, listener, block)

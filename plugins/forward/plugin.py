@@ -140,7 +140,6 @@ class Forward(Plugin):
             raise self._refusal(request)
         self.waiting += 1
         exchange = Exchange(self, request, self._order())
-        exchange.begin()
         if self._passes_on:
             return then(exchange, lambda response: self.next(request) if self._is_for_next(response) else response)
         return exchange

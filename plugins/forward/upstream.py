@@ -76,8 +76,8 @@ class Upstream:
         self._streams = _streams(terms, self.measures)
         self._checking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._turn: list[Waiting] = []
-        """Who asks over UDP in the present turn of the loop."""
+        self.turn: list[Waiting] = []
+        """Who asks over UDP in the present turn of the loop: ``ask`` takes the first one, others may just be put here."""
         self._users = 0
         self._closed = False
         self._over_streams = terms.encrypted
@@ -90,13 +90,13 @@ class Upstream:
             else:
                 waiting.fail_soon(_END)
             return
-        if not self._turn:
+        if not self.turn:
             asyncio.get_running_loop().call_soon(self._end_turn)
-        self._turn.append(waiting)
+        self.turn.append(waiting)
 
     def _end_turn(self) -> None:
         """Sends the questions of a turn together."""
-        turn, self._turn = self._turn, []
+        turn, self.turn = self.turn, []
         if self._awake():
             self._datagrams.send(turn)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from collections.abc import Sequence
 from time import perf_counter_ns
 
 from pycoredns.listener import Listener
@@ -203,6 +204,11 @@ class UDPListener(Listener):
         if not self._late and self._loop is not None:
             self._loop.call_soon(self._flush)
         self._late.append((peer, message))
+
+    def send_all(self, answers: Sequence[tuple[object, bytes]]) -> None:
+        """Sends answers at once, behind those that are queued."""
+        self._late += answers
+        self._flush()
 
     def _flush(self) -> None:
         late, self._late = self._late, []
