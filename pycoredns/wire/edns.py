@@ -7,7 +7,7 @@ from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError
 
 LONG_LIVED_QUERY, UPDATE_LEASE, NSID, SUBNET, EXPIRE, COOKIE, KEEPALIVE, PADDING, EXTENDED_ERROR = 1, 2, 3, 8, 9, 10, 11, 12, 15
-REPORT_CHANNEL = 18
+REPORT_CHANNEL, ZONE_VERSION = 18, 19
 ECHOED = frozenset({NSID, EXPIRE, COOKIE, KEEPALIVE, PADDING})
 """Options of a query that come back in the answer, as CoreDNS gives them back."""
 
@@ -76,4 +76,5 @@ _SHAPES: Mapping[int, Callable[[bytes], bool]] = {
     KEEPALIVE: lambda value: len(value) in (0, 2),  # RFC 7828 §3.1
     EXTENDED_ERROR: lambda value: len(value) >= 2,  # RFC 8914 §2
     REPORT_CHANNEL: _is_name,  # RFC 9567 §5.1
+    ZONE_VERSION: lambda value: len(value) != 1,  # RFC 9660 §2; CoreDNS takes the empty one of a query for malformed
 }

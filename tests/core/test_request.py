@@ -59,6 +59,7 @@ def test_octets_like_a_cookie_that_no_record_holds_mean_nothing() -> None:
         (edns.EXTENDED_ERROR, b"a"),
         (edns.REPORT_CHANNEL, b""),
         (edns.REPORT_CHANNEL, b"\3ab"),
+        (edns.ZONE_VERSION, b"\1"),
     ],
 )
 @pytest.mark.parametrize("beside", [b"", b"\0\0\x01\0\x01\0\0\0\0\0\4abcd"], ids=["alone", "after another record"])
@@ -83,6 +84,7 @@ def test_an_option_that_is_malformed_makes_the_query_malformed(code: int, value:
         (edns.EXTENDED_ERROR, b"\0\1why"),
         (edns.COOKIE, b"short"),
         (edns.REPORT_CHANNEL, b"\0"),
+        (edns.ZONE_VERSION, b""),
         (65001, b""),
     ],
 )
