@@ -177,7 +177,7 @@ def _clash(key: Key, address: Address, others: list[tuple[Address, Key]]) -> Con
 
 
 def _addresses(key: Key, hosts: Iterable[str]) -> list[Address]:
-    return [Address(host, key.port, key.scheme) for host in list(dict.fromkeys(hosts)) or [""]]
+    return [Address(host, key.port, key.scheme) for host in list(hosts) or [""]]
 
 
 def _shown(key: Key, address: Address) -> str:

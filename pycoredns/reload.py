@@ -12,7 +12,7 @@ from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.metrics import Counter, Gauge
 from pycoredns.output import logger
 from pycoredns.server import Server
-from pycoredns.sources import Source
+from pycoredns.sources import Source, tell_doubts
 
 log = logger("pycoredns")
 plugin_log = logger("plugin/reload")
@@ -106,6 +106,7 @@ class Reloader:
         corefile = corefile or self._source.read()
         if corefile.empty and self._source.text is None:
             raise StartError(f"{self._source.file}: there is no server block in it; is it being written just now?")
+        tell_doubts(corefile)
         return assemble(corefile, self._source.port)
 
     async def stopped(self) -> None:

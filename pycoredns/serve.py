@@ -16,7 +16,7 @@ from pycoredns.assemble import assemble
 from pycoredns.errors import ConfigErrors, PluginError, StartError
 from pycoredns.reload import Reloader
 from pycoredns.server import Server
-from pycoredns.sources import Source
+from pycoredns.sources import Source, tell_doubts
 
 log = output.logger("pycoredns")
 
@@ -38,7 +38,9 @@ def run(
     output.set_up()
     _raise_file_limit()
     try:
-        assembly = assemble(source.read(), source.port)
+        corefile = source.read()
+        tell_doubts(corefile)
+        assembly = assemble(corefile, source.port)
     except (ConfigErrors, PluginError, OSError) as error:
         output.complain(_reason(source, error))
         return 1

@@ -23,6 +23,18 @@ DRAIN_SECONDS = 5.0
 log = logger("pycoredns")
 
 
+def _doubts(zone: str) -> list[str]:
+    """What is unusual about a zone's name: hosts' names have letters, digits and hyphens only (RFC 1035 §2.3.1)."""
+    if zone == "." or zone.endswith((".in-addr.arpa.", ".ip6.arpa.")) or all(map(_usual, zone[:-1].split("."))):
+        return []
+    shown = zone.replace("\\", "\\\\").replace('"', '\\"')
+    return [f'Warning: Domain "{shown}" does not follow RFC1035 preferred syntax']
+
+
+def _usual(label: str) -> bool:
+    return label.isascii() and label.replace("-", "").isalnum() and label[0].isalpha() and label[-1] != "-"
+
+
 class Server:
     """An assembly with its sockets. ``start`` opens it, if need be in the place of an older one; ``stop`` ends it."""
 
@@ -61,8 +73,9 @@ class Server:
         """What is served where, as CoreDNS prints it."""
         lines = []
         for address, served in self.assembly.addresses.items():
-            where = f" on {address.host}" if address.host else ""
-            lines += sorted(f"{to_text(zone)}:{address.port}{where}" for zone in {zone for zone, _ in served})
+            where = f":{address.port}" + (f" on {address.host}" if address.host else "")
+            for zone in sorted({to_text(zone) for zone, _ in served}):
+                lines += [*_doubts(zone), zone + where]
         return lines
 
     # --- start

@@ -9,8 +9,10 @@ from pycoredns.assemble import DEFAULT_PORT
 from pycoredns.corefile.expand import Corefile, parse
 from pycoredns.corefile.expand import read as read_file
 from pycoredns.frozen import changeable
+from pycoredns.output import logger
 
 DEFAULT_FILE = "Corefile"
+log = logger("pycoredns")
 
 
 @changeable
@@ -35,3 +37,9 @@ def find(conf: str | None, port: int = DEFAULT_PORT) -> Source:
     if Path(DEFAULT_FILE).exists():
         return Source(DEFAULT_FILE, port)
     return Source(DEFAULT_FILE, port, "")
+
+
+def tell_doubts(corefile: Corefile) -> None:
+    """Logs what is legal in a Corefile, but surely not meant."""
+    for doubt in corefile.warnings:
+        log.warning("%s", f"{doubt.cause}; {doubt.remedy}" if doubt.remedy else doubt.cause)

@@ -85,7 +85,8 @@ def interfaces() -> dict[str, list[str]]:
 
 
 def _written(text: str, interface: str = "") -> str:
-    """An address in its usual form; a link-local one names its interface (RFC 4007 §11). Raises ValueError."""
+    """The usual form of an address, of a mapped one its IPv4; a link-local one names its interface (RFC 4007 §11)."""
     address = ip_address(text)
+    address = getattr(address, "ipv4_mapped", None) or address
     scoped = interface and isinstance(address, IPv6Address) and address.is_link_local
     return f"{address}%{interface}" if scoped else str(address)

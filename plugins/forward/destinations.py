@@ -103,7 +103,11 @@ def _split_scheme(text: str) -> tuple[str, str]:
 
 
 def _split(text: str, port: int) -> tuple[str, str, int]:
-    """Host, server name and port; ``9.9.9.9%dns.quad9.net:853``, ``[::1%name]:53``."""
+    """Host, server name and port; ``9.9.9.9%dns.quad9.net:853``, ``[::1%name]:53``, ``9.9.9.9:853%dns.quad9.net``."""
+    before, _, name = text.rpartition("%")
+    if _HOST_AND_PORT.fullmatch(before) and "%" not in before and ":" not in name:
+        host, _, port = _split(before, port)
+        return host, name, port
     match = _HOST_AND_PORT.fullmatch(text)
     if match:
         text = match["bracketed"] or match["plain"] or ""

@@ -168,7 +168,7 @@ class _Expansion:
             return [Path(pattern)]
         found = sorted(Path("/").glob(pattern.lstrip("/")))
         if not found:
-            self.warnings.append(ConfigError(word.place, f'import: no file matches "{word.text}"'))
+            self.warnings.append(ConfigError(word.place, f"No files matching import glob pattern: {word.text}"))
         return found
 
     def text(self, path: Path, word: Token) -> str:

@@ -52,7 +52,7 @@ NEVER = "no question ever reaches it, for"
         (". {\n forward . 127.0.0.9 {\n  except a.\n }\n whoami\n}", []),
         ("# nothing", ["Corefile:1: warning: there is no server block; the default is served: whoami and log for all zones"]),
         (". {\n whoami\n}\n}\n", ['Corefile:4: warning: a stray "}" is taken for a zone; take it away']),
-        (". {\n import *.nothing\n whoami\n}", ['Corefile:2: warning: import: no file matches "*.nothing"']),
+        (". {\n import *.nothing\n whoami\n}", ["Corefile:2: warning: No files matching import glob pattern: *.nothing"]),
     ],
 )
 def test_findings(text: str, expected: list[str]) -> None:

@@ -212,7 +212,7 @@ def test_imports_that_fail(text: str, expected: str, tmp_path: Path) -> None:
 def test_a_pattern_without_match_is_a_warning(tmp_path: Path) -> None:
     corefile = parse(". {\n import *.none\n log\n}", str(tmp_path / "Corefile"))
     assert shapes(corefile) == [".: log"]
-    assert str(corefile.warnings[0]).endswith('Corefile:2: import: no file matches "*.none"')
+    assert str(corefile.warnings[0]).endswith("Corefile:2: No files matching import glob pattern: *.none")
 
 
 def test_imports_are_bounded() -> None:

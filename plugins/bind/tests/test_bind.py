@@ -33,6 +33,7 @@ def listen(*lines):
     [
         (["bind 127.0.0.1 ::1"], ["127.0.0.1", "::1"]),
         (["bind 127.0.0.1", "bind 0:0::1"], ["127.0.0.1", "::1"]),
+        (["bind ::ffff:127.0.0.9"], ["127.0.0.9"]),
         (["bind lo"], ["127.0.0.1", "::1"]),
         (["bind eth7"], ["192.0.2.7", "2001:db8::7", "fe80::7%eth7"]),
         (["bind lo {", "except 127.0.0.1", "}"], ["::1"]),
@@ -54,6 +55,8 @@ def test_addresses(adapters, lines, expected):
         (["bind lo {", "except", "}"], "except: ADDRESS|INTERFACE is missing"),
         (["bind lo {", "only ::1", "}"], 'unknown option "only"'),
         (["bind lo {", "except lo", "}"], "no address is left to listen on"),
+        (["bind 127.0.0.1 127.0.0.1"], "cannot serve dns://.:1053 on 127.0.0.1 - it is already defined"),
+        (["bind lo", "bind 127.0.0.1"], "cannot serve dns://.:1053 on 127.0.0.1 - it is already defined"),
     ],
 )
 def test_what_is_refused(adapters, lines, cause):

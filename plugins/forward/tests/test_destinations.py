@@ -29,6 +29,8 @@ def parse(text: str) -> tuple[Endpoint | HostName, ...]:
         ("tls://9.9.9.9%dns.quad9.net", Endpoint("tls", "9.9.9.9", 853, "dns.quad9.net")),
         ("tls://9.9.9.9%dns.quad9.net:10853", Endpoint("tls", "9.9.9.9", 10853, "dns.quad9.net")),
         ("tls://[2620:fe::fe%dns.quad9.net]:853", Endpoint("tls", "2620:fe::fe", 853, "dns.quad9.net")),
+        ("tls://9.9.9.9:10853%dns.quad9.net", Endpoint("tls", "9.9.9.9", 10853, "dns.quad9.net")),
+        ("tls://[2620:fe::fe]:10853%dns.quad9.net", Endpoint("tls", "2620:fe::fe", 10853, "dns.quad9.net")),
         ("https://9.9.9.9", Endpoint("https", "9.9.9.9", 443)),
         ("dns.example.org", HostName("dns", "dns.example.org", 53, "", HERE)),
         ("tls://dns.example.org:8853", HostName("tls", "dns.example.org", 8853, "", HERE)),
