@@ -173,7 +173,7 @@ class Follower:
 
     async def _refresh(self, turns: Turns) -> str:
         """Gets the zone from the first primary that has a newer one; returns what is wrong with them if none of them was good."""
-        good, faults = False, list[str]()
+        client, good, changed, faults = self._first_asked, False, False, list[str]()
         for primary in self._in_order():
             try:
                 changed = await self._look_at(primary, turns)
@@ -184,6 +184,8 @@ class Follower:
             good = True
             if changed:
                 break
+        if client and not changed:
+            zone_log.info("Notify from %s for %s: no SOA serial increase seen", client, self._name)
         if good and faults:
             log.warning("A primary of '%s' failed: %s", self._name, "; ".join(faults))
         return "" if good else "; ".join(faults)

@@ -25,6 +25,14 @@ async def test_whole_at_first_then_what_changed():
         assert primary.asked == ["AXFR", "SOA", "IXFR"]
 
 
+async def test_a_notify_with_nothing_new_is_told(caplog):
+    async with Primary(zone(1, "one")).running() as primary, secondary(primary) as server:
+        await eventually(lambda: says(server, "one"))
+        assert "increase" not in caplog.text
+        await notify(server)
+        await eventually(lambda: "Notify from 127.0.0.1 for a.test.: no SOA serial increase seen" in caplog.messages)
+
+
 @pytest.mark.parametrize(
     "steps",
     [None, [soa(2), soa(1), "gone.a.test. 300 TXT x", soa(2), soa(2)], [soa(2), soa(1), soa(2)]],
