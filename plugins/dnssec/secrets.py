@@ -22,7 +22,7 @@ def read_secrets(names: Iterable[str], get_secret: GetSecret | None = None) -> l
 
 
 def _client() -> GetSecret:
-    import boto3  # type: ignore[import-not-found,unused-ignore]  # optional, and without types
+    import boto3  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional, and without types
 
     try:
         return boto3.client("secretsmanager").get_secret_value  # type: ignore[no-any-return,unused-ignore]  # likewise
