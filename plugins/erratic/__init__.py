@@ -75,9 +75,9 @@ class Erratic(Plugin):
     def __post_init__(self) -> None:
         """Questions are dropped unless something else is to be done with them."""
         self._asked = 0
-        self._drop = self.drop.amount if self.drop else 0 if self.truncate or self.delay else Some().amount
         self._truncate = self.truncate.amount if self.truncate else 0
         self._delay = self.delay.amount if self.delay else 0
+        self._drop = self.drop.amount if self.drop else 0 if self._truncate or self._delay else Some().amount
 
     def ready(self) -> bool:
         """For a while only, so that both can be seen."""
