@@ -32,7 +32,7 @@ class Late:
         self.expected = type(listener).expect is not Listener.expect
         """Does the listener want to know what will come?"""
         self.arrived: list[tuple[Request, Response]] = []
-        """Answers that leave at the end of this turn: ``begin`` takes the first, others are just put here: 1 µs less each."""
+        """Answers that leave at the end of this turn: ``begin`` takes the first, others are just put here, without a call."""
 
     def begin(self, request: Request, response: Response) -> None:
         """Takes the first of some answers that come together."""

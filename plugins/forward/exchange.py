@@ -45,7 +45,7 @@ class Exchange(Pending, Waiting):
         self._request = request
         self._order = order
         self._late: Late | None = None
-        # what only the class has is found six times as slowly (Python 3.11 has a quick way for an object's own)
+        # what only the class has takes 250 instructions to load, an object's own 80 (Python 3.11)
         self.response = self.error = self._callback = None
         tail, wire = request.tail, request.wire
         self.limit = tail.limit
