@@ -58,14 +58,14 @@ async def notify(origin: bytes, server: ServerAddress, source: str = "") -> str:
         try:
             rcode = await _exchange(origin, server, source)
         except TimeoutError:
-            reason = "no answer"
+            reason = '"no answer"'
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = f'"{error.strerror or error}"'
         else:
             if rcode == types.NOERROR:
                 return ""
-            reason = f"rcode was {types.rcode_text(rcode)}"
-    return f"notify for zone {names.to_text(origin)} was not accepted by {server}: {reason}"
+            reason = f'rcode was "{types.rcode_text(rcode)}"'
+    return f'notify for zone "{names.to_text(origin)}" was not accepted by "{server}": {reason}'
 
 
 async def _exchange(origin: bytes, server: ServerAddress, source: str) -> int:

@@ -172,9 +172,9 @@ def _serial(request: Request) -> int:
     try:
         authority = message.read_sections(request.origin.wire).authority
     except BadMessageError:
-        raise ServerFailure("IXFR without a readable SOA") from None
+        raise ServerFailure from None
     if len(authority) != 1 or authority[0].rtype != types.SOA or len(authority[0].rdata) < 22:
-        raise ServerFailure("IXFR without the SOA that the client has")
+        raise ServerFailure
     return int.from_bytes(authority[0].rdata[-20:-16], "big")
 
 
