@@ -13,10 +13,11 @@ from pycoredns.transport.addresses import join
 from pycoredns.transport.steering import steer
 
 _BIND: dict[str, Callable[[str, int, bool], socket.socket]] = {"udp": udp.bind, "tcp": tcp.bind}
+_ALL = ("", "0.0.0.0", "::")  # noqa: S104  no socket is bound here
 
 
 class Key(NamedTuple):
-    """What a socket is for; ``host`` is the one that is bound, of both families where the address has none."""
+    """What a socket is for; ``host`` is the one that is bound, of both families where the address stands for all."""
 
     protocol: str
     address: Address
@@ -78,7 +79,7 @@ def _keys(addresses: Iterable[Address]) -> Iterator[Key]:
 def _stands_beside(address: Address, addresses: Collection[Address]) -> bool:
     """Is one address served beside all of them on the same port? Only SO_REUSEPORT makes the kernel let both be bound."""
     others = [each for each in addresses if each.port == address.port and each != address]
-    return bool(others) and any(not each.host for each in [*others, address])
+    return bool(others) and any(each.host in _ALL for each in [*others, address])
 
 
 def _bind_all(key: Key, copies: int, beside: bool) -> list[socket.socket]:
@@ -98,8 +99,8 @@ def _bind_all(key: Key, copies: int, beside: bool) -> list[socket.socket]:
 
 
 def _hosts(host: str) -> Iterable[str]:
-    """The addresses to bind: all of both families for none."""
-    if host:
+    """The addresses to bind: all of both families for none, and for all of one, as Go does."""
+    if host not in _ALL:
         return (host,)
     return ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)  # noqa: S104  a Corefile without bind asks for it
 

@@ -174,8 +174,9 @@ class Datagrams:
         self.to = terms.endpoint.text
         self._terms = terms
         self.measures = measures
+        self._found = False
+        """Is a socket open for the next question? Those that find one are counted by ``_reused``, made for the first of them."""
         self._reused: Cell | None = None
-        """What counts the next questions, if a socket is open for them."""
         self._size = min(CHANNELS, terms.max_idle) if terms.max_idle else CHANNELS
         self._lifetime = min(LIFETIME, terms.max_age) if terms.max_age else LIFETIME
         self._channels: list[Channel] = []
@@ -215,7 +216,7 @@ class Datagrams:
         """One of the channels, by chance; raises OSError where none can be opened."""
         if not self._channels:
             self._channels.append(self._open(AVAILABLE))
-            self._reused = None
+            self._found = False
         return choice(self._channels)  # noqa: S311  ports and IDs are what must not be guessed
 
     def _wide_channel(self) -> Channel:
@@ -225,11 +226,12 @@ class Datagrams:
 
     def _count(self, asked: int) -> None:
         """Counts questions: a socket was opened for the first one, and those after it found it open."""
-        if asked and self._reused is None:
-            self._reused = self.measures.reused("udp")
+        if asked and not self._found:
+            self._found = True
             self.measures.opened("udp").value += 1
             asked -= 1
-        if self._reused is not None:
+        if asked:
+            self._reused = self._reused or self.measures.reused("udp")
             self._reused.value += asked
 
     def _open(self, batches: bool) -> Channel:

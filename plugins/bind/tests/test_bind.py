@@ -83,3 +83,11 @@ async def test_only_these_addresses_answer():
             assert await server.rcode("a.test", host=host, tcp=True) == "NOERROR"
         with pytest.raises(OSError, match="refused"):
             await server.query("a.test", host="127.0.0.1")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+async def test_all_addresses_of_one_family_are_those_of_both(host):
+    async with running(f".:{{port}} {{\nbind {host}\nwhoami\n}}") as server:
+        for asked in ("127.0.0.1", "::1"):
+            assert await server.rcode("a.test", host=asked) == "NOERROR"
+            assert await server.rcode("a.test", host=asked, tcp=True) == "NOERROR"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pycoredns.errors import ServerFailure
-from pycoredns.plugins.forward import streams, upstream
+from pycoredns.plugins.forward import measures, streams, upstream
 from pycoredns.plugins.forward.tests.support import (
     Scripted,
     configured,
@@ -24,7 +24,9 @@ async def test_connections_are_used_again_and_closed_when_idle(protocol: str, mo
         Scripted(lambda query, _: [reply_to(query)]) as other,
         forwarding(f"forward . {other.address} {{\n expire 100ms\n}}") as forward,
     ):
-        for _ in range(5):
+        await wait(forward.handle(request_for("a.test", protocol=protocol)))
+        assert not any(other.address in labels for labels in measures.reused.cells), "as in CoreDNS, before the first is reused"
+        for _ in range(4):
             await wait(forward.handle(request_for("a.test", protocol=protocol)))
         assert connections_of(forward, protocol) == (1, 4)
         used = forward._upstreams[0]
