@@ -233,6 +233,14 @@ async def test_an_apex_without_records_of_its_own_falls_through_as_in_coredns(
     assert (response is elsewhere) == passed
 
 
+@pytest.mark.parametrize(("qtype", "found"), [("SOA", types.SOA), ("NS", types.NS), ("A", types.CNAME)])
+async def test_an_alias_at_the_apex_does_not_hide_the_zone(tmp_path: Path, qtype: str, found: int) -> None:
+    path = tmp_path / "db"
+    path.write_text("$TTL 300\n@ SOA ns host 1 3600 600 86400 60\n@ NS ns\n@ CNAME www\nwww A 192.0.2.1\n")
+    response = await read_zone(path, ORIGIN).answer(request_for("example.org", qtype), None)
+    assert response.sections().answer[0].rtype == found
+
+
 async def test_what_nobody_takes_is_denied_by_the_zone(zone: Zone) -> None:
     response = await zone.answer(request_for("nothere.example.org"), lambda request: None)
     assert response.rcode == types.NXDOMAIN
