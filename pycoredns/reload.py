@@ -87,11 +87,11 @@ class Reloader:
             except (ConfigErrors, StartError, OSError) as error:
                 failed.cell().value += 1
                 for line in str(error).splitlines():
-                    log.error("Reload failed: %s", line)
+                    log.error("Restart failed: %s", line)
                 return False
             except Exception as error:  # a background task ends here: a plugin's fault must not end the server
                 failed.cell().value += 1
-                log.error("Reload failed: %r", error, exc_info=error)
+                log.error("Restart failed: %r", error, exc_info=error)
                 return False
             old, self.server = self.server, new
             task = asyncio.get_running_loop().create_task(retire(old))

@@ -2,13 +2,16 @@
 
 import logging
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
+from pycoredns.reload import Reloader
 from pycoredns.server import Server
-from pycoredns.sources import tell_doubts
+from pycoredns.sources import Source, tell_doubts
+from pycoredns.testing import running
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,11 @@ def test_an_import_of_nothing_is_logged_as_coredns_does(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         tell_doubts(parse(". {\n import none/*.conf\n whoami\n}\n"))
     assert caplog.messages == ["No files matching import glob pattern: none/*.conf"]
+
+
+async def test_a_corefile_that_cannot_be_served_is_told_as_coredns_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running(".:{port} {\n whoami\n}") as server:
+        file = tmp_path / "Corefile"
+        file.write_text(". {\n nope\n}\n")
+        assert not await Reloader(server.server, Source(str(file))).reload()
+    assert [line for line in caplog.messages if line.startswith(f"Restart failed: {file}:2: unknown directive")]

@@ -44,7 +44,7 @@ class Running:
         self.write(corefile)
         seen = len(self.lines)
         self.process.send_signal(signal.SIGUSR1)
-        return await self.line("Reloading complete|Reload failed", seen)
+        return await self.line("Reloading complete|Restart failed", seen)
 
     async def line(self, pattern, start=0, seconds=10):
         """Waits for a line that matches."""

@@ -112,10 +112,10 @@ async def test_reloads_lose_nothing_of_what_is_forwarded(tmp_path):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ("cache -5", "Reload failed: .*cache TTL|Reload failed"),
+        ("cache -5", "Restart failed: .*cache TTL|Restart failed"),
         ("health 127.0.0.1:{taken}", "address already in use"),
         ("}\n.:{taken} {\n bind 127.0.0.1\n whoami", "address already in use"),
-        ("tls nothing", "Reload failed"),
+        ("tls nothing", "Restart failed"),
     ],
 )
 async def test_a_reload_that_fails_changes_nothing_in_any_worker(tmp_path, more, says):
