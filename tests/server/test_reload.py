@@ -10,6 +10,7 @@ from pycoredns import traffic
 from pycoredns.assemble import assemble
 from pycoredns.reload import Reloader, failed
 from pycoredns.server import Server
+from pycoredns.settings import ReloadSettings
 from pycoredns.sources import Source
 from pycoredns.testing import RunningServer, eventually, exchange_udp, free_port, query_wire, running
 from pycoredns.transport.addresses import to_sockaddr
@@ -171,7 +172,7 @@ async def test_a_link_that_is_switched_is_seen(tmp_path, monkeypatch):
     (tmp_path / "Corefile").symlink_to(Path("..data") / "Corefile")
     source = Source(str(tmp_path / "Corefile"))
     server = Server(assemble(source.read()))
-    server.assembly.settings.reload.interval = 0.05
+    server.assembly.settings.reload = ReloadSettings(interval=0.05, jitter=0)
     await server.start()
     reloader = Reloader(server, source)
     watching = asyncio.create_task(reloader.watch())
