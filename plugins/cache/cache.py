@@ -32,7 +32,7 @@ from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
 from pycoredns.request import AA, AD, CD, Request
 from pycoredns.response import Response
-from pycoredns.wire import names, types
+from pycoredns.wire import edns, names, types
 
 if TYPE_CHECKING:
     from pycoredns.service import Service
@@ -230,9 +230,9 @@ class Cache(Plugin):
         shortest, longest, sort = self._answer_bounds if meaning is ANSWER else self._bounds[meaning]
         bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
         if bounded != ttl or not even:
-            response = response.with_ttl(bounded, opt=None)
+            response = response.with_ttl(bounded, opt=_upper_bits(response))
         elif response.opt is not None:
-            response = response.alike(opt=None)
+            response = response.alike(opt=_upper_bits(response))
         if may_be_kept and bounded:
             kept = Kept(response, bounded, monotonic() + bounded, sort)
             if self._choosy or behind:
@@ -299,3 +299,8 @@ class Cache(Plugin):
             return
         for sort, store in self.stores.items():
             store.take_over(old.stores[sort], self.zones)
+
+
+def _upper_bits(response: Response) -> bytes | None:
+    """What is left of an upstream's OPT record: the upper bits of a long response code (RFC 6891 §6.1.3)."""
+    return edns.opt(0, extended_rcode=response.rcode >> 4) if response.rcode > 15 else None

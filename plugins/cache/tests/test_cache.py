@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rrset
 import pytest
 
@@ -224,6 +225,14 @@ def test_the_upstreams_opt_is_not_kept(setting):
     assert reply.payload == 4000
     setting.ask()
     assert dns.message.from_wire(bytes(2) + setting.ask().reply(setting.request)).edns == -1
+
+
+def test_a_long_response_code_outlives_the_upstreams_opt(setting):
+    message = dns.message.make_response(dns.message.make_query("a.test", "A", use_edns=True))
+    message.set_rcode(dns.rcode.BADVERS)
+    setting.start(Relayed.read(message.to_wire(), b"\1a\4test\0"))
+    reply = dns.message.from_wire(bytes(2) + setting.ask(size=4000).reply(setting.request))
+    assert (reply.rcode(), reply.payload, reply.options) == (dns.rcode.BADVERS, 4000, ())
 
 
 def test_owners_keep_the_case_of_the_first_question(setting):

@@ -54,6 +54,8 @@ ANSWER = Response(answer=A, answers=1)
         (ANSWER, {"flags": 0x2000, "qtype": "SOA"}, '"SOA IN a.test. udp 24 false 512" NOERROR qr,aa 46'),
         (Response(rcode=3, flags=RA), {"qtype": "TYPE65280"}, '"TYPE65280 IN a.test. udp 24 false 512" NXDOMAIN qr,rd,ra 24'),
         (ANSWER, {"qclass": "ANY"}, '"A CLASS255 a.test. udp 24 false 512" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"qtype": "TYPE0"}, '"None IN a.test. udp 24 false 512" NOERROR qr,aa,rd 46'),
+        (ANSWER, {"qtype": "TYPE65535"}, '"Reserved IN a.test. udp 24 false 512" NOERROR qr,aa,rd 46'),
         (Response(rcode=24, flags=0), {"qclass": "CH"}, '"A CH a.test. udp 24 false 512" 24 qr,rd 24'),
         (Response(answer=A * 40, answers=40), {}, '"A IN a.test. udp 24 false 512" NOERROR qr,aa,tc,rd 904'),
         (NO_ANSWER, {}, '"A IN a.test. udp 24 false 512" - - 0'),
