@@ -156,7 +156,7 @@ async def test_the_loop_stands_still_while_etcd_changes_and_compacts(etcd: EtcdS
         time.sleep(8)  # noqa: ASYNC251 - the point of it
         assert await writer.wait() == 0
         expected = await contents(client)
-        await names.become(lambda values: values == expected, within=30)
+        await names.become(lambda values: values == expected, within=90)
         assert len(mirror.copy) == len(expected)
 
 
