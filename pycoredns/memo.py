@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
-from pycoredns.spelling import COOKIE_HEAD, NAME, respelled, usual, usual_reply
+from pycoredns.spelling import NAME, respelled, usual, usual_reply
 from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
 from pycoredns.wire.walk import walk
@@ -163,8 +163,6 @@ class Memo:
 
     def alike(self, key: bytes) -> tuple[Entry | None, bytes | None]:
         """The entry of a query in its usual spelling, and the reply to this one, if there is one that holds."""
-        if key.islower() and key[-12:-8] != COOKIE_HEAD:
-            return None, None
         entry = self.entries.get(usual(key))
         if entry is None or not entry.shared or not (entry.tick == self.tick or self.renew(entry)):
             return None, None

@@ -75,6 +75,7 @@ class Response:
         flags: int = AA,
     ) -> None:
         """Takes each section's records and their number."""
+        self.opt = None  # an object's own is found more quickly than its class's
         self.rcode = rcode
         self.answer = answer
         self.answers = answers

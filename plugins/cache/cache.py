@@ -156,10 +156,13 @@ class Cache(Plugin):
     def _miss(self, request: Request, key: bytes) -> Answer:
         """Asks the plugins behind. What they say is for this client only: the next one gets it from the cache."""
         # only a question that was changed on its way can be for a name of no zone of the block
-        if not (self._all_names and request.__class__ is Request) and not self._keeps(request.name):
+        if self._all_names and request.__class__ is Request:
+            request.personal = True
+        elif self._keeps(request.name):
+            request.make_personal()
+        else:
             return self.next(request)
         (self._tallies.get(request.listener.service) or self.tally(request)).misses += 1
-        request.make_personal()
         answer = self.next(request.with_authentic_data() if self._asks_others else request)
         if isinstance(answer, Response):
             return self.keep(request, key, answer)

@@ -11,6 +11,7 @@ from time import perf_counter_ns
 from pycoredns.listener import Listener
 from pycoredns.memo import Entry, Memo
 from pycoredns.service import Service
+from pycoredns.spelling import COOKIE_HEAD
 from pycoredns.transport import addresses
 from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS, Responder, Sender
 from pycoredns.transport.settling import settle
@@ -145,7 +146,8 @@ class UDPListener(Listener):
                 self._answer_from_asked(slot)
             reply: bytes | None = None
             if entry is None:
-                entry, reply = alike(key)
+                if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # asked here, for it would take a call (2 % of a new question)
+                    entry, reply = alike(key)
             elif entry.tick == tick or renew(entry):
                 reply = entry.reply
             if reply is None or entry is None:
