@@ -146,7 +146,7 @@ class UDPListener(Listener):
                 self._answer_from_asked(slot)
             reply: bytes | None = None
             if entry is None:
-                if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # asked here, for it would take a call (2 % of a new question)
+                if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # seen here, as a call takes 2 % of a new question
                     entry, reply = alike(key)
             elif entry.tick == tick or renew(entry):
                 reply = entry.reply
