@@ -50,7 +50,8 @@ def is_plain(key: bytes) -> bool:
 
 def is_plain_label(label: bytes) -> bool:
     """Does a label of a question stand for itself in keys?"""
-    return label not in WILDCARDS and (label.isalnum() or (b"/" not in label and label_text(label) == label))
+    usual = label.translate(None, b"-_").isalnum()  # a tenth of what it takes to write the label
+    return label not in WILDCARDS and (usual or (b"/" not in label and label_text(label) == label))
 
 
 def name_of(key: bytes) -> bytes:
