@@ -8,7 +8,8 @@ Queries that are spelled in many ways share an entry (see ``spelling``).
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter as Census
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from struct import Struct
@@ -34,6 +35,7 @@ TICKS_PER_SECOND = 4
 _DOOR_BITS = 1 << 17
 _DOOR_WIPE = 40_000
 _TRIES = 8
+_MOST_SLOW = 2048
 evicted = Counter("memo_evictions_total", "Remembered replies that had to make room.", prefix="coredns_pycoredns_")
 _TTL = Struct("!I")
 _COUNTS = Struct("!HHH")
@@ -124,6 +126,8 @@ class Memo:
         self._spent = 0
         """Nanoseconds that passed for ``_given`` hits."""
         self._given = 0
+        self._slow: dict[int, list[Entry]] = defaultdict(list)
+        """Hits in slow batches that their entries have not been told of yet, by the bucket of their duration."""
         self._capacity = capacity
         self._quarter = 0
         self._order: deque[bytes] = deque()
@@ -221,6 +225,8 @@ class Memo:
         """Tells those who count how often an entry was given since it was last told; returns that number."""
         hits = entry.hits
         if hits:
+            if self._slow:
+                self._divide_slow()
             outcome = entry.outcome
             outcome.times, outcome.slow = hits, entry.slow
             outcome.duration = self._spent // self._given if self._given else 0
@@ -235,9 +241,17 @@ class Memo:
         self._spent += duration * len(hits)
         self._given += len(hits)
         if duration > FIRST_BUCKET:
-            bucket = bucket_of(duration)
-            for entry in hits:
-                entry.slow[bucket] = entry.slow.get(bucket, 0) + 1
+            slow = self._slow[bucket_of(duration)]
+            slow += hits
+            if len(slow) > _MOST_SLOW:
+                self._divide_slow()
+
+    def _divide_slow(self) -> None:
+        """Tells entries how many of their hits were in slow batches: many hits at once, as that takes a fifth of the time."""
+        slow, self._slow = self._slow, defaultdict(list)
+        for bucket, hits in slow.items():
+            for entry, times in Census(hits).items():
+                entry.slow[bucket] = entry.slow.get(bucket, 0) + times
 
     def count_all(self) -> None:
         """Counts all that was given; called before metrics are read."""

@@ -100,6 +100,8 @@ class Responder(Receiver):
             values[1], values[2], values[5] = name_size, iovs + slot * _IOV.size, control_size
             _HEADER.pack_into(self._reply_headers, slot * _HEADER_SIZE, *values)
         self.sizes = memoryview(self._reply_iovs).cast("Q")
+        self.interfaces = memoryview(self.controls).cast("I")[4 :: CONTROL_SIZE // 4]
+        """Of IPv4: where each slot's datagram came in (``in_pktinfo.ipi_ifindex`` behind a ``cmsghdr``, ip(7))."""
 
     def move(self, source: int, target: int) -> None:
         """Puts a reply into another slot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from array import array
 from collections.abc import Sequence
 from time import perf_counter_ns
 
@@ -22,6 +23,12 @@ COMFORTABLE = {socket.AF_INET: 1480, socket.AF_INET6: 1220}
 """Above this an answer is compressed, in the hope that it is not fragmented (the limits are CoreDNS's)."""
 _MOST_BATCHES = 200
 """Of 64 datagrams, when the server ends: as many as the queue holds. Somebody may go on filling it."""
+_BEGINS = tuple(range(0, SLOTS * SLOT_SIZE, SLOT_SIZE))
+_STARTS = tuple(begin + 2 for begin in _BEGINS)
+"""Where slots begin, and where in them what follows an ID does."""
+_LONGEST_REPLY = SLOT_SIZE - 2
+_NO_INTERFACES = memoryview(bytes(4 * SLOTS)).cast("I")
+"""The routing table decides where an answer leaves."""
 _PKTINFO_SIZE = {socket.AF_INET: 32, socket.AF_INET6: 40}  # CMSG_SPACE of in_pktinfo and in6_pktinfo
 
 
@@ -126,46 +133,50 @@ class UDPListener(Listener):
     # --- the hot path
 
     def _read_batch(self) -> None:
-        """Answers what has come; what is remembered, without a look into it. Local names save 10 % here."""
+        """Answers what has come; what is remembered, without a look into it.
+
+        One loop with local names, and what can be done for all slots together is: each step of it is 1 % of a reply from memory.
+        """
         slots, memo, serve, service = self._slots, self.memo, self.service.serve, self.service
         count = slots.receive(self._descriptor)
         if not count:
             return
         received = perf_counter_ns()
+        if self._wildcard:
+            self._answer_from_asked(count)
         tick, remembered, renew, alike = memo.advance(), memo.entries.get, memo.renew, memo.alike
-        lengths, sizes, octets, view = slots.lengths, slots.sizes, slots.octets, slots.view
-        wildcard, watched = self._wildcard, service.watched
+        octets, view, watched = slots.octets, slots.view, service.watched
         hits: list[Entry] = []
         seen: list[tuple[Entry, object, int]] = []
         empty: list[int] = []
-        start = 2
-        for slot in range(count):
-            key = bytes(view[start : start - 2 + lengths[16 * slot + 14]])
-            entry = remembered(key)
-            if wildcard:
-                self._answer_from_asked(slot)
-            reply: bytes | None = None
-            if entry is None:
+        sizes: list[int] = []
+        for begin, start, length in zip(_BEGINS, _STARTS, slots.lengths[14 : 16 * count : 16], strict=False):
+            key = bytes(view[start : begin + length])
+            entry, reply = remembered(key), None
+            if entry is not None and (entry.tick == tick or renew(entry)):
+                reply = entry.reply
+            else:
+                entry = None
                 if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # seen here, as a call takes 2 % of a new question
                     entry, reply = alike(key)
-            elif entry.tick == tick or renew(entry):
-                reply = entry.reply
-            if reply is None or entry is None:
-                reply = serve(view[start - 2 : start].tobytes() + key, self._peer(slot), self, received, key)
-            else:
+                if reply is None:
+                    reply = serve(bytes(view[begin:start]) + key, self._peer(begin // SLOT_SIZE), self, received, key)
+            if entry is not None:
                 entry.hits += 1
                 hits.append(entry)
                 if watched:
-                    seen.append((entry, self._peer(slot), octets[start - 2] << 8 | octets[start - 1]))
+                    seen.append((entry, self._peer(begin // SLOT_SIZE), octets[begin] << 8 | octets[begin + 1]))
             if reply is None:
-                empty.append(slot)
-            elif len(reply) < SLOT_SIZE - 1:
-                octets[start : start + len(reply)] = reply
-                sizes[2 * slot + 1] = len(reply) + 2
+                empty.append(begin // SLOT_SIZE)
+                sizes.append(0)
+            elif (size := len(reply)) <= _LONGEST_REPLY:
+                octets[start : start + size] = reply
+                sizes.append(size + 2)
             else:
-                self._send_one(self._peer(slot), octets[start - 2 : start] + reply)
-                empty.append(slot)
-            start += SLOT_SIZE
+                self._send_one(self._peer(begin // SLOT_SIZE), octets[begin:start] + reply)
+                empty.append(begin // SLOT_SIZE)
+                sizes.append(0)
+        slots.sizes[1 : 2 * count : 2] = memoryview(array("Q", sizes))
         if empty:
             count = self._close_gaps(empty, count)
         if count:
@@ -180,10 +191,13 @@ class UDPListener(Listener):
             peer += self._slots.controls_view[start : start + self._control_size]
         return peer
 
-    def _answer_from_asked(self, slot: int) -> None:
-        """Makes a slot's control data fit for the answer."""
-        start = slot * CONTROL_SIZE
-        addresses.answer_from(self._slots.controls, start, self.sock.family)
+    def _answer_from_asked(self, count: int) -> None:
+        """Makes the first slots' control data fit for the answers."""
+        if self.sock.family == socket.AF_INET:
+            self._slots.interfaces[:count] = _NO_INTERFACES[:count]
+            return
+        for start in range(0, count * CONTROL_SIZE, CONTROL_SIZE):
+            addresses.answer_from(self._slots.controls, start, self.sock.family)
 
     def _close_gaps(self, empty: list[int], count: int) -> int:
         """Fills slots without a reply from the end; how many replies there are."""
