@@ -162,6 +162,8 @@ class EtcdServer:
     def pause(self) -> None:
         """Stop it in its tracks: its connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self.pid is not None:  # its threads stop one after the other
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on after a pause."""
