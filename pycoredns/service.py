@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from time import perf_counter_ns
 from typing import TypeAlias
 
@@ -15,7 +15,7 @@ from pycoredns.chain import Block
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.late import Late
 from pycoredns.listener import Listener
-from pycoredns.memo import LONGEST, Memo
+from pycoredns.memo import LONGEST
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Outcome, Plugin, tell
@@ -135,29 +135,21 @@ class Service:
         if answer.memorable and not request.personal and answer.error is None:
             memo, key = request.listener.memo, key or request.wire[2:]
             if request.asked != request.name or request.tail.cookie:
-                self._remember_usual(memo, key, Outcome(request, answer, block))
+                if may_be_respelled(request, answer, key) and memo.asked_before(key := usual(key)) and len(key) <= LONGEST:
+                    self._remember(partial(memo.remember_usual, key), Outcome(request, answer, block))
             elif memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
-                self._remember(memo, key, reply, Outcome(request, answer, block))
+                self._remember(partial(memo.remember, key, reply), Outcome(request, answer, block))
         if block.each or answer.error is not None:
             self.outcomes.append(Outcome(request, answer, block))
         elif block.counters:
             self._counted[request.listener, block].append(Outcome(request, answer, block))
         return reply
 
-    def _remember(self, memo: Memo, key: bytes, reply: bytes, outcome: Outcome) -> None:
+    def _remember(self, remember: Callable[[Outcome, Block], None], outcome: Outcome) -> None:
         try:
-            memo.remember(key, reply, outcome, outcome.block or _NOWHERE)
+            remember(outcome, outcome.block or _NOWHERE)
         except Exception as error:  # what plugins do there must not cost the answer
             log.error("an answer could not be remembered: %r", error, exc_info=error)
-
-    def _remember_usual(self, memo: Memo, key: bytes, outcome: Outcome) -> None:
-        """Remembers an answer for all spellings of its question, if that is asked in any for the second time."""
-        if not may_be_respelled(outcome.request, outcome.response, key):
-            return
-        key = usual(key)
-        if memo.asked_before(key) and len(key) <= LONGEST:
-            with suppress(ServerFailure):
-                memo.remember_usual(key, outcome, outcome.block or _NOWHERE)
 
     def failure(self, request: Request, error: Exception) -> Response:
         """The server's own answer after an error."""

@@ -34,6 +34,11 @@ def usual(key: bytes) -> bytes:
     return b"%b%b%b" % (key[:NAME], key[NAME:end].lower(), key[end:])
 
 
+def is_usual(key: bytes) -> bool:
+    """Is a query (behind its ID) spelled as usual? One that is not has a capital letter, or seems to end with a cookie."""
+    return key.islower() and key[-12:-8] != COOKIE_HEAD
+
+
 def may_be_respelled(request: Request, response: Response, key: bytes) -> bool:
     """Is it known where the letters of a query (behind its ID) and its cookie stand, and do the records not depend on them?"""
     asked = request.asked

@@ -13,6 +13,7 @@ from pycoredns.listener import STREAM_LIMIT, Listener
 from pycoredns.memo import Entry, Memo
 from pycoredns.metrics import before_scrape
 from pycoredns.service import Service
+from pycoredns.spelling import is_usual
 from pycoredns.transport.addresses import to_bind
 from pycoredns.transport.outgoing import ClientGone, Outgoing
 from pycoredns.transport.settling import settle
@@ -183,7 +184,8 @@ class Connection(asyncio.Protocol):
             entry = remembered(key)
             reply: bytes | None = None
             if entry is None:
-                entry, reply = alike(key)
+                if not is_usual(key):
+                    entry, reply = alike(key)
             elif entry.tick == tick or renew(entry):
                 reply = entry.reply
             if reply is None or entry is None:

@@ -157,7 +157,7 @@ class UDPListener(Listener):
                 reply = entry.reply
             else:
                 entry = None
-                if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # seen here, as a call takes 2 % of a new question
+                if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # is_usual; its call takes 2 % of a new question
                     entry, reply = alike(key)
                 if reply is None:
                     reply = serve(bytes(view[begin:start]) + key, self._peer(begin // SLOT_SIZE), self, received, key)

@@ -12,9 +12,15 @@ import pytest
 from dnslib import RR, A, DNSRecord
 
 from pycoredns import bounds
+from pycoredns.chain import Block
+from pycoredns.memo import Memo
+from pycoredns.plugin import Plugin
+from pycoredns.request import Request
+from pycoredns.response import Response
+from pycoredns.service import Service
 from pycoredns.spelling import usual
-from pycoredns.testing import Upstream, exchange_tcp, exchange_udp, running
-from pycoredns.wire import edns
+from pycoredns.testing import SilentListener, Upstream, exchange_tcp, exchange_udp, running
+from pycoredns.wire import edns, message, names, types
 
 NAME = b"\3www\7Example\4test\0"
 QUESTION = b"\0\1\0\1"
@@ -139,3 +145,27 @@ async def test_octets_behind_a_question_that_look_like_a_cookie_are_none() -> No
 )
 def test_only_letters_of_the_name_and_the_cookie_make_no_difference(one: bytes, other: bytes, alike: bool) -> None:
     assert (usual(one[2:]) == usual(other[2:])) == alike
+
+
+class Faulty(Plugin):
+    """Answers as a cache does; what it would give in turn from memory cannot be made."""
+
+    name = "faulty"
+
+    def handle(self, request: Request) -> Response:
+        response = Response(answer=message.record(request.name, types.A, 60, b"\xc0\0\2\1"), answers=1)
+        response.any_case, response.orders = True, lambda: 1 / 0  # type: ignore[assignment,return-value]  # it is meant to fail
+        return response
+
+
+@pytest.mark.parametrize("name", [NAME, NAME.lower()])
+def test_an_answer_that_cannot_be_remembered_is_given_all_the_same(name: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    zone = names.from_text("example.test")
+    service = Service("dns://:53", [(zone, Block([zone], [Faulty()]))])
+    listener = SilentListener(service)
+    listener.memo = Memo()
+    for _ in range(3):
+        answered = service.serve(query(name), b"", listener, 0)
+        assert answered is not None
+        assert dns.message.from_wire(bytes(2) + answered).answer[0].to_text().endswith("192.0.2.1")
+    assert "could not be remembered" in caplog.text
