@@ -134,8 +134,8 @@ class Service:
             return answer.reply(request)
         if answer.memorable and not request.personal and answer.error is None:
             memo, key = request.listener.memo, key or request.wire[2:]
-            if request.asked != request.name or request.tail.cookie:
-                if may_be_respelled(request, answer, key) and memo.asked_before(key := usual(key)) and len(key) <= LONGEST:
+            if (request.asked != request.name or request.tail.cookie) and may_be_respelled(request, answer, key):
+                if memo.asked_before(key := usual(key)) and len(key) <= LONGEST:
                     self._remember(partial(memo.remember_usual, key), Outcome(request, answer, block))
             elif memo.asked_before(key) and len(key) <= LONGEST and len(reply) <= LONGEST:
                 self._remember(partial(memo.remember, key, reply), Outcome(request, answer, block))

@@ -115,6 +115,13 @@ async def test_records_that_follow_the_clients_letters_are_not_given_to_others()
             assert dns.message.from_wire(answered).answer[0].name.to_text() == spelled.decode() + "."
 
 
+async def test_records_that_follow_the_clients_letters_are_remembered_for_the_same_letters() -> None:
+    async with running(".:{port} {\n local \n}") as server:
+        for _ in range(3):
+            await exchange_udp(query(b"\x09LocalHost\0"), ("127.0.0.1", server.port))
+        assert entries() == 1
+
+
 async def test_a_cookie_behind_another_option_is_not_taken_for_one_of_zeros() -> None:
     both = edns.option(edns.NSID, b"")
     async with Upstream(reply) as upstream, running(COREFILE, upstream=upstream.address) as server:
