@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.harness import interpreter, latency, load, sample  # noqa: E402
 from benchmarks.harness.data import Records, write_key  # noqa: E402
+from benchmarks.harness.laboratory import Commands  # noqa: E402
 from benchmarks.harness.latency import Latency  # noqa: E402
 from benchmarks.harness.outcome import Comparison, Measured, Round  # noqa: E402
 from benchmarks.harness.pauses import read_longest  # noqa: E402
@@ -200,6 +201,17 @@ def test_of_several_workers_the_busiest_bounds_what_they_bear() -> None:
     outcome = Comparison(workload, [Measured("CoreDNS", [one]), Measured("one worker", [one]), Measured("ours", [two])])
     assert outcome.scaling() == pytest.approx(1.6)
     assert outcome.shortfalls() == ["below 1.9 times one worker"]
+
+
+def test_one_worker_bears_what_each_of_several_does() -> None:
+    workload = load_workload(ROOT / "benchmarks/workloads/workers.toml")
+    contenders, _ = Commands("coredns", "ours").contenders(workload)
+    loads = {each.name: workload.load.part(each.share) for each in contenders}
+    assert {name: (each.clients, each.outstanding) for name, each in loads.items()} == {
+        "CoreDNS": (40, 400),
+        "one worker": (20, 200),
+        "pycoredns": (40, 400),
+    }
 
 
 def test_late_and_lost_answers_are_told() -> None:

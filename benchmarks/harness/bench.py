@@ -109,11 +109,12 @@ class Bench:
         return Round(answers, sum(used.values()), max(used.values()))
 
     def _ask(self, server: Server, number: int, seconds: float) -> Answers:
-        return ask(self.dnsperf, Target(server.port, self.load_cores), self._questions(number), self.workload.load, seconds)
+        load = self.workload.load.part(server.share)
+        return ask(self.dnsperf, Target(server.port, self.load_cores), self._questions(number), load, seconds)
 
     def _pressed(self, server: Server, number: int, rate: float) -> Answers:
-        target, seconds = Target(server.port, self.load_cores), self.effort.seconds
-        return ask(self.dnsperf, target, self._questions(number, rate), self.workload.load, seconds, rate)
+        target, load, seconds = Target(server.port, self.load_cores), self.workload.load.part(server.share), self.effort.seconds
+        return ask(self.dnsperf, target, self._questions(number, rate), load, seconds, rate)
 
     def _questions(self, number: int, rate: float | None = None) -> Path:
         """A file of them; where each is asked once, no more than this rate needs."""
@@ -135,7 +136,7 @@ class Bench:
             server.forget_output()
 
     def _latency(self, server: Server, number: int, rate: float) -> Latency:
-        load, rate, seconds = self.workload.load, min(rate, STEADY_LIMIT), self.effort.seconds
+        load, rate, seconds = self.workload.load.part(server.share), min(rate, STEADY_LIMIT), self.effort.seconds
         path = self._questions(number, rate)
         with on_cores(self.load_cores):
             arguments = (server.port, path, load.transport, load.clients, rate, seconds, load.patience)

@@ -38,7 +38,7 @@ class Commands:
             else:
                 missing.append(name)
         if workload.workers:
-            found.append(Contender("one worker", self.ours, workload.corefile))
+            found.append(Contender("one worker", self.ours, workload.corefile, 1 / workload.workers.count))
         several = f" -workers {workload.workers.count}" if workload.workers else ""
         return [*found, Contender("pycoredns", self.ours + several, workload.corefile)], missing
 

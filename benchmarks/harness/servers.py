@@ -24,6 +24,7 @@ class Contender:
     name: str
     command: str
     configuration: str
+    share: float = 1.0  # of the workload's clients and questions in flight
 
 
 class Server:
@@ -33,7 +34,8 @@ class Server:
         self, contender: Contender, places: Mapping[str, str], folder: Path, cores: Collection[int], piped: bool = False
     ):
         """Start it on these cores; its configuration and output are written to `folder`."""
-        self.name, self.port, self.http_port = contender.name, free_port(), free_port()
+        self.name, self.share = contender.name, contender.share
+        self.port, self.http_port = free_port(), free_port()
         state = folder / f"state.{self.port}"
         state.mkdir()
         own = {"port": str(self.port), "dir": str(folder), "state": str(state)}

@@ -39,6 +39,10 @@ class Load:
         if self.protocol not in PROTOCOLS:
             raise QuestionsError(f"unknown protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
 
+    def part(self, share: float) -> Load:
+        """The load of a server that is to bear this share of it."""
+        return replace(self, clients=max(round(self.clients * share), 1), outstanding=max(round(self.outstanding * share), 1))
+
     @property
     def transport(self) -> str:
         """That of a single question."""
