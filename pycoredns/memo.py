@@ -16,6 +16,7 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pycoredns.memory import turnover
 from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
 from pycoredns.spelling import NAME, respelled, usual, usual_reply
@@ -32,7 +33,8 @@ CAPACITY = 32768
 LONGEST = 512
 """A longer query or reply is not remembered: what is asked often is short."""
 TICKS_PER_SECOND = 4
-_DOOR_BITS = 1 << 17
+_DOOR_BITS = 1 << 20
+"""Octets, in fact. With an eighth of them, 16 % of what is asked once would be taken for asked before, at 22,000 instructions."""
 _DOOR_WIPE = 40_000
 _TRIES = 8
 _MOST_SLOW = 2048
@@ -197,6 +199,7 @@ class Memo:
             self.count(old)
         elif len(self.entries) >= self._capacity:
             self._make_room()
+        turnover.add()
         self.entries[key] = entry
         if old is None:
             self._order.append(key)

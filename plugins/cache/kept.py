@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from pycoredns.errors import ServerFailure
+from pycoredns.memory import turnover
 from pycoredns.relayed import Relayed
 from pycoredns.request import AD
 from pycoredns.response import Response
@@ -118,6 +119,7 @@ class Store(dict[bytes, Kept]):
         if len(self) == before:  # of an older one this takes the place, which is not the newest's
             del self[key]
             self[key] = kept
+            turnover.add()
         elif before >= self.capacity:
             return self.make_room(self._share)
         return 0
@@ -132,6 +134,7 @@ class Store(dict[bytes, Kept]):
         oldest = list(islice(self, share))
         for key in oldest:
             del self[key]
+        turnover.add(len(oldest))
         return len(oldest)
 
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:

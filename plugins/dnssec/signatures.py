@@ -9,6 +9,7 @@ from time import time
 from typing import Self, TypeAlias
 
 from pycoredns.dnssec.signing import beginning, label_count
+from pycoredns.memory import turnover
 from pycoredns.metrics import Cell
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
 
@@ -129,6 +130,7 @@ class Signatures:
             self._order.append(digest)
             digest = self._order.popleft()
         del self._kept[digest]
+        turnover.add()
 
     def forget(self) -> None:
         """Drops all: the keys have changed."""
