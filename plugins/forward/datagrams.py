@@ -91,8 +91,7 @@ class Channel:
             for datagram in [each for each in outgoing if len(each) > SLOT_SIZE]:
                 self._send_one(datagram)
             outgoing = [each for each in outgoing if len(each) <= SLOT_SIZE]
-        sent = _vectors()[1].send(self._descriptor, outgoing)
-        if sent < len(outgoing) and (number := ctypes.get_errno()) not in _NO_ROOM:
+        if _vectors()[1].send(self._descriptor, outgoing) and (number := ctypes.get_errno()) not in _NO_ROOM:
             self._break(number, "write")
 
     def _send_one(self, datagram: bytes) -> None:

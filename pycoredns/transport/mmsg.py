@@ -1,6 +1,8 @@
 """Many datagrams per system call: recvmmsg and sendmmsg on vectors that are laid out once (Linux).
 
-A batch of 64 costs 15 % less per answer than recvfrom and sendto, 25 % less where questions are forwarded.
+A batch of 64 costs 15 % less per answer than recvfrom and sendto, 25 % less where questions are forwarded. What goes to one peer
+in datagrams of one size passes through the kernel as one (UDP_SEGMENT, udp(7)), which takes 2 µs each where three go together and
+1 µs where all do, and 5 µs alone.
 """
 
 from __future__ import annotations
@@ -9,17 +11,40 @@ import ctypes
 import errno
 import socket
 import sys
-from collections.abc import Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import repeat
 from struct import Struct
+from typing import TypeAlias
 
-SLOTS = 64
+SLOTS = 128
+"""Datagrams in a batch."""
 SLOT_SIZE = 4096
 NAME_SIZE = 32
 CONTROL_SIZE = 64
+MOST_TOGETHER = 64
+"""The kernel cuts no more datagrams from one message (UDP_MAX_SEGMENTS)."""
+LARGEST_SEGMENT = 1000
+"""Larger datagrams go by themselves: they may not fit the path, and 64 of them not a message."""
 _HEADER_SIZE = 64
 _HEADER = Struct("QI4xQQQQI4x")  # struct msghdr on 64-bit Linux: name, its size, iov, their number, control, its size, flags
 _IOV = Struct("QQ")
 _DONTWAIT = socket.MSG_DONTWAIT
+_UDP_SEGMENT = 103
+_CUT = Struct("QiiH6x")
+"""Control data that has a message cut: its size, level, type, and the size of a datagram."""
+_NO_ROOM = (errno.EAGAIN, errno.ENOBUFS)
+
+_CANNOT_CUT = (errno.EINVAL, errno.EIO, errno.EMSGSIZE)
+"""A datagram is too large for its path, or the socket, or the way there, has no checksums."""
+_NOBODY = repeat(b"")
+
+ByPeer: TypeAlias = dict[bytes, list[bytes]]
+"""Datagrams by where they go: an address in NAME_SIZE octets, and then control data; nothing on a connected socket."""
+Messages: TypeAlias = list[tuple[bytes, int, int, list[bytes]]]
+"""What the kernel gets as one: a peer, the size of a datagram, of all, and the datagrams."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 AVAILABLE = (
@@ -31,12 +56,23 @@ if AVAILABLE:
     _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
 
+@cache
+def cuts() -> bool:
+    """Does the kernel cut messages to datagrams? Linux does from 4.18 on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
+        except OSError:
+            return False
+    return True
+
+
 class _Vector:
     """Slots for datagrams, with the headers the kernel reads and writes."""
 
-    def __init__(self, slots: int, slot_size: int, names: bool, controls: bool) -> None:
+    def __init__(self, slots: int, slot_size: int, name_size: int, control_size: int) -> None:
         self.slots = slots
-        self.slot_size = slot_size
+        self._slot_size = slot_size
         self.octets = bytearray(slots * slot_size)
         self.names = bytearray(slots * NAME_SIZE)
         self.controls = bytearray(slots * CONTROL_SIZE)
@@ -44,35 +80,35 @@ class _Vector:
         self._iovs = bytearray(slots * _IOV.size)
         buffers = (self.octets, self.names, self.controls, self._headers, self._iovs)
         self._held = [(ctypes.c_char * len(buffer)).from_buffer(buffer) for buffer in buffers]
-        octets, name, control, self._address, iovs = map(ctypes.addressof, self._held)
+        self._place, name, control, self._address, iovs = map(ctypes.addressof, self._held)
         for slot in range(slots):
-            _IOV.pack_into(self._iovs, slot * _IOV.size, octets + slot * slot_size, slot_size)
+            _IOV.pack_into(self._iovs, slot * _IOV.size, self._place + slot * slot_size, slot_size)
             _HEADER.pack_into(
                 self._headers,
                 slot * _HEADER_SIZE,
-                name + slot * NAME_SIZE if names else 0,
-                NAME_SIZE if names else 0,
+                name + slot * NAME_SIZE if name_size else 0,
+                name_size,
                 iovs + slot * _IOV.size,
                 1,
-                control + slot * CONTROL_SIZE if controls else 0,
-                CONTROL_SIZE if controls else 0,
+                control + slot * CONTROL_SIZE,
+                control_size,
                 0,
             )
         self.view = memoryview(self.octets)
-        self.names_view = memoryview(self.names)
-        self.controls_view = memoryview(self.controls)
 
 
 class Receiver(_Vector):
     """Takes up to ``slots`` datagrams at once. Datagram ``i`` is ``view[i * slot_size : i * slot_size + lengths[i * 16 + 14]]``.
 
-    Its sender is ``names_view[i * 32 :]``; its control data, where asked for, ``controls_view[i * 64 :]``.
+    Its sender is ``names[i * NAME_SIZE :]``; its control data, where asked for, ``controls[i * CONTROL_SIZE :]``.
     """
 
     def __init__(self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, names: bool = True, controls: bool = False) -> None:
         """``names``: the senders are wanted; ``controls``: so is control data. A longer datagram is cut at ``slot_size``."""
-        super().__init__(slots, slot_size, names, controls)
+        super().__init__(slots, slot_size, NAME_SIZE if names else 0, CONTROL_SIZE if controls else 0)
         self.lengths = memoryview(self._headers).cast("I")
+        self.interfaces = memoryview(self.controls).cast("I")[4 :: CONTROL_SIZE // 4]
+        """Of IPv4: where each slot's datagram came in (``in_pktinfo.ipi_ifindex`` behind a ``cmsghdr``, ip(7))."""
         self._pristine = bytes(self._headers) if controls else b""
 
     def receive(self, descriptor: int) -> int:
@@ -82,97 +118,112 @@ class Receiver(_Vector):
         return max(int(_recvmmsg(descriptor, self._address, self.slots, _DONTWAIT, None)), 0)
 
 
-class Responder(Receiver):
-    """Receives datagrams, and sends replies from the slots they came in: neither address nor ID is copied.
-
-    A reply is written to ``octets`` behind the ID, its whole size to ``sizes[2 * slot + 1]``.
-    """
-
-    def __init__(self, name_size: int, control_size: int = 0, slots: int = SLOTS, slot_size: int = SLOT_SIZE) -> None:
-        """``name_size`` and ``control_size`` are the octets of an address and of control data as they are sent back."""
-        super().__init__(slots, slot_size, names=True, controls=bool(control_size))
-        self._reply_headers = bytearray(self._headers)
-        self._reply_iovs = bytearray(self._iovs)
-        self._replying = [(ctypes.c_char * len(each)).from_buffer(each) for each in (self._reply_headers, self._reply_iovs)]
-        self._reply_address, iovs = map(ctypes.addressof, self._replying)
-        for slot in range(slots):
-            values = list(_HEADER.unpack_from(self._headers, slot * _HEADER_SIZE))
-            values[1], values[2], values[5] = name_size, iovs + slot * _IOV.size, control_size
-            _HEADER.pack_into(self._reply_headers, slot * _HEADER_SIZE, *values)
-        self.sizes = memoryview(self._reply_iovs).cast("Q")
-        self.interfaces = memoryview(self.controls).cast("I")[4 :: CONTROL_SIZE // 4]
-        """Of IPv4: where each slot's datagram came in (``in_pktinfo.ipi_ifindex`` behind a ``cmsghdr``, ip(7))."""
-
-    def move(self, source: int, target: int) -> None:
-        """Puts a reply into another slot."""
-        size, slot_size = self.sizes[2 * source + 1], self.slot_size
-        self.octets[target * slot_size : target * slot_size + size] = self.octets[source * slot_size : source * slot_size + size]
-        self.sizes[2 * target + 1] = size
-        for buffer, width in ((self.names, NAME_SIZE), (self.controls, CONTROL_SIZE)):
-            buffer[target * width : (target + 1) * width] = buffer[source * width : (source + 1) * width]
-
-    def send(self, descriptor: int, count: int) -> int:
-        """Sends the replies in the first ``count`` slots; returns how many the kernel took."""
-        return _send(descriptor, self._reply_address, count)
-
-
 class Sender(_Vector):
-    """Sends up to ``slots`` datagrams at once."""
+    """Sends up to ``slots`` datagrams at once; those of one size for one peer leave together."""
 
-    def __init__(self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, name_size: int = 0, control_size: int = 0) -> None:
+    def __init__(
+        self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, name_size: int = 0, control_size: int = 0, together: bool = True
+    ) -> None:
         """``name_size``: octets of a destination's address, 0 on a connected socket; ``control_size``: those of control data."""
-        super().__init__(slots, slot_size, bool(name_size), bool(control_size))
-        self._sizes = memoryview(self._iovs).cast("Q")
+        super().__init__(slots, slot_size, name_size, control_size)
         self._name_size = name_size
         self._control_size = control_size
-        for slot in range(slots):
-            _set_sizes(self._headers, slot, name_size, control_size)
+        self._most_together = MOST_TOGETHER if together and cuts() else 1
+        self._apart: Sender | None = None
+        """Sends what cannot be cut."""
+        self._pieces = memoryview(self._iovs).cast("Q")
+        self._control_sizes = memoryview(self._headers).cast("Q")[5::8]
+        self._cuts = memoryview(self.controls).cast("H")[(control_size + 16) // 2 :: CONTROL_SIZE // 2]
+        for start in range(control_size, slots * CONTROL_SIZE, CONTROL_SIZE):
+            _CUT.pack_into(self.controls, start, 18, socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
 
-    def send(self, descriptor: int, datagrams: Sequence[bytes], peers: Sequence[bytes] = ()) -> int:
-        """Sends datagrams of at most ``slot_size`` octets; returns how many the kernel took. One that it refuses is passed over.
+    def send(self, descriptor: int, datagrams: Iterable[bytes], peers: Iterable[bytes] = _NOBODY) -> int:
+        """Sends datagrams of at most ``slot_size`` octets; returns how many the kernel did not take, but passes over these.
 
-        ``peers`` are their destinations, each an address and then control data; none on a connected socket.
+        ``peers`` are their destinations, none on a connected socket.
         """
-        view, sizes, slot_size = self.view, self._sizes, self.slot_size
-        start, place = 0, 1
-        for datagram in datagrams:
+        by_peer: ByPeer = defaultdict(list)
+        for datagram, peer in zip(datagrams, peers, strict=False):
+            by_peer[peer].append(datagram)
+        return self.send_to_each(descriptor, by_peer)
+
+    def send_to_each(self, descriptor: int, by_peer: ByPeer) -> int:
+        """Does the same for datagrams that stand by their peers already."""
+        messages: Messages = []
+        most = self._most_together
+        for peer, datagrams in by_peer.items():
+            size, number = len(datagrams[0]), len(datagrams)
+            if number == 1 or (most >= number and size <= LARGEST_SEGMENT and len({*map(len, datagrams)}) == 1):
+                messages.append((peer, size, size * number, datagrams))
+            else:
+                messages += self._several(peer, datagrams)
+        self._lay_out(messages)
+        if self._name_size:
+            self._address_to([message[0] for message in messages])
+        return self._hand_over(descriptor, messages)
+
+    def _several(self, peer: bytes, datagrams: list[bytes]) -> Messages:
+        """Datagrams of many sizes: what can be cut is cut to one size, only the last may be shorter."""
+        messages: Messages = []
+        for datagram in sorted(datagrams, key=len, reverse=True):
             size = len(datagram)
-            view[start : start + size] = datagram
-            sizes[place] = size
-            start += slot_size
-            place += 2
-        if peers:
-            self._address_to(peers)
-        return _send(descriptor, self._address, len(datagrams))
+            if messages:
+                _, largest, total, together = messages[-1]
+                if largest <= LARGEST_SEGMENT and total == largest * len(together) and len(together) < self._most_together:
+                    together.append(datagram)
+                    messages[-1] = peer, largest, total + size, together
+                    continue
+            messages.append((peer, size, size, [datagram]))
+        return messages
+
+    def _lay_out(self, messages: Messages) -> None:
+        """Writes one message behind the other, and where each is."""
+        octets = b"".join([b"".join(message[3]) for message in messages])
+        self.octets[: len(octets)] = octets
+        place, alone, cut = self._place, self._control_size, self._control_size + _CUT.size
+        pieces: list[int] = []
+        control_sizes, cuts = [], []
+        for _, size, total, _ in messages:
+            pieces += place, total
+            place += total
+            control_sizes.append(cut if total > size else alone)
+            cuts.append(size)
+        self._pieces[: len(pieces)] = memoryview(array("Q", pieces))
+        self._control_sizes[: len(cuts)] = memoryview(array("Q", control_sizes))
+        self._cuts[: len(cuts)] = memoryview(array("H", cuts))
 
     def _address_to(self, peers: Sequence[bytes]) -> None:
         """Fills in destinations."""
         if self._control_size:
-            width = self._name_size
-            controls = b"".join([peer[width:].ljust(CONTROL_SIZE, b"\0") for peer in peers])
-            self.controls[: len(controls)] = controls
-            peers = [peer[:width] for peer in peers]
-        names = b"".join([peer.ljust(NAME_SIZE, b"\0") for peer in peers])
+            for slot, peer in enumerate(peers):
+                start = slot * CONTROL_SIZE
+                self.controls[start : start + self._control_size] = peer[NAME_SIZE:]
+            peers = [peer[:NAME_SIZE] for peer in peers]
+        names = b"".join(peers)
         self.names[: len(names)] = names
 
+    def _hand_over(self, descriptor: int, messages: Messages) -> int:
+        """Sends what was laid out, passing over what the kernel refuses; the rest is dropped where its buffer is full."""
+        begun, refused = 0, []
+        while begun < len(messages):
+            sent = _sendmmsg(descriptor, self._address + begun * _HEADER_SIZE, len(messages) - begun, _DONTWAIT)
+            if sent > 0:
+                begun += sent
+            elif (number := ctypes.get_errno()) in _NO_ROOM:
+                refused += messages[begun:]
+                break
+            elif number != errno.EINTR:
+                refused.append(messages[begun])
+                begun += 1
+        return self._lost(descriptor, refused) if refused else 0
 
-def _send(descriptor: int, headers: int, count: int) -> int:
-    """Sends ``count`` datagrams, passing over one that the kernel refuses; the rest is dropped where its buffer is full."""
-    begun = taken = 0
-    while begun < count:
-        sent = _sendmmsg(descriptor, headers + begun * _HEADER_SIZE, count - begun, _DONTWAIT)
-        if sent > 0:
-            begun += sent
-            taken += sent
-        elif ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS):
-            break
-        elif ctypes.get_errno() != errno.EINTR:
-            begun += 1
-    return taken
-
-
-def _set_sizes(headers: bytearray, slot: int, name_size: int, control_size: int) -> None:
-    """Fixes the sizes of address and control data in a header."""
-    values = list(_HEADER.unpack_from(headers, slot * _HEADER_SIZE))
-    values[1], values[5] = name_size, control_size
-    _HEADER.pack_into(headers, slot * _HEADER_SIZE, *values)
+    def _lost(self, descriptor: int, refused: Messages) -> int:
+        """How many of what the kernel refused are lost: what it only could not cut is sent in single datagrams."""
+        if ctypes.get_errno() not in _CANNOT_CUT or self._most_together == 1:
+            return sum(len(message[3]) for message in refused)
+        if self._apart is None:
+            self._apart = Sender(self.slots, self._slot_size, self._name_size, self._control_size, together=False)
+        by_peer: ByPeer = defaultdict(list)
+        for peer, _, _, datagrams in refused:
+            by_peer[peer] += datagrams
+        return self._apart.send_to_each(descriptor, by_peer)

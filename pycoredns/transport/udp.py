@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-from array import array
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from struct import Struct
 from time import perf_counter_ns
 
 from pycoredns.listener import Listener
@@ -14,18 +15,18 @@ from pycoredns.memo import Entry, Memo
 from pycoredns.service import Service
 from pycoredns.spelling import COOKIE_HEAD
 from pycoredns.transport import addresses
-from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS, Responder, Sender
+from pycoredns.transport.mmsg import AVAILABLE, CONTROL_SIZE, NAME_SIZE, SLOT_SIZE, SLOTS, ByPeer, Receiver, Sender
 from pycoredns.transport.settling import settle
 
 RECEIVE_BUFFER = 4 << 20
 """Octets of the kernel's queue: some 10,000 datagrams; its default holds 256."""
 COMFORTABLE = {socket.AF_INET: 1480, socket.AF_INET6: 1220}
 """Above this an answer is compressed, in the hope that it is not fragmented (the limits are CoreDNS's)."""
-_MOST_BATCHES = 200
-"""Of 64 datagrams, when the server ends: as many as the queue holds. Somebody may go on filling it."""
+_MOST_BATCHES = 100
+"""Of 128 datagrams, when the server ends: as many as the queue holds. Somebody may go on filling it."""
+_NAME = Struct(f"{NAME_SIZE}s")
 _BEGINS = tuple(range(0, SLOTS * SLOT_SIZE, SLOT_SIZE))
-_STARTS = tuple(begin + 2 for begin in _BEGINS)
-"""Where slots begin, and where in them what follows an ID does."""
+"""Where slots begin."""
 _LONGEST_REPLY = SLOT_SIZE - 2
 _NO_INTERFACES = memoryview(bytes(4 * SLOTS)).cast("I")
 """The routing table decides where an answer leaves."""
@@ -61,7 +62,7 @@ def _ask_for_destination(sock: socket.socket, family: int) -> None:
 
 
 class UDPListener(Listener):
-    """A bound socket, read in batches. A peer is its ``sockaddr``, on a wildcard socket with the control data behind it."""
+    """A bound socket, read in batches. A peer is a ``sockaddr`` in NAME_SIZE octets, then control data on a wildcard socket."""
 
     protocol = "udp"
 
@@ -85,7 +86,8 @@ class UDPListener(Listener):
         """Begins to answer."""
         self._loop = asyncio.get_running_loop()
         if AVAILABLE:
-            self._slots = Responder(self._name_size, self._control_size)
+            self._slots = Receiver(controls=self._wildcard)
+            self._controls = Struct(f"{self._control_size}s{CONTROL_SIZE - self._control_size}x")
             self._sender = Sender(name_size=self._name_size, control_size=self._control_size)
             self._loop.add_reader(self._descriptor, self._read_batch)
         else:
@@ -142,16 +144,14 @@ class UDPListener(Listener):
         if not count:
             return
         received = perf_counter_ns()
-        if self._wildcard:
-            self._answer_from_asked(count)
         tick, remembered, renew, alike = memo.advance(), memo.entries.get, memo.renew, memo.alike
-        octets, view, watched = slots.octets, slots.view, service.watched
+        view, watched = slots.view, service.watched
         hits: list[Entry] = []
         seen: list[tuple[Entry, object, int]] = []
-        empty: list[int] = []
-        sizes: list[int] = []
-        for begin, start, length in zip(_BEGINS, _STARTS, slots.lengths[14 : 16 * count : 16], strict=False):
-            key = bytes(view[start : begin + length])
+        replies: ByPeer = defaultdict(list)
+        for (peer,), begin, length in zip(self._peers(count), _BEGINS, slots.lengths[14 : 16 * count : 16], strict=False):
+            datagram = bytes(view[begin : begin + length])
+            key = datagram[2:]
             entry, reply = remembered(key), None
             if entry is not None and (entry.tick == tick or renew(entry)):
                 reply = entry.reply
@@ -160,36 +160,29 @@ class UDPListener(Listener):
                 if not key.islower() or key[-12:-8] == COOKIE_HEAD:  # is_usual; its call takes 2 % of a new question
                     entry, reply = alike(key)
                 if reply is None:
-                    reply = serve(bytes(view[begin:start]) + key, self._peer(begin // SLOT_SIZE), self, received, key)
+                    reply = serve(datagram, peer, self, received, key)
             if entry is not None:
                 entry.hits += 1
                 hits.append(entry)
                 if watched:
-                    seen.append((entry, self._peer(begin // SLOT_SIZE), octets[begin] << 8 | octets[begin + 1]))
-            if reply is None:
-                empty.append(begin // SLOT_SIZE)
-                sizes.append(0)
-            elif (size := len(reply)) <= _LONGEST_REPLY:
-                octets[start : start + size] = reply
-                sizes.append(size + 2)
-            else:
-                self._send_one(self._peer(begin // SLOT_SIZE), octets[begin:start] + reply)
-                empty.append(begin // SLOT_SIZE)
-                sizes.append(0)
-        slots.sizes[1 : 2 * count : 2] = memoryview(array("Q", sizes))
-        if empty:
-            count = self._close_gaps(empty, count)
-        if count:
-            slots.send(self._descriptor, count)
+                    seen.append((entry, peer, datagram[0] << 8 | datagram[1]))
+            if reply is not None:
+                if len(reply) <= _LONGEST_REPLY:
+                    replies[peer].append(datagram[:2] + reply)
+                else:
+                    self._send_one(peer, datagram[:2] + reply)
+        if replies:
+            self._sender.send_to_each(self._descriptor, replies)
         settle(self, hits, seen, perf_counter_ns() - received)
 
-    def _peer(self, slot: int) -> bytes:
-        """Who sent a slot's datagram."""
-        peer = bytes(self._slots.names_view[slot * NAME_SIZE : slot * NAME_SIZE + self._name_size])
-        if self._wildcard:
-            start = slot * CONTROL_SIZE
-            peer += self._slots.controls_view[start : start + self._control_size]
-        return peer
+    def _peers(self, count: int) -> Iterable[tuple[bytes]]:
+        """Who sent the first slots' datagrams, each in a tuple of one."""
+        names = _NAME.iter_unpack(self._slots.names[: count * NAME_SIZE])
+        if not self._wildcard:
+            return names
+        self._answer_from_asked(count)
+        controls = self._controls.iter_unpack(self._slots.controls[: count * CONTROL_SIZE])
+        return [(name + control,) for (name,), (control,) in zip(names, controls, strict=True)]
 
     def _answer_from_asked(self, count: int) -> None:
         """Makes the first slots' control data fit for the answers."""
@@ -198,20 +191,6 @@ class UDPListener(Listener):
             return
         for start in range(0, count * CONTROL_SIZE, CONTROL_SIZE):
             addresses.answer_from(self._slots.controls, start, self.sock.family)
-
-    def _close_gaps(self, empty: list[int], count: int) -> int:
-        """Fills slots without a reply from the end; how many replies there are."""
-        if len(empty) == count:
-            return 0
-        gaps = set(empty)
-        for gap in empty:
-            while count > gap and count - 1 in gaps:  # what was filled already lies before
-                count -= 1
-            if gap >= count:
-                break
-            self._slots.move(count - 1, gap)
-            count -= 1
-        return count
 
     # --- answers that come later, and systems without recvmmsg
 
@@ -241,9 +220,9 @@ class UDPListener(Listener):
         octets = bytes(peer)  # type: ignore[call-overload]  # a peer of this listener is bytes
         name = addresses.from_sockaddr(octets[: self._name_size])
         ancillary = []
-        if self._wildcard and len(octets) > self._name_size:
+        if len(octets) > NAME_SIZE:
             level, kind, size = _PKTINFO[self.sock.family]
-            start = self._name_size + _CMSG_HEADER_SIZE
+            start = NAME_SIZE + _CMSG_HEADER_SIZE
             ancillary = [(level, kind, octets[start : start + size])]
         try:
             self.sock.sendmsg([message], ancillary, 0, name)
@@ -258,7 +237,7 @@ class UDPListener(Listener):
             except OSError:
                 return
             received = perf_counter_ns()
-            peer = addresses.to_sockaddr(name[0], name[1], self.sock.family)
+            peer = addresses.to_sockaddr(name[0], name[1], self.sock.family).ljust(NAME_SIZE, b"\0")
             for _, _, control in ancillary:
                 peer += bytes(addresses.answer_from(bytearray(16) + control, 0, self.sock.family))
             reply = self.service.serve(datagram, peer, self, received)

@@ -9,7 +9,7 @@ import pytest
 from pycoredns.assemble import Address
 from pycoredns.sockets import Sockets
 from pycoredns.testing import eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
-from pycoredns.transport import mmsg, tcp, udp
+from pycoredns.transport import tcp, udp
 from tests.server.support import connected
 
 WHOAMI = ".:{port} {\n whoami\n}"
@@ -183,19 +183,6 @@ async def test_truncated_over_udp_whole_over_tcp():
         assert (short.header.tc, whole.header.tc) == (1, 0)
         assert 20 < len(short.rr) < 31
         assert len(whole.rr) == 199
-
-
-def test_the_kernel_refusing_one_destination_does_not_hold_back_the_others():
-    if not mmsg.AVAILABLE:
-        pytest.skip("no sendmmsg here")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
-        sender = mmsg.Sender(slots=4, name_size=16)
-        good = udp.addresses.to_sockaddr("127.0.0.1", receiver.getsockname()[1], socket.AF_INET)
-        refused = udp.addresses.to_sockaddr("127.0.0.1", 0, socket.AF_INET)
-        assert sender.send(sock.fileno(), [b"one", b"no", b"two"], [good, refused, good]) == 2
-        assert [receiver.recv(10), receiver.recv(10)] == [b"one", b"two"]
 
 
 async def test_tcp_and_udp_give_the_same():
