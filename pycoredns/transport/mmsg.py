@@ -11,7 +11,6 @@ import ctypes
 import errno
 import socket
 import sys
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -181,16 +180,15 @@ class Sender(_Vector):
         octets = b"".join([b"".join(message[3]) for message in messages])
         self.octets[: len(octets)] = octets
         place, alone, cut = self._place, self._control_size, self._control_size + _CUT.size
-        pieces: list[int] = []
-        control_sizes, cuts = [], []
-        for _, size, total, _ in messages:
-            pieces += place, total
+        pieces, control_sizes, cuts = self._pieces, self._control_sizes, self._cuts
+        piece = 0
+        for slot, (_, size, total, _) in enumerate(messages):
+            pieces[piece], pieces[piece + 1] = place, total
+            piece += 2
             place += total
-            control_sizes.append(cut if total > size else alone)
-            cuts.append(size)
-        self._pieces[: len(pieces)] = memoryview(array("Q", pieces))
-        self._control_sizes[: len(cuts)] = memoryview(array("Q", control_sizes))
-        self._cuts[: len(cuts)] = memoryview(array("H", cuts))
+            control_sizes[slot] = alone
+            if total > size:
+                control_sizes[slot], cuts[slot] = cut, size
 
     def _address_to(self, peers: Sequence[bytes]) -> None:
         """Fills in destinations."""
