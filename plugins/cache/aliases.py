@@ -9,6 +9,7 @@ from pycoredns.wire.walk import Found
 
 _POINTER = 0xC000
 _POINTER_TO_QUESTION = b"\xc0\x0c"
+_ANY_CLASS = types.CLASS_NUMBERS["ANY"]
 
 
 def answers_question(request: Request, section: Walked) -> bool:
@@ -42,7 +43,8 @@ def answers_directly(request: Request, octets: bytes, found: list[Found]) -> boo
 
 
 def _same_class(request: Request, octets: bytes, each: Found) -> bool:
-    return int.from_bytes(octets[each.fixed + 2 : each.fixed + 4], "big") == request.tail.qclass
+    """Any class is an answer to QCLASS * (RFC 1035 §3.2.5)."""
+    return request.tail.qclass in (_ANY_CLASS, int.from_bytes(octets[each.fixed + 2 : each.fixed + 4], "big"))
 
 
 def _answers_in_the_end(request: Request, octets: bytes, found: list[Found]) -> bool:

@@ -176,6 +176,11 @@ def test_what_is_the_same_question(setting, first, second, same):
     assert setting.asked == 2 - same
 
 
+def test_answers_for_any_class_are_kept(setting):
+    setting.start(relayed("a.test. 90 IN A 192.0.2.1"))
+    assert [setting.ask(qclass="ANY").flags & AA for _ in range(2)] == [0, AA]
+
+
 def test_ttls_count_down_by_the_second(setting):
     setting.start(Response(0, address() + address(ttl=20, last=2), 2))
     seen = []
