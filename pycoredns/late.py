@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pycoredns.answer import Pending
 from pycoredns.errors import Dropped
 from pycoredns.listener import Listener
-from pycoredns.plugin import Outcome
+from pycoredns.plugin import Answered, Outcome
 from pycoredns.request import Request
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.stream import Stream
@@ -28,7 +28,7 @@ class Late:
         self._listener = listener
         self._block = block
         self._alone = bool(block.each)
-        self._sent: list[Outcome] = []
+        self._sent: list[Answered] = []
         self.expected = type(listener).expect is not Listener.expect
         """Does the listener want to know what will come?"""
         self.arrived: list[tuple[Request, Response]] = []
@@ -50,11 +50,10 @@ class Late:
                 self._fail(request, error)
                 continue
             replies.append((request.peer, request.wire[:2] + reply))
-            outcome = Outcome(request, response, block)
             if self._alone or response.error is not None:
-                self._observe(outcome)
+                self._observe(Outcome(request, response, block))
             else:
-                self._sent.append(outcome)
+                self._sent.append((request, response))
         self._listener.send_all(replies)
         self._settle()
 
@@ -71,13 +70,12 @@ class Late:
             self._fail(request, error)
             return
         self._listener.send(request.peer, request.wire[:2] + reply)
-        outcome = Outcome(request, response, self._block)
         if self._alone or response.error is not None:
-            self._observe(outcome)
+            self._observe(Outcome(request, response, self._block))
         elif self._sent:
-            self._sent.append(outcome)
+            self._sent.append((request, response))
         elif self._block.counters:
-            self._sent.append(outcome)
+            self._sent.append((request, response))
             asyncio.get_running_loop().call_soon(self._settle)
 
     def _settle(self) -> None:
@@ -86,7 +84,7 @@ class Late:
         if not sent:
             return
         now = perf_counter_ns()
-        self._service.count(self._block, sent, [now - outcome.request.received for outcome in sent])
+        self._service.count(self._block, sent, [now - request.received for request, _ in sent])
 
     def _observe(self, outcome: Outcome) -> None:
         """Has an answer observed that has left by itself."""

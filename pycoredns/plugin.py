@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 log = logger("pycoredns")
 Handler: TypeAlias = Callable[[Request], Answer]
+Answered: TypeAlias = tuple[Request, Response]
+"""A question and the answer that has been sent."""
 
 
 class Outcome:
@@ -118,12 +120,13 @@ class Plugin:
     def observe(self, outcome: Outcome) -> None:
         """Sees an answer that has been sent. Called only where it is overridden."""
 
-    def observe_many(self, outcomes: Sequence[Outcome], durations: Sequence[int]) -> None:
-        """Sees answers of one listener that left together; ``durations`` are in nanoseconds, each its own.
+    def observe_many(self, answered: Sequence[Answered], durations: Sequence[int]) -> None:
+        """Sees answers of one listener that left together, none after an error; ``durations`` are in nanoseconds, each its own.
 
         For a counter (``each`` is False) that counts many faster than one by one; by default each is shown to ``observe``.
         """
-        for outcome, duration in zip(outcomes, durations, strict=True):
+        for (request, response), duration in zip(answered, durations, strict=True):
+            outcome = Outcome(request, response, self.block)
             outcome.duration = duration
             self.observe(outcome)
 

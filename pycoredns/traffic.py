@@ -16,7 +16,7 @@ from pycoredns.wire.types import rcode_text, type_text
 
 if TYPE_CHECKING:
     from pycoredns.listener import Listener
-    from pycoredns.plugin import Outcome
+    from pycoredns.plugin import Answered, Outcome
 
 PREFIX = "coredns_dns_"
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000)
@@ -85,13 +85,10 @@ class Lane:
         if len(self._counted) > _MOST_KINDS:
             self.fold()
 
-    def count_many(self, outcomes: Sequence[Outcome], durations: Sequence[int]) -> None:
-        """Counts answers that left together, each of which stands for itself only; their durations are in nanoseconds."""
+    def count_many(self, answered: Sequence[Answered], durations: Sequence[int]) -> None:
+        """Counts answers that left together; their durations are in nanoseconds."""
         self._counted.update(
-            [
-                (each.request.tail.key, each.response.rcode, len(each.request.wire), each.response.size(each.request))
-                for each in outcomes
-            ]
+            [(request.tail.key, response.rcode, len(request.wire), response.size(request)) for request, response in answered]
         )
         self._nanoseconds += sum(durations)
         if max(durations) > FIRST_BUCKET:

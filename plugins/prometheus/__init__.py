@@ -19,7 +19,7 @@ from pycoredns.listener import Listener
 from pycoredns.metrics import Gauge
 from pycoredns.pauses import watch
 from pycoredns.peers import Role, here
-from pycoredns.plugin import Outcome, Plugin, overrides
+from pycoredns.plugin import Answered, Outcome, Plugin, overrides
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.response import NO_ANSWER
 from pycoredns.service import Service
@@ -93,13 +93,13 @@ class Prometheus(Plugin):
                 self._lanes[listener] = lane
         lane.count(outcome)
 
-    def observe_many(self, outcomes: Sequence[Outcome], durations: Sequence[int]) -> None:
+    def observe_many(self, answered: Sequence[Answered], durations: Sequence[int]) -> None:
         """Counts answers at once, where they are all of one zone."""
-        lane = self._lanes.get(outcomes[0].request.listener)
+        lane = self._lanes.get(answered[0][0].listener)
         if lane is None:
-            super().observe_many(outcomes, durations)
+            super().observe_many(answered, durations)
         else:
-            lane.count_many(outcomes, durations)
+            lane.count_many(answered, durations)
 
     def zone_of(self, name: bytes) -> str:
         """The longest zone that holds a name (lower-case wire form), of the server block or found by one of its plugins."""
