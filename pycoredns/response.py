@@ -58,7 +58,7 @@ class Response:
     wildcard: bytes = b""
     """The wildcard its records were made from, in wire form, if it was one."""
     gist: bytes = b""
-    """What many answers have in common that differ in their names only, or in their signatures: with the same response code and
+    """What many answers have in common that differ in names, addresses or signatures only: with the same response code and
     gist, all say as much, with the same TTLs."""
     withheld: int = 0
     """Bits of the question's header (RD, CD) that the answer does not repeat: an upstream did not."""

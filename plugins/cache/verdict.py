@@ -48,7 +48,7 @@ def judge(request: Request, response: Response) -> Verdict:
     elif response.opt is not None:
         pass
     elif response.answers > 1 or response.authorities:
-        verdict = _judge_plain(request, response)
+        verdict = _judge_by_gist(request, response) if response.gist else _judge_plain(request, response)
     elif response.answer.startswith(request.asked):
         rtype, _, ttl, _ = _fixed(response.answer, len(request.asked))
         if rtype == request.tail.qtype:

@@ -21,7 +21,7 @@ from pycoredns.wire.walk import walk, with_ttl
 
 from . import packed as packing
 from .keys import before_wildcard, name_of, stripped
-from .skydns import Service
+from .skydns import DEFAULT_WEIGHT, Service
 from .texts import text_rdata
 from .tree import Tree, shown
 from .zone import Zone
@@ -354,11 +354,12 @@ def weights_of(services: list[Service]) -> list[int]:
     """The weights as shares of 100 among those of one priority, at least 1; with Go's 64-bit sums, as CoreDNS makes them."""
     sums: dict[int, int] = defaultdict(int)
     for service in services:
-        sums[service.priority] += service.weight or 100
-    return [_share(service.weight or 100, sums[service.priority]) for service in services]
+        sums[service.priority] += service.weight or DEFAULT_WEIGHT
+    return [share(service.weight or DEFAULT_WEIGHT, sums[service.priority]) for service in services]
 
 
-def _share(weight: int, total: int) -> int:
+def share(weight: int, total: int) -> int:
+    """A weight as a share of 100, with what Go makes of strange numbers."""
     total = (total + (1 << 63)) % (1 << 64) - (1 << 63)
-    share = 100.0 / total * weight if total else float("inf")
-    return (floor(share) & 0xFFFF if isfinite(share) and abs(share) < 1 << 31 else 0) or 1
+    exact = 100.0 / total * weight if total else float("inf")
+    return (floor(exact) & 0xFFFF if isfinite(exact) and abs(exact) < 1 << 31 else 0) or 1

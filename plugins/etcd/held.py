@@ -6,6 +6,7 @@ A dictionary of the revisions alone would take 84. The order also tells which ke
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 from zlib import crc32
 
@@ -167,6 +168,13 @@ class Held:
             yield from keys[start:end]
             if end < len(keys):
                 return
+
+    def first(self, low: bytes, high: bytes, most: int) -> list[bytes]:
+        """The first of these keys, so many at most; quick where they stand in one block, as those of a name nearly always do."""
+        keys = self._blocks[bisect_right(self._lowest, low) - 1].keys
+        start = bisect_left(keys, low)
+        end = bisect_left(keys, high, start)
+        return keys[start : min(end, start + most)] if end < len(keys) else list(islice(self.between(low, high), most))
 
     def newest_of_blocks(self) -> Iterator[Newest]:
         """What was written last in each block; it takes 20 µs a block."""

@@ -12,7 +12,7 @@ from struct import Struct
 
 from pycoredns.wire import types
 
-from .skydns import DEFAULT_PRIORITY, Service
+from .skydns import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Service
 
 OTHER, BRIEF, SPOILED = 0, 2, 254
 DETAILED = 128
@@ -42,6 +42,13 @@ def pack(service: Service, plain: bool) -> bytes:
 def service_of(packed: bytes) -> tuple[bytes, int]:
     """Of a usual record: priority, weight and port, as an SRV record has them where it is alone, and the labels to strip."""
     return (packed[4:10], packed[1]) if packed[0] & DETAILED else (_BARE_DETAILS[3:], 0)
+
+
+def details_of(octets: bytes) -> tuple[int, int, bytes, bytes]:
+    """From what stands before a usual record, or nothing: labels to strip, weight; priority and port as SRV records have them."""
+    details = octets or _BARE_DETAILS
+    strip, weight, *_ = _DETAILS.unpack(details)
+    return strip, weight or DEFAULT_WEIGHT, details[3:5], details[7:]
 
 
 def _pack_usual(service: Service) -> bytes:

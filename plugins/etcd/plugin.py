@@ -20,13 +20,14 @@ from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 
-from .answers import Inquiry, NoSuchKey, follow
-from .keys import is_plain_label, name_below, root_of
+from . import several
+from .answers import MOST_KEYS, Inquiry, NoSuchKey, follow
+from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
 from .packed import STARTS, service_of
 from .parted import LAST
 from .settings import Settings
-from .source import Identity, following
+from .source import Identity, Source, following
 from .zone import COREDNS, SKYDNS, Zone
 
 FIRST_SYNC_WITHIN = 2.0
@@ -84,10 +85,13 @@ class Etcd(Plugin):
     async def running(self) -> AsyncIterator[None]:
         """Follow etcd, wherever it may be just now; after a reload with the same settings, what has been read is there."""
         async with following(self._identity, self.changed) as source:
-            self._source = source
-            self._below, self._records = source.tree.below.parts, source.tree.records.parts
+            self._follow(source)
             self._deadline = monotonic() + FIRST_SYNC_WITHIN
             yield
+
+    def _follow(self, source: Source) -> None:
+        self._source = source
+        self._below, self._records = source.tree.below.parts, source.tree.records.parts
 
     def ready(self) -> bool:
         """Has etcd been read?"""
@@ -96,7 +100,7 @@ class Etcd(Plugin):
     # --- the usual questions
 
     def handle(self, request: Request) -> Answer:
-        """A single address, and what is not there, at once; everything else by an Inquiry."""
+        """Usual records, and what is not there, at once; everything else by an Inquiry."""
         name = request.name
         cut = name[0] + 1
         place = self._places.get(name[cut:])
@@ -109,8 +113,12 @@ class Etcd(Plugin):
         only = self._below[part].get(key, key)
         record = self._records[part if only is key else hash(only) & LAST].get(only)
         if record is None:  # as of SEVERAL
-            if only is key and is_plain_label(label):
+            if only is not key:
+                return self._several(request, zone, name, key + b"/")
+            if is_plain_label(label):
                 return self._missing(request, zone)
+            if label in WILDCARDS:
+                return self._several(request, zone, name[cut:], parent)
         elif start := STARTS[record[0]]:
             qtype = request.tail.qtype
             if record[0] & 127 == qtype:
@@ -134,6 +142,33 @@ class Etcd(Plugin):
         response.gist = gist
         return response
 
+    def _several(self, request: Request, zone: Zone, name: bytes, stem: bytes) -> Answer:
+        """What is below `name`, whose key and a slash are `stem`; it is asked for by that name, or by a wildcard below it."""
+        keys = self._source.tree.first_below(stem, MOST_KEYS + 1)
+        return self._usual(request, zone, name, stem, keys) or self._inquire(request, zone, request.name)
+
+    def _matching(self, request: Request, zone: Zone, name: bytes) -> Response | None:
+        """What a name with a wildcard stands for, wherever that is; None where that takes a closer look."""
+        above = before_wildcard(name)
+        if above is None:
+            return None
+        tree = self._source.tree
+        stem = tree.place_of(above) + b"/"
+        keys = tree.first_below(stem, MOST_KEYS + 1)
+        return self._usual(request, zone, above, stem, tree.matching(name, keys) if len(keys) <= MOST_KEYS else [])
+
+    def _usual(self, request: Request, zone: Zone, name: bytes, stem: bytes, keys: list[bytes]) -> Response | None:
+        """The answer from the records at these keys, all below `name`; None where that takes a closer look."""
+        qtype = request.tail.qtype
+        records = several.usual_records(keys, self._records) if 0 < len(keys) <= MOST_KEYS else None
+        if records is None or qtype in _BY_EXACT_KEY:
+            return None
+        if qtype != types.SRV:
+            return several.addresses(request.asked, qtype, records) or zone.empty()
+        if not self._names_from_keys or b"/" in name:
+            return None
+        return several.services(request.asked, name, len(stem) - 1, keys, records)
+
     def _missing(self, request: Request, zone: Zone) -> Answer:
         qtype = request.tail.qtype
         if qtype == types.SOA and self._manners.any_soa:
@@ -156,16 +191,22 @@ class Etcd(Plugin):
             return self._handle_early(request, zone)
         if self._local and name == LOCAL + zone.name:
             return self._inquire(request, zone, self._local)
-        self._note_place(name, zone)
-        return self._inquire(request, zone, name)
+        if self._note_place(name, zone):
+            return self.handle(request)
+        return self._matching(request, zone, name) or self._inquire(request, zone, name)
 
-    def _note_place(self, name: bytes, zone: Zone) -> None:
+    def _note_place(self, name: bytes, zone: Zone) -> bool:
+        """Remember zone and key of all names that stand beside this one; False where they take a closer look."""
         parent = names.parent(name)
-        if parent in self._beside_special or not all(map(is_plain_label, names.labels(parent))):
-            return
+        if parent in self._beside_special:
+            return False
+        labels = names.labels(parent)
+        if not all(map(is_plain_label, labels)):
+            return False
         if len(self._places) >= MOST_PLACES:
             self._places.clear()
-        self._places[parent] = zone, self._source.tree.place_of(parent) + b"/"
+        self._places[parent] = zone, b"/".join((self._source.tree.root, *reversed(labels), b""))
+        return True
 
     def _handle_elsewhere(self, request: Request) -> Answer:
         """A name outside the zones: passed on; but SkyDNS knew the names of all addresses, if without authority."""

@@ -29,6 +29,9 @@ class SortedKeys(Protocol):
     def between(self, low: bytes, high: bytes) -> Iterator[bytes]:
         """The keys from `low` to just before `high`."""
 
+    def first(self, low: bytes, high: bytes, most: int) -> list[bytes]:
+        """The first of these keys, so many at most."""
+
 
 class Tree:
     """Records by key, and who must know when they change."""
@@ -138,6 +141,10 @@ class Tree:
         if place in self.below and not exact:
             return self._keys_below(place)
         return iter((place,)) if place in self.records else None
+
+    def first_below(self, stem: bytes, most: int) -> list[bytes]:
+        """The first keys that begin with `stem`, which ends with a slash, so many at most; also those that are no names."""
+        return self.sorted_keys.first(stem, stem[:-1] + b"0", most)  # as below
 
     def matching(self, name: bytes, found: list[bytes]) -> list[bytes]:
         """Those of the keys found for a name with a wildcard that it stands for."""

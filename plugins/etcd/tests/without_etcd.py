@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import copy
 from itertools import count
 
 import dns.message
@@ -34,11 +35,10 @@ def _octets(key):
     return key.encode("utf-8", "surrogateescape")
 
 
-def etcd(content=(), synced=True, **options):
+def etcd(content=(), synced=True, zones=("lab.internal",), **options):
     """A plugin for lab.internal with values below /skydns/internal/lab/ (or at whole keys), without an etcd."""
-    plugin = Etcd(zones=(names.from_text("lab.internal"),), **options)
-    plugin._source = Source(plugin._identity)
-    plugin._below, plugin._records = plugin._source.tree.below.parts, plugin._source.tree.records.parts
+    plugin = Etcd(zones=tuple(map(names.from_text, zones)), **options)
+    plugin._follow(Source(plugin._identity))
     for key, value in dict(content).items():
         put(plugin._source, key if key.startswith("/") else LAB + key, value)
     if synced:
@@ -46,15 +46,22 @@ def etcd(content=(), synced=True, **options):
     return plugin
 
 
+def thorough(plugin):
+    """A plugin with the same contents that answers by Inquiries only."""
+    other = copy(plugin)
+    other._places, other._note_place, other._matching = {}, lambda *_: False, lambda *_: None
+    return other
+
+
 def message(plugin, name, qtype="A", behind=None):
-    """The reply, twice asked: once by the way of what is seen first, once by the usual one."""
+    """The reply, three times asked: by the way that looks at everything, by that of what is seen first, and by the usual one."""
     replies = []
-    for _ in range(2):
-        request = request_for(name, qtype, plugins=[plugin, behind or Last(Response(5))], protocol="tcp")
-        reply = plugin.handle(request).reply(request)
+    for asked in (thorough(plugin), plugin, plugin):
+        request = request_for(name, qtype, plugins=[asked, behind or Last(Response(5))], protocol="tcp")
+        reply = asked.handle(request).reply(request)
         replies.append(dns.message.from_wire(bytes(2) + reply, one_rr_per_rrset=True))
-    first, second = (re.sub(r" \d{10} ", " SERIAL ", str(reply)).partition("\n")[2] for reply in replies)
-    assert first == second
+    first, second, third = (re.sub(r" \d{10} ", " SERIAL ", str(reply)).partition("\n")[2] for reply in replies)
+    assert first == second == third
     return replies[0]
 
 
