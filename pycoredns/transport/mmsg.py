@@ -37,7 +37,7 @@ _CUT = Struct("QiiH6x")
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS)
 
 _CANNOT_CUT = (errno.EINVAL, errno.EIO, errno.EMSGSIZE)
-"""A datagram is too large for its path, or the socket, or the way there, has no checksums."""
+"""A datagram is too large for its path, or there can be no checksums on the way there."""
 _NOBODY = repeat(b"")
 
 ByPeer: TypeAlias = dict[bytes, list[bytes]]
@@ -217,8 +217,11 @@ class Sender(_Vector):
 
     def _lost(self, descriptor: int, refused: Messages) -> int:
         """How many of what the kernel refused are lost: what it only could not cut is sent in single datagrams."""
-        if ctypes.get_errno() not in _CANNOT_CUT or self._most_together == 1:
+        number = ctypes.get_errno()
+        if number not in _CANNOT_CUT or self._most_together == 1:
             return sum(len(message[3]) for message in refused)
+        if number == errno.EIO:  # the network device cannot have checksums made: it will not learn that
+            self._most_together = 1
         if self._apart is None:
             self._apart = Sender(self.slots, self._slot_size, self._name_size, self._control_size, together=False)
         by_peer: ByPeer = defaultdict(list)

@@ -1,5 +1,6 @@
 """Datagrams that leave together."""
 
+import ctypes
 import errno
 import socket
 from collections import defaultdict
@@ -119,6 +120,23 @@ def test_what_cannot_be_cut_goes_in_single_datagrams(calls):
         datagrams = [b"a%d" % number for number in range(9)] + [b"other", b"shorter", b"b"]
         assert sender.send(sock.fileno(), datagrams, [peer_of(other)] * 12) == 0
         assert sorted(received(other)) == sorted(datagrams)
+
+
+def test_where_the_device_cannot_have_it_cut_nothing_goes_together_any_more(calls, monkeypatch):
+    counting = mmsg._sendmmsg
+
+    def refusing(descriptor: int, *arguments: int) -> int:
+        monkeypatch.setattr(mmsg, "_sendmmsg", counting)
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    with sockets(2) as (sock, other):
+        sender = mmsg.Sender(name_size=16)
+        monkeypatch.setattr(mmsg, "_sendmmsg", refusing)
+        for _ in range(2):
+            assert sender.send(sock.fileno(), [b"one", b"two", b"six"], [peer_of(other)] * 3) == 0
+            assert sorted(received(other)) == [b"one", b"six", b"two"]
+        assert calls == [3, 3]
 
 
 @pytest.mark.parametrize("several", [1, 3])
