@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from pycoredns.assemble import Address
 from pycoredns.service import Service
 from pycoredns.sockets import Key, Sockets
-from pycoredns.transport.tcp import TCPListener
+from pycoredns.transport.tcp import Connection, TCPListener
 from pycoredns.transport.udp import UDPListener
+
+Welcome: TypeAlias = Callable[[Key], Callable[[TCPListener], Connection]]
+
+
+def usual(key: Key) -> Callable[[TCPListener], Connection]:
+    """All connections are alike."""
+    return Connection
 
 
 class Listeners:
     """What takes the questions that come to some sockets; the services answer them."""
 
-    def __init__(self, services: Mapping[Address, Service]) -> None:
-        """Nothing is taken before ``start``."""
+    def __init__(self, services: Mapping[Address, Service], welcome: Welcome = usual) -> None:
+        """Nothing is taken before ``start``. ``welcome`` says what a new connection to a socket is."""
         self._services = services
+        self._welcome = welcome
         self.udp: dict[Key, UDPListener] = {}
         self.tcp: dict[Key, TCPListener] = {}
 
@@ -33,7 +42,7 @@ class Listeners:
                 self.udp[key] = UDPListener(service, sock.dup())
                 self.udp[key].start()
             else:
-                self.tcp[key] = TCPListener(service, sock.dup())
+                self.tcp[key] = TCPListener(service, sock.dup(), self._welcome(key))
                 await self.tcp[key].start()
 
     def finish(self) -> None:

@@ -8,9 +8,10 @@ from typing import NamedTuple, Self
 
 from pycoredns.assemble import Address
 from pycoredns.errors import BIND_REMEDIES, StartError
+from pycoredns.peers import here
 from pycoredns.transport import tcp, udp
 from pycoredns.transport.addresses import join
-from pycoredns.transport.steering import steer
+from pycoredns.transport.steering import factor, steer
 
 _BIND: dict[str, Callable[[str, int, bool], socket.socket]] = {"udp": udp.bind, "tcp": tcp.bind}
 _ALL = ("", "0.0.0.0", "::")  # noqa: S104  no socket is bound here
@@ -94,7 +95,7 @@ def _bind_all(key: Key, copies: int, beside: bool) -> list[socket.socket]:
             each.close()
         raise
     if copies > 1 and key.protocol == "udp":
-        steer(bound[0], copies)
+        steer(bound[0], copies, factor(here().secret))
     return bound
 
 

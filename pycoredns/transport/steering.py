@@ -1,16 +1,17 @@
-"""Which worker gets a datagram: the kernel asks a small program, which looks at the name that is asked for.
+"""Which worker gets a question: that which the name belongs to. The kernel asks a small program, for each datagram.
 
 So each worker has names of its own: what one of them has learned is asked of it again, and nothing is asked of an upstream twice.
 By the kernel's own choice, which goes by the client's address and port, each worker would have to learn everything for itself.
 The program is classic BPF (linux/filter.h), and is attached to the sockets that share an address (SO_ATTACH_REUSEPORT_CBPF in
-socket(7)). It takes some 30 ns. A datagram that is too short for what it reads goes to the first worker.
+socket(7)). It takes some 30 ns. A datagram that is too short for what it reads goes to the first worker. ``owner`` says the
+same of a question that came over a connection.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
+import struct
 import sys
 from contextlib import suppress
 from struct import Struct
@@ -33,16 +34,26 @@ _NAME = 12
 _LABELS = 5
 """As many of them are looked at: pod.service.namespace.svc.cluster has that many that may differ."""
 
+_LETTERS = 0x20202020
+"""Four letters are small ones with these bits set; other octets with them are as good as those without (RFC 4343)."""
+_ALL_BITS = 0xFFFFFFFF
+_WORD = Struct("!I")
+
 Instruction = tuple[int, int, int, int]
 
 
-def steer(sock: socket.socket, copies: int) -> None:
+def factor(secret: bytes) -> int:
+    """What names are hashed with, so that nobody outside can choose names that all belong to one worker."""
+    return int.from_bytes(secret[: _WORD.size], "big") | 1
+
+
+def steer(sock: socket.socket, copies: int, factor: int) -> None:
     """Has names divided among ``copies`` UDP sockets of one address, of which this is one; the first that was bound is number 0.
 
     Where the kernel cannot do that it divides by addresses: that is slower for some, but not wrong.
     """
     if sys.platform == "linux":
-        code = b"".join(_INSTRUCTION.pack(*each) for each in program(copies, int.from_bytes(os.urandom(4), "big") | 1))
+        code = b"".join(_INSTRUCTION.pack(*each) for each in program(copies, factor))
         held = ctypes.create_string_buffer(code, len(code))
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, _ATTACH, _PROGRAM.pack(len(code) // _INSTRUCTION.size, ctypes.addressof(held)))
@@ -80,6 +91,24 @@ def _where_at_least(length: int, code: list[Instruction]) -> list[Instruction]:
 
 
 def _mixed(factor: int) -> list[Instruction]:
-    """Has A count in M, whether its letters are large or small (RFC 4343)."""
-    both = [_do(_OR, 0x20202020), _do(_X_IS_M), _do(_XOR_X)]
+    """Has A count in M, whether its letters are large or small."""
+    both = [_do(_OR, _LETTERS), _do(_X_IS_M), _do(_XOR_X)]
     return [*both, _do(_TIMES, factor), _do(_X_IS_A), _do(_SHIFTED, 15), _do(_XOR_X), _do(_M_IS_A)]
+
+
+def owner(query: bytes, copies: int, factor: int) -> int:
+    """What the kernel's program says of a query, for one that has not come in a datagram."""
+    counted, place = factor, _NAME
+    try:
+        for _ in range(_LABELS):
+            length = query[place]
+            if not length:
+                break
+            for start in (place + length - 3, place) if length >= 3 else (place,):
+                counted ^= _WORD.unpack_from(query, start)[0] | _LETTERS
+                counted = counted * factor & _ALL_BITS
+                counted ^= counted >> 15
+            place += length + 1
+    except (IndexError, struct.error):  # too short for what is read
+        return 0
+    return ((counted * factor & _ALL_BITS) >> 16) % copies

@@ -264,9 +264,10 @@ class TCPListener(Listener):
     protocol = "tcp"
     limit = STREAM_LIMIT
 
-    def __init__(self, service: Service, sock: socket.socket) -> None:
-        """``sock`` is from ``bind``; it is closed by ``close``."""
+    def __init__(self, service: Service, sock: socket.socket, welcome: Callable[[TCPListener], Connection] = Connection) -> None:
+        """``sock`` is from ``bind``; it is closed by ``close``. ``welcome`` makes the protocol of a new connection."""
         self.service = service
+        self._welcome = welcome
         self.memo = Memo(MOST_REMEMBERED)
         self.sock = sock
         self.connections: dict[Connection, None] = {}
@@ -279,7 +280,7 @@ class TCPListener(Listener):
     async def start(self) -> None:
         """Begins to answer."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=self.sock.dup(), backlog=BACKLOG)
+        self._server = await loop.create_server(lambda: self._welcome(self), sock=self.sock.dup(), backlog=BACKLOG)
         self._sweep = loop.call_later(_SWEEP, self._check_all)
 
     def _check_all(self) -> None:

@@ -19,6 +19,7 @@ from pycoredns.sockets import Sockets
 from pycoredns.workers import worker
 from pycoredns.workers.channel import Channel, Refused
 from pycoredns.workers.figures import Written
+from pycoredns.workers.handing import Ways
 from pycoredns.workers.nursery import FATAL
 from pycoredns.workers.plan import Plan, written
 
@@ -87,6 +88,7 @@ class Crew:
         """Who answers at which sockets changes under it; it may be taken by who holds ``changing``, not the other way round."""
         self.begun = asyncio.Event()
         """Set once there are workers that answer."""
+        self._ways = Ways(0)
         self._fork = fork
         self._buried = buried
         self._plan: Plan | None = None
@@ -106,7 +108,7 @@ class Crew:
 
     async def begin(self, plan: Plan) -> None:
         """Has workers born that are ready for the first plan; raises StartError if one of them is not."""
-        self._plan = plan
+        self._plan, self._ways = plan, Ways(self.size)
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
         await _all(member.channel.call("start") for member in members)
@@ -160,6 +162,7 @@ class Crew:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*(self._stop(member) for member in self.members.values()))
+        self._ways.close()
 
     async def _stop(self, member: Member) -> None:
         try:
@@ -178,9 +181,10 @@ class Crew:
         """Forks a worker; the first one leads."""
         ours, theirs = socket.socketpair()
         leading = self._leader is None
-        keep = {theirs.fileno(), *(several[number].fileno() for several in plan.sockets.bound.values())}
+        own = [*self._ways.of_worker(number), *(several[number] for several in plan.sockets.bound.values())]
+        keep = {each.fileno() for each in (theirs, *own)}
         try:
-            process = await self._fork(lambda: worker.live(number, plan, theirs, leading), keep)
+            process = await self._fork(lambda: worker.live(number, plan, theirs, leading, self._ways), keep)
         except BaseException:
             ours.close()
             raise
@@ -267,7 +271,7 @@ class Crew:
         for helper in self.started:
             try:
                 await self._give(helper, sockets, number, ANSWER_SECONDS)
-                await helper.channel.call("help_out", Message(number), seconds=ANSWER_SECONDS)
+                await helper.channel.call("help_out", Message(number), self._ways.ends[number : number + 1], ANSWER_SECONDS)
             except (OSError, NobodyAnswers, Refused) as error:
                 log.warning("%s cannot help: %s", helper, error)
                 continue

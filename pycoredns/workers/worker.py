@@ -14,8 +14,10 @@ from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become, here
 from pycoredns.reload import retire
 from pycoredns.server import Server
 from pycoredns.sockets import Key, Sockets
+from pycoredns.transport.tcp import TCPListener
 from pycoredns.workers import figures
 from pycoredns.workers.channel import Channel, Handler, Refused
+from pycoredns.workers.handing import Handing, Ways
 from pycoredns.workers.plan import Plan, read
 
 
@@ -53,12 +55,12 @@ class WorkerPeers(Peers):
             raise NobodyAnswers(str(error)) from error
 
 
-def live(number: int, plan: Plan, sock: socket.socket, leading: bool) -> int:
+def live(number: int, plan: Plan, sock: socket.socket, leading: bool, ways: Ways) -> int:
     """The life of a worker, from its birth on; returns the exit status."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Worker(number, plan, sock, leading).serve())
+        return runner.run(Worker(number, plan, sock, leading, ways).serve())
 
 
 class Worker:
@@ -67,8 +69,8 @@ class Worker:
     That is ``start`` and ``commit``; on a reload ``take``, ``prepare``, and ``commit`` or ``give_up``; in the end ``stop``.
     """
 
-    def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool) -> None:
-        """``number`` says which of the plan's sockets are its own."""
+    def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool, ways: Ways) -> None:
+        """``number`` says which of the plan's sockets are its own, and which of the ``ways`` leads to it."""
         calls: dict[str, Handler] = {
             "start": self.start,
             "take": self.take,
@@ -89,7 +91,9 @@ class Worker:
         become(self._peers)
         self._source = plan.source
         self._server: Server | None = None
-        self._next: Server | None = Server(assemble(plan.corefile, plan.source.port), plan.sockets.of_worker(number))
+        self._handing = Handing(number, ways, self._listener)
+        own, assembly = plan.sockets.of_worker(number), assemble(plan.corefile, plan.source.port)
+        self._next: Server | None = Server(assembly, own, self._handing.welcome)
         self._preparing: asyncio.Task[Server] | None = None
         self._taken: defaultdict[int | None, dict[Key, socket.socket]] = defaultdict(dict)
         """Sockets of workers that are gone, by their numbers; with None those of the next server."""
@@ -103,6 +107,10 @@ class Worker:
         self._channel.start()
         await self._ended.wait()
         return 0
+
+    def _listener(self, key: Key) -> TCPListener | None:
+        """The one that is at work for a key."""
+        return self._server.listeners.tcp.get(key) if self._server else None
 
     def _abandon(self) -> None:
         """Without a supervisor there is nobody to stop or replace it, and a new server may want its addresses."""
@@ -142,7 +150,7 @@ class Worker:
         corefile = self._source.read()
         if corefile.checksum != checksum:
             raise Refused(f"{self._source.file} has changed while it was read")
-        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys))
+        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys), self._handing.welcome)
         try:
             await server.prepare(self._server)
         except BaseException:
@@ -164,6 +172,7 @@ class Worker:
         async with self._listening:
             await self._server.commit(old)
         if old is None:
+            self._handing.begin()
             return
         task = asyncio.get_running_loop().create_task(retire(old))
         self._retiring.add(task)
@@ -185,9 +194,11 @@ class Worker:
             server, self._next = self._next, None
             await server.give_up(self._server)
 
-    async def help_out(self, message: Message, _: list[socket.socket]) -> None:
-        """Answers in the place of a worker that is gone, at its sockets, which have been taken before."""
+    async def help_out(self, message: Message, ends: list[socket.socket]) -> None:
+        """Answers in the place of a worker that is gone, at its sockets, which have been taken before, and the end of its way."""
         number = message.value
+        for end in ends:
+            self._handing.take_for(number, end)
         sockets = Sockets({key: [sock] for key, sock in self._taken.pop(number, {}).items()})
         async with self._listening:
             if self._server is not None:
@@ -197,6 +208,7 @@ class Worker:
     async def help_no_more(self, message: Message, _: list[socket.socket]) -> None:
         """There is another worker in its place."""
         self._drop_taken(message.value)
+        self._handing.leave_to(message.value)
         async with self._listening:
             if self._server is not None:
                 self._server.help_no_more(message.value)
@@ -208,6 +220,7 @@ class Worker:
 
     async def stop(self, message: Message, _: list[socket.socket]) -> None:
         """Lets pending answers leave, and ends."""
+        self._handing.end()
         if self._server is not None:
             await self._server.stop()
         await asyncio.gather(*self._retiring)

@@ -18,6 +18,7 @@ from pycoredns.testing import eventually, exchange_udp, free_port, query_wire
 from pycoredns.workers import crew as crew_module
 from pycoredns.workers.channel import Channel, Refused
 from pycoredns.workers.crew import Crew, Member
+from pycoredns.workers.handing import Ways
 from pycoredns.workers.plan import Plan, written
 from pycoredns.workers.supervisor import SupervisorPeers
 from pycoredns.workers.worker import Worker
@@ -45,7 +46,7 @@ async def worker(plan, monkeypatch):
     monkeypatch.setattr(peers, "_here", peers.here())
     ours, theirs = socket.socketpair()
     own = Sockets({key: [sock.dup() for sock in several] for key, several in plan.sockets.of_worker(0).bound.items()})
-    worker = Worker(0, Plan(plan.source, plan.corefile, own), theirs, True)
+    worker = Worker(0, Plan(plan.source, plan.corefile, own), theirs, True, Ways(0))
     await worker.start(NOTHING, [])
     await worker.commit(NOTHING, [])
     yield worker

@@ -1,0 +1,186 @@
+"""Connections go to the worker that the name in their first question belongs to, as datagrams do.
+
+So a question that is asked again by TCP, because its answer was cut, reaches the worker that has the answer. There is a way
+to each worker, by which the others hand connections over (unix(7), SCM_RIGHTS) with what has been read from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Callable
+from struct import Struct
+
+from pycoredns.peers import here
+from pycoredns.sockets import Key
+from pycoredns.transport.steering import factor, owner
+from pycoredns.transport.tcp import Connection, TCPListener
+from pycoredns.workers.plan import read, written
+
+ENOUGH = 2 + 12 + 255 + 4
+"""Octets in which a name ends, and its question: behind the length of a message and its header (RFC 1035 §4)."""
+_MOST_HANDED = 1 << 16
+"""Octets that are handed over with a connection; of one with more in hand the questions are answered where it is."""
+_AT_ONCE = 64
+_HEAD = Struct("!H")
+"""Octets of the listener's key, which stands before what has been read."""
+
+
+class Ways:
+    """To each worker. They stay with the supervisor, and with them the connections that wait in them."""
+
+    def __init__(self, size: int) -> None:
+        """For so many workers; where the kernel does not divide datagrams by names there are no ways."""
+        count = size if sys.platform == "linux" else 0
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(count)]
+        self.ends = [end for end, _ in pairs]
+        """Where a worker finds what is handed to it."""
+        self.starts = [start for _, start in pairs]
+        for sock in (*self.ends, *self.starts):
+            sock.setblocking(False)
+
+    def of_worker(self, number: int) -> list[socket.socket]:
+        """What a worker needs."""
+        return [*self.ends[number : number + 1], *self.starts]
+
+    def close(self) -> None:
+        """Closes them; connections that wait in them end."""
+        for sock in (*self.ends, *self.starts):
+            sock.close()
+
+
+class Handing:
+    """What a worker hands over to others, and what others hand over to it."""
+
+    def __init__(self, number: int, ways: Ways, find: Callable[[Key], TCPListener | None]) -> None:
+        """``number`` is the worker's; ``find`` gives the listener that it has for a key at present."""
+        self._number = number
+        self._ways = ways
+        self._find = find
+        self._factor = factor(here().secret)
+        self._open: dict[int, socket.socket] = {}
+        """Where it looks for connections, by the number of the worker that they are for."""
+        self._arriving: set[asyncio.Task[None]] = set()
+
+    # --- to others
+
+    def welcome(self, key: Key) -> Callable[[TCPListener], Connection]:
+        """Makes the protocol of each new connection to a listener with this key."""
+        if not self._ways.starts:
+            return Connection
+        head = json.dumps(written(key)).encode()
+        return lambda listener: Newcomer(listener, self, _HEAD.pack(len(head)) + head)
+
+    def hand_over(self, message: bytes, head: bytes, descriptor: int) -> bool:
+        """Gives a connection, from which this has been read, to the worker that it belongs to, if that is another one.
+
+        Where there is no room on the way to it the connection stays.
+        """
+        number = owner(message[2:], len(self._ways.starts), self._factor)
+        if number == self._number or len(message) > _MOST_HANDED:
+            return False
+        try:
+            socket.send_fds(self._ways.starts[number], [head, message], [descriptor])
+        except OSError:
+            return False
+        return True
+
+    # --- from others
+
+    def begin(self) -> None:
+        """Takes from now on what is handed over."""
+        for end in self._ways.ends[self._number : self._number + 1]:
+            self.take_for(self._number, end)
+
+    def take_for(self, number: int, end: socket.socket) -> None:
+        """Takes what is for a worker, as that one is gone: its end is read, and closed when it is not any more."""
+        self.leave_to(number)
+        self._open[number] = end
+        asyncio.get_running_loop().add_reader(end.fileno(), self._take, end)
+
+    def leave_to(self, number: int) -> None:
+        """Leaves what is for a worker to that one, again."""
+        end = self._open.pop(number, None)
+        if end is not None:
+            asyncio.get_running_loop().remove_reader(end.fileno())
+            end.close()
+
+    def end(self) -> None:
+        """Takes no more."""
+        for number in tuple(self._open):
+            self.leave_to(number)
+
+    def _take(self, end: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                octets, descriptors, _, _ = socket.recv_fds(end, _HEAD.size + 512 + _MOST_HANDED, 1, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                return
+            for descriptor in descriptors:  # none where no more may be open
+                self._receive(octets, socket.socket(fileno=descriptor))
+
+    def _receive(self, octets: bytes, sock: socket.socket) -> None:
+        (size,) = _HEAD.unpack_from(octets)
+        start = _HEAD.size + size
+        listener = self._find(read(json.loads(octets[_HEAD.size : start])))
+        if listener is None:  # a reload has just taken the address away
+            sock.close()
+            return
+        task = asyncio.get_running_loop().create_task(_settle(listener, sock, octets[start:]))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+
+class Newcomer(Connection):
+    """A connection whose first question has not been read yet, and so nobody knows whose it is."""
+
+    def __init__(self, listener: TCPListener, handing: Handing, head: bytes) -> None:
+        """``head`` is what its listener is called on the way to another worker."""
+        super().__init__(listener)
+        self._handing = handing
+        self._head = head
+
+    def data_received(self, data: bytes) -> None:
+        """Goes to another worker, or stays, once it has asked."""
+        self._rest += data
+        size = len(self._rest)
+        if size < ENOUGH and (size < 2 or size < 2 + int.from_bytes(self._rest[:2], "big")):
+            self._weigh()
+            return
+        message = bytes(self._rest)
+        if self._handing.hand_over(message, self._head, self.transport.get_extra_info("socket").fileno()):
+            self.transport.abort()  # this end of it; the other worker has one too
+        else:
+            self._stay(message)
+
+    def _stay(self, message: bytes) -> None:
+        self.listener.connections.pop(self, None)
+        self._rest.clear()
+        self._weigh()
+        settled = Settled(self.listener, message)
+        self.transport.set_protocol(settled)
+        settled.connection_made(self.transport)
+
+
+class Settled(Connection):
+    """A connection that is where it belongs, and something has been read from it already."""
+
+    def __init__(self, listener: TCPListener, message: bytes) -> None:
+        """``message`` is what has been read."""
+        super().__init__(listener)
+        self._message = message
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Answers that first."""
+        super().connection_made(transport)
+        message, self._message = self._message, b""
+        self.data_received(message)
+
+
+async def _settle(listener: TCPListener, sock: socket.socket, message: bytes) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Settled(listener, message), sock)
+    except OSError:  # the client has gone
+        sock.close()
