@@ -9,13 +9,13 @@ from pycoredns.testing import query_wire
 TURN = 0.01
 """Seconds between two handfuls of questions."""
 MOST_OPEN = 200
-"""Questions at a time: as many as any socket's queue holds. So none is lost where a process is held up, by a busy machine for one."""
+"""Questions at a time: as many as any socket's queue holds, so that none is lost where a process is held up on a busy machine."""
 PATIENCE = 10.0
 """Seconds that the last answers may take; less, and a busy machine would seem to lose questions."""
 
 
 class Load(asyncio.DatagramProtocol):
-    """Asks up to ``rate`` questions a second down one socket; the IDs are those of ``query_wire``, so at most 65,536 may be open."""
+    """Asks up to ``rate`` questions a second down one socket, each with an ID of its own."""
 
     def __init__(self, port: int, names: list[str], rate: int) -> None:
         self.asked = 0
