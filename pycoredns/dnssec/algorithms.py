@@ -10,7 +10,8 @@ from typing import ClassVar, Protocol, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from pycoredns.dnssec.ecdsa import digest_signer
 
 Fields = Mapping[str, str]
 """Lines of a .private file: what stands before the colon, in lower case, and what behind it."""
@@ -68,12 +69,12 @@ class EcdsaSigner:
         point = private.public_key().public_numbers()
         self.public = point.x.to_bytes(size, "big") + point.y.to_bytes(size, "big")
         self._private, self._size = private, size
-        # hashlib's digest and the signature taken apart here: 29 µs in place of 34 with the library's own ways
-        self._hash, self._method = _HASHES[digest.name], ec.ECDSA(Prehashed(digest))
+        # hashlib's digest and the signature taken apart here: 5 µs less than with the library's own ways
+        self._hash, self._sign_digest = _HASHES[digest.name], digest_signer(private, digest)
 
     def sign(self, data: bytes) -> bytes:
         """The two numbers of the signature, one behind the other (RFC 6605 §4)."""
-        encoded, size = self._private.sign(self._hash(data).digest(), self._method), self._size
+        encoded, size = self._sign_digest(self._hash(data).digest()), self._size
         between = 4 + encoded[3]  # a SEQUENCE of two INTEGERs, none longer than 127 octets (RFC 3279 §2.2.3)
         first, second = encoded[4:between], encoded[between + 2 :]
         return first[-size:].rjust(size, b"\0") + second[-size:].rjust(size, b"\0")
