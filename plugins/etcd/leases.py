@@ -4,12 +4,13 @@ A keepalive makes no watch event, so nobody tells us when a lease is prolonged.
 """
 
 import asyncio
+import contextlib
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .errors import LeaseNotFound
+from .errors import EtcdError, LeaseNotFound
 
 if TYPE_CHECKING:
     from .client import Client
@@ -67,6 +68,13 @@ class Leases:
         """Read all leases anew, now that this is done here."""
         self._due = [(0.0, lease) for lease in self._deadlines]
         self._noted.set()
+
+    async def begin(self, client: "Client", within: float) -> None:
+        """Read what is due, so that the first answers have the right TTL; not for longer than some seconds, nor if etcd fails."""
+        with contextlib.suppress(EtcdError, TimeoutError):
+            async with asyncio.timeout(within):
+                while due := self._take_due(time.monotonic()):
+                    await self._read_all(client, due)
 
     async def keep(self, client: "Client") -> None:
         """Read what is due, until cancelled or etcd fails."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HEARTBEAT = 2.0  # seconds
 SILENT_HEARTBEATS = 4
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries
+FIRST_LEASES = 0.1  # seconds that answers wait for the leases to be read, at the start
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +155,8 @@ class Mirror:
         await self.copy.sync(client)
         allocator.trim()
         memory.settle()  # a collection that goes over a million keys takes 20 ms
+        if not self.synced:
+            await self.copy.leases.begin(client, FIRST_LEASES)
         self.confirmed = asked
         self.synced_event.set()
 

@@ -37,8 +37,9 @@ async def test_a_lease_that_was_there_before_us(etcd: EtcdServer) -> None:
     async with Client(Settings((etcd.endpoint,))) as client:
         lease = await client.grant(600)
         await client.put(KEY, b"one", lease)
-        async with following(etcd.endpoint) as (mirror, _):
-            await eventually(lambda: between(mirror, lease, 598, 600))
+        async with following(etcd.endpoint) as (mirror, _), asyncio.timeout(10):
+            await mirror.synced_event.wait()
+            assert between(mirror, lease, 598, 600)
 
 
 async def test_a_kept_alive_lease_is_read_again(etcd: EtcdServer) -> None:
@@ -106,3 +107,19 @@ async def test_what_could_not_be_read_stays_due() -> None:
         with pytest.raises(Unreachable):
             await asyncio.wait_for(leases.keep(Failing()), 5)  # type: ignore[arg-type] # has the one method that is asked
     assert (len(leases), len(leases._due), leases.remaining(7)) == (1, 1, None)
+
+
+class Silent:
+    """A client that gets no answer."""
+
+    async def lease_remaining(self, lease: int) -> int | None:
+        await asyncio.Event().wait()
+        return lease
+
+
+@pytest.mark.parametrize("client", [Failing(), Silent()])
+async def test_the_start_does_not_wait_long_for_leases(client: Failing | Silent) -> None:
+    leases = Leases()
+    leases.note(7)
+    await asyncio.wait_for(leases.begin(client, 0.01), 5)  # type: ignore[arg-type] # has the one method that is asked
+    assert (len(leases._due), leases.remaining(7)) == (1, None)
