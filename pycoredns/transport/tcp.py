@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +21,9 @@ from pycoredns.transport.settling import settle
 
 BACKLOG = 1024
 MOST_CONNECTIONS = 20_000
-"""Past this the oldest connection is closed for a new one."""
+"""Of the process; past this, or what the system allows, the oldest connection is closed for a new one."""
+SPARED = 500
+"""Descriptors that connections leave to upstreams and files, but no more than a quarter of all."""
 MOST_WAITING = 256
 """Questions of one connection whose answers are to come; past this no more are read."""
 MOST_UNSENT = 65536
@@ -60,6 +63,14 @@ class _Buffers:
 
 
 _buffers = _Buffers()
+_open: dict[Connection, None] = {}
+"""The connections of all listeners, the oldest first."""
+
+
+def most_connections() -> int:
+    """Of the process; each is an open file, and others are needed too."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MOST_CONNECTIONS, allowed - min(SPARED, allowed // 4))
 
 
 def measure() -> None:
@@ -98,7 +109,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone."""
-        self.listener.connections.pop(self, None)
+        self.listener.dismiss(self)
         _buffers.octets -= self._held
         self._held = 0
         while self._outgoing:
@@ -271,6 +282,7 @@ class TCPListener(Listener):
         self.memo = Memo(MOST_REMEMBERED)
         self.sock = sock
         self.connections: dict[Connection, None] = {}
+        self._most = most_connections()
         self._host, self._port = sock.getsockname()[:2]
         self.family = "1" if sock.family == socket.AF_INET else "2"
         self._server: asyncio.Server | None = None
@@ -291,12 +303,17 @@ class TCPListener(Listener):
 
     def admit(self, connection: Connection) -> None:
         """Takes a new connection, if need be in the place of the oldest."""
-        if len(self.connections) >= MOST_CONNECTIONS:
-            oldest = next(iter(self.connections))
-            del self.connections[oldest]
+        if len(_open) >= self._most:
+            oldest = next(iter(_open))
+            oldest.listener.dismiss(oldest)
             oldest.transport.abort()
-            bounds.closed.cell(self.service.address, "connections").value += 1
-        self.connections[connection] = None
+            bounds.closed.cell(oldest.listener.service.address, "connections").value += 1
+        self.connections[connection] = _open[connection] = None
+
+    def dismiss(self, connection: Connection) -> None:
+        """Forgets a connection."""
+        self.connections.pop(connection, None)
+        _open.pop(connection, None)
 
     def adopt(self, old: TCPListener) -> None:
         """Takes the connections of its predecessor, after a reload."""

@@ -156,7 +156,7 @@ class Newcomer(Connection):
             self._stay(message)
 
     def _stay(self, message: bytes) -> None:
-        self.listener.connections.pop(self, None)
+        self.listener.dismiss(self)
         self._rest.clear()
         self._weigh()
         settled = Settled(self.listener, message)
