@@ -50,8 +50,15 @@ def is_plain(key: bytes) -> bool:
 
 def is_plain_label(label: bytes) -> bool:
     """Does a label of a question stand for itself in keys?"""
-    usual = label.translate(None, b"-_").isalnum()  # a tenth of what it takes to write the label
-    return label not in WILDCARDS and (usual or (b"/" not in label and label_text(label) == label))
+    if label.isalnum() or label.translate(None, b"-_").isalnum():  # a tenth of what it takes to write the label
+        return label not in WILDCARDS
+    return label not in WILDCARDS and b"/" not in label and label_text(label) == label
+
+
+def plain_key(root: bytes, name: bytes) -> bytes | None:
+    """The key of a name below the key `root`; None where one of its labels does not stand for itself."""
+    labels = names.labels(name)
+    return b"/".join((root, *reversed(labels))) if all(map(is_plain_label, labels)) else None
 
 
 def name_of(key: bytes) -> bytes:

@@ -22,7 +22,7 @@ from pycoredns.wire import names, types
 
 from . import several
 from .answers import MOST_KEYS, Inquiry, NoSuchKey, follow
-from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, root_of
+from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
 from .packed import STARTS, service_of
 from .parted import LAST
@@ -72,7 +72,9 @@ class Etcd(Plugin):
         self._falls_through = bool(self.through.zones)
         self._beside_special = set(map(names.parent, self._special))
         self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
-        self._names_from_keys = root_of(self.path).count(b"/") == 1  # is the name made from a key the name it belongs to?
+        root = root_of(self.path)
+        self._keys = {name: plain_key(root, name) for name in self._zones}
+        self._names_from_keys = root.count(b"/") == 1  # is the name made from a key the name it belongs to?
         settings = Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls)
         try:
             settings.parsed()
@@ -197,15 +199,15 @@ class Etcd(Plugin):
 
     def _note_place(self, name: bytes, zone: Zone) -> bool:
         """Remember zone and key of all names that stand beside this one; False where they take a closer look."""
-        parent = names.parent(name)
-        if parent in self._beside_special:
+        parent, root = names.parent(name), self._keys[zone.name]
+        if root is None or parent in self._beside_special:
             return False
-        labels = names.labels(parent)
-        if not all(map(is_plain_label, labels)):
+        key = plain_key(root, parent[: -len(zone.name)] + names.ROOT)
+        if key is None:
             return False
         if len(self._places) >= MOST_PLACES:
             self._places.clear()
-        self._places[parent] = zone, b"/".join((self._source.tree.root, *reversed(labels), b""))
+        self._places[parent] = zone, key + b"/"
         return True
 
     def _handle_elsewhere(self, request: Request) -> Answer:
