@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypeAlias
 
 from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash, shifted, type_bitmap
-from pycoredns.errors import FormatError
 from pycoredns.plugins.dnssec.keyring import CDNSKEY, CDS, ZoneKeys
 from pycoredns.wire import names, types
 from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
@@ -39,8 +38,8 @@ class Denial(Protocol):
     shown: dict[int, tuple[bytes, ...]]
     """RDATA that it shows at a zone's apex, by type."""
 
-    def check(self, qtype: int) -> None:
-        """Raises a DNSError for a type that may not be asked for."""
+    refused: frozenset[int]
+    """Types that are nothing to be asked for."""
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The name, which is not the zone's apex, is not there."""
@@ -76,15 +75,13 @@ class BlackLies:
 
     says_missing = False
     shown: dict[int, tuple[bytes, ...]]
+    refused: frozenset[int] = frozenset()
     _claims: ClassVar[Claims] = Claims(_CLAIMED | _ALSO_AT_APEX, _CLAIMED)
     _cut: ClassVar[bytes] = type_bitmap(_CLAIMED | {types.NS})
 
     def __init__(self) -> None:
         """Shows nothing."""
         self.shown = {}
-
-    def check(self, qtype: int) -> None:
-        """Any type may be asked for."""
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """As if the name were there, without the type."""
@@ -102,14 +99,10 @@ class BlackLies:
 class Compact(BlackLies):
     """The same, and NXNAME in the NSEC of a name that is not there (RFC 9824)."""
 
+    refused = frozenset({NXNAME})  # RFC 9824 §3.5
     _claims = Claims(_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE, _CLAIMED | _ALSO_ELSEWHERE)
     _cut = type_bitmap({types.NS, types.RRSIG, types.NSEC})
     _missing: ClassVar[bytes] = type_bitmap({types.RRSIG, types.NSEC, NXNAME})
-
-    def check(self, qtype: int) -> None:
-        """NXNAME is nothing to be asked for (RFC 9824 §3.5)."""
-        if qtype == NXNAME:
-            raise FormatError
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The only types that it has are those of its proof."""
@@ -121,6 +114,7 @@ class WhiteLies:
 
     says_missing = True
     shown: dict[int, tuple[bytes, ...]]
+    refused: frozenset[int] = frozenset()
     _claims: ClassVar[Claims] = Claims(
         (_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE | {NSEC3PARAM}) - {types.NSEC}, (_CLAIMED | _ALSO_ELSEWHERE) - {types.NSEC}
     )
@@ -129,9 +123,6 @@ class WhiteLies:
     def __init__(self) -> None:
         """Shows how it hashes."""
         self.shown = {NSEC3PARAM: (_HASHING,)}
-
-    def check(self, qtype: int) -> None:
-        """Any type may be asked for."""
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The parent is there, the name is not, and no wildcard in its place (RFC 5155 §7.2.2).

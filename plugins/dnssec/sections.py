@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import inf
 from time import time
 from typing import NamedTuple, TypeAlias
@@ -11,8 +12,9 @@ from pycoredns.dnssec.canonical import HOLD_NAMES, lower_names
 from pycoredns.dnssec.signing import canonical_set
 from pycoredns.plugins.dnssec.denial import Proof
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
-from pycoredns.plugins.dnssec.signatures import Signatures, Signed, Tally, signed_ttl
+from pycoredns.plugins.dnssec.signatures import ORIGINAL_TTL, Signatures, Signed, Tally, signed_ttl
 from pycoredns.request import Request
+from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.walk import walk
 
@@ -24,6 +26,8 @@ _RRSIG = b"\0\x2e\0\1"
 _MOST_REMEMBERED = 256
 _SIGNER = 18  # octets before the signer's name in an RRSIG's RDATA
 _TAG = slice(16, 18)
+_AT_FIRST = len(Response().__dict__)
+"""How many attributes of its own an answer has of which no more is said than its records."""
 
 
 class Section(NamedTuple):
@@ -99,25 +103,61 @@ class Signer:
             data = canonical_set(owner, rtype, int.from_bytes(signed_as, "big"), rdatas)
             signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             octets = _rrsigs(octets, shown, ttl, signed)
-            number += len(signed.sized)
-            until = min(until, signed.until)
+            number += len(signed[1])
+            until = min(until, signed[0])
             sets += 1
         return Section(octets, number, until, sets)
 
-    def signed_record(self, request: Request, keys: ZoneKeys, octets: bytes, tally: Tally) -> tuple[bytes, Signed]:
+    def signed_answer(self, request: Request, keys: ZoneKeys, response: Response, tally: Tally) -> Response:
         """The usual answer, one record of the very name and type that were asked for, by slices: 4 µs less than by sets.
 
-        The answer begins with the name as it was asked, type and class.
+        It begins with the name as it was asked, type and class.
         """
-        name, tail = request.name, request.tail
+        name, tail, octets = request.name, request.tail, response.answer
         place = len(name) + 4
         ttl, sized = octets[place : place + 4], octets[place + 4 :]
         if tail.qtype in HOLD_NAMES:
             sized = sized[:2] + lower_names(tail.qtype, sized[2:])
-        signed_as = signed_ttl(ttl)
+        signed_as = ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
         data = b"%b%b%b%b" % (name, tail.question, signed_as, sized)
-        signed = self.signatures.over(keys, name, tail.qtype, signed_as, data, tally)
-        return _rrsigs(octets, request.asked, ttl, signed), signed
+        until, made = self.signatures.over(keys, name, tail.qtype, signed_as, data, tally)
+        octets = (request.asked + _RRSIG + ttl).join([octets, *made])
+        return self.remade(response, response.rcode, octets, 1 + len(made), b"", 0, b"", 0, until, 1, tally)
+
+    def remade(
+        self,
+        response: Response,
+        rcode: int,
+        answer: bytes,
+        answers: int,
+        authority: bytes,
+        authorities: int,
+        additional: bytes,
+        additionals: int,
+        until: float,
+        sets: int,
+        tally: Tally,
+    ) -> Response:
+        """An answer with other sections, in which so many sets are signed; it is given again no longer than their signatures."""
+        said = response.__dict__
+        if len(said) - ("until" in said) == _AT_FIRST:  # 3,500 instructions, `alike` takes 9,000
+            made = Response(rcode, answer, answers, authority, authorities, additional, additionals, response.flags)
+            made.opt = response.opt
+            made.repeated = tally.once if sets == 1 else partial(tally.repeated, sets, None)
+        else:
+            made = response.alike(
+                rcode=rcode,
+                answer=answer,
+                answers=answers,
+                authority=authority,
+                authorities=authorities,
+                additional=additional,
+                additionals=additionals,
+                repeated=partial(tally.repeated, sets, response.repeated),
+            )
+        until += self.signatures.ahead
+        made.until = until if until < response.until else response.until
+        return made
 
     def _sets(self, octets: bytes, count: int) -> dict[tuple[bytes, int], tuple[bytes, bytes, list[bytes]]]:
         """The sets without signatures, by owner and type: owner and first TTL as they are written, canonical RDATA."""
@@ -153,24 +193,24 @@ class Signer:
         ``shown`` is the name as it was asked, for the owner that is that name.
         """
         octets, number, until, sets = behind
-        name, signed_as = shown.lower(), signed_ttl(ttl)
+        name, signed_as = shown.lower(), ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
         for owner, rtype, rdata in proofs:
             fixed, sized = _FIXED[rtype], len(rdata).to_bytes(2, "big") + rdata
             data = b"%b%b%b%b" % (owner, fixed, signed_as, sized)
-            signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
+            given, made = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             if owner == name:
                 owner = shown
-            octets = _rrsigs(b"%b%b%b%b%b" % (octets, owner, fixed, ttl, sized), owner, ttl, signed)
-            number += 1 + len(signed.sized)
-            if signed.until < until:
-                until = signed.until
+            octets = (owner + _RRSIG + ttl).join([b"%b%b%b%b%b" % (octets, owner, fixed, ttl, sized), *made])
+            number += 1 + len(made)
+            if given < until:
+                until = given
             sets += 1
         return Section(octets, number, until, sets)
 
 
 def _rrsigs(octets: bytes, owner: bytes, ttl: bytes, signed: Signed) -> bytes:
     """Records with signatures behind them."""
-    return (owner + _RRSIG + ttl).join([octets, *signed.sized])
+    return (owner + _RRSIG + ttl).join([octets, *signed[1]])
 
 
 def end_of_aliases(name: bytes, octets: bytes, count: int) -> bytes | None:

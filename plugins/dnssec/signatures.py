@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
-from time import time
-from typing import Self, TypeAlias
+from itertools import islice
+from time import monotonic, time
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from pycoredns.dnssec.signing import beginning, label_count
-from pycoredns.memory import turnover
 from pycoredns.metrics import Cell
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
+
+if TYPE_CHECKING:
+    from pycoredns.plugin import Outcome
 
 DAY = 86400
 VALIDITY = 8 * DAY
@@ -20,18 +23,20 @@ BACKDATED = 3 * 3600
 """Seconds by which a signature begins earlier than it is made, for clocks that are slow."""
 RENEWED = 2 * DAY
 """Seconds before its end at which a signature is given no more."""
+GIVEN = VALIDITY - RENEWED
+"""Seconds for which a signature is given."""
 ORIGINAL_TTL = (3600).to_bytes(4, "big")
 """The TTL that is signed, as what comes here may have been counted down already; a longer one is signed as it is."""
 _DIGEST_SIZE = 16
 _LONGEST_PLAIN = 160  # octets that are kept as their own digest, which saves 1 µs
-_TRIES = 8
 _MOST_BEGUN = 256
-_ASTERISK = 0x2A
+_MOST_AT_ONCE = 64
+_WILDCARD = b"\1*"
 
-Like: TypeAlias = tuple[bytes, bytes, bool, int, bytes]
-"""Sets whose signatures differ in the last field only: zone and parent of the owner, whether it is a wildcard, type and TTL."""
-Begun: TypeAlias = tuple[tuple[bytes, Callable[[bytes], bytes]], ...]
-"""Of each key the RDATA before the signature, and what signs."""
+Signed: TypeAlias = tuple[int, Sequence[bytes]]
+"""Until when (seconds since 1970) the signatures over a set are given, and the RDATA of each behind its length."""
+Begun: TypeAlias = Sequence[tuple[bytes, bytes, Callable[[bytes], bytes]]]
+"""Of each key the RDATA before the signature, behind the length of all, and without; and what signs."""
 
 
 def signed_ttl(ttl: bytes) -> bytes:
@@ -42,24 +47,20 @@ def signed_ttl(ttl: bytes) -> bytes:
 class Tally:
     """One server's look-ups."""
 
-    __slots__ = ("hits", "misses")
+    __slots__ = ("hits", "misses", "once")
 
     def __init__(self, hits: Cell, misses: Cell) -> None:
         """Takes the cells that are counted in."""
         self.hits = hits
         self.misses = misses
+        self.once: Callable[[Outcome], None] = partial(self.repeated, 1, None)
+        """For an answer with the signatures of one set that was given again from memory."""
 
-
-class Signed:
-    """The signatures over a set: the RDATA of each behind its length, and until when (seconds since 1970) they are given."""
-
-    __slots__ = ("sized", "until", "used")
-
-    def __init__(self, sized: Sequence[bytes], until: int) -> None:
-        """Nobody has used them again so far."""
-        self.sized = sized
-        self.until = until
-        self.used = False
+    def repeated(self, sets: int, behind: Callable[[Outcome], None] | None, outcome: Outcome) -> None:
+        """Counts the signatures of an answer that was given again from memory; those behind are told too."""
+        self.hits.value += sets * outcome.times
+        if behind is not None:
+            behind(outcome)
 
 
 class Signatures:
@@ -68,11 +69,15 @@ class Signatures:
     def __init__(self, capacity: int, clock: Callable[[], float] = time) -> None:
         """``capacity`` is a number of sets; 0 keeps nothing."""
         self._capacity = capacity
+        self._share = max(1, min(_MOST_AT_ONCE, capacity // _MOST_AT_ONCE))
         self._clock = clock
         self._kept: dict[bytes, Signed] = {}
-        self._order: deque[bytes] = deque()
+        self._used: set[bytes] = set()
+        """What was used again since it was kept, or since it was last spared."""
         self._now = 0
-        self._begun: dict[Like, Begun] = {}
+        self._begun: dict[bytes, Begun] = {}
+        self.ahead = 0.0
+        """What makes seconds of ``time.monotonic`` of those since 1970; looked at once a second."""
 
     def __len__(self) -> int:
         """How many sets' signatures are kept."""
@@ -85,61 +90,67 @@ class Signatures:
             digest = blake2b(digest, digest_size=_DIGEST_SIZE).digest()
         kept = self._kept.get(digest)
         now = int(self._clock())
-        if kept is not None and now < kept.until:
+        if now != self._now:
+            self._turn(now)
+        if kept is not None and now < kept[0]:
             tally.hits.value += 1
-            kept.used = True
+            self._used.add(digest)
             return kept
         tally.misses.value += 1
-        if now != self._now or len(self._begun) >= _MOST_BEGUN:
-            self._now = now
-            self._begun.clear()
-        length = owner[0]
-        like = keys.origin, owner[length + 1 :], length == 1 and owner[1] == _ASTERISK, rtype, ttl
+        # zone, parent of the owner, type, class and TTL: with these begin alike signatures that are made in one second
+        like = keys.origin + data[owner[0] + 1 : len(owner) + 8]
+        if data[:2] == _WILDCARD:
+            like += _WILDCARD
         sized = []
-        for begun, sign in self._begun.get(like) or self._begin(like, keys, owner):
-            rdata = begun + sign(begun + data)
-            sized.append(len(rdata).to_bytes(2, "big") + rdata)
-        made = Signed(sized, now + VALIDITY - RENEWED)
-        if sized:
-            self._keep(digest, made)
+        for head, begun, sign in self._begun.get(like) or self._begin(like, keys, owner, rtype, ttl):
+            sized.append(head + sign(begun + data))
+        made = now + GIVEN, sized
+        if sized and self._capacity:
+            if kept is None and len(self._kept) >= self._capacity:
+                self._make_room()
+            self._kept[digest] = made
         return made
 
-    def _begin(self, like: Like, keys: ZoneKeys, owner: bytes) -> Begun:
-        """What the signatures begin with that are made this second over like sets: to keep it saves 1 µs for each."""
-        *_, rtype, ttl = like
-        common = rtype, label_count(owner), int.from_bytes(ttl, "big"), self._now - BACKDATED, self._now + VALIDITY
-        begun = self._begun[like] = tuple([(beginning(key, *common), key.signer.sign) for key in keys.signing(rtype)])
-        return begun
+    def _turn(self, now: int) -> None:
+        """Another second has begun."""
+        self._now = now
+        self._begun.clear()
+        self.ahead = monotonic() - self._clock()
 
-    def _keep(self, digest: bytes, made: Signed) -> None:
-        if digest not in self._kept:
-            if len(self._kept) >= self._capacity:
-                if not self._capacity:
-                    return
-                self._make_room()
-            self._order.append(digest)
-        self._kept[digest] = made
+    def _begin(self, like: bytes, keys: ZoneKeys, owner: bytes, rtype: int, ttl: bytes) -> Begun:
+        """What the signatures begin with that are made this second over like sets: to keep it saves 1 µs for each."""
+        if len(self._begun) >= _MOST_BEGUN:
+            self._begun.clear()
+        common = rtype, label_count(owner), int.from_bytes(ttl, "big"), self._now - BACKDATED, self._now + VALIDITY
+        made = []
+        for key in keys.signing(rtype):
+            begun = beginning(key, *common)
+            length = len(begun) + key.signer.size
+            made.append((length.to_bytes(2, "big") + begun, begun, key.signer.sign))
+        self._begun[like] = made
+        return made
 
     def _make_room(self) -> None:
-        """The oldest goes, but what was used since gets a second chance: a flood of names pushes out itself."""
-        digest = self._order.popleft()
-        for _ in range(_TRIES):
-            if not self._kept[digest].used:
-                break
-            self._kept[digest].used = False
-            self._order.append(digest)
-            digest = self._order.popleft()
-        del self._kept[digest]
-        turnover.add()
+        """The oldest go, but what was used since gets a second chance: a flood of names pushes out itself.
+
+        Some dozens at once, as to look for the first one in a dictionary takes long where others stood before it.
+        """
+        for digest in list(islice(self._kept, self._share)):
+            kept = self._kept.pop(digest)
+            if digest in self._used:
+                self._used.remove(digest)
+                self._kept[digest] = kept
+        if len(self._kept) >= self._capacity:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._used.discard(oldest)
 
     def forget(self) -> None:
         """Drops all: the keys have changed."""
         self._kept.clear()
-        self._order.clear()
+        self._used.clear()
         self._begun.clear()
 
     def take_over(self, old: Self) -> None:
         """Keeps what another one kept, as far as there is room."""
-        for digest in old._order:
-            if len(self._kept) < self._capacity:
-                self._keep(digest, old._kept[digest])
+        self._kept.update(islice(old._kept.items(), self._capacity))

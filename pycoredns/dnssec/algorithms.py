@@ -32,6 +32,8 @@ class Signer(Protocol):
 
     public: bytes
     """The key field of its DNSKEY record."""
+    size: int
+    """Octets of a signature."""
 
     def sign(self, data: bytes) -> bytes:
         """The signature field of an RRSIG over these octets."""
@@ -68,24 +70,26 @@ class EcdsaSigner:
         size = digest.digest_size
         point = private.public_key().public_numbers()
         self.public = point.x.to_bytes(size, "big") + point.y.to_bytes(size, "big")
-        self._private, self._size = private, size
+        self._private, self._part, self.size = private, size, 2 * size
         # hashlib's digest and the signature taken apart here: 5 µs less than with the library's own ways
         self._hash, self._sign_digest = _HASHES[digest.name], digest_signer(private, digest)
 
     def sign(self, data: bytes) -> bytes:
         """The two numbers of the signature, one behind the other (RFC 6605 §4)."""
-        encoded, size = self._sign_digest(self._hash(data).digest()), self._size
+        encoded, size = self._sign_digest(self._hash(data).digest()), self._part
         between = 4 + encoded[3]  # a SEQUENCE of two INTEGERs, none longer than 127 octets (RFC 3279 §2.2.3)
         first, second = encoded[4:between], encoded[between + 2 :]
         return first[-size:].rjust(size, b"\0") + second[-size:].rjust(size, b"\0")
 
     def fields(self) -> Fields:
         """The secret number."""
-        return {"PrivateKey": _text(self._private.private_numbers().private_value.to_bytes(self._size, "big"))}
+        return {"PrivateKey": _text(self._private.private_numbers().private_value.to_bytes(self._part, "big"))}
 
 
 class Ed25519Signer:
     """Ed25519 (RFC 8080)."""
+
+    size = 64
 
     def __init__(self, private: ed25519.Ed25519PrivateKey) -> None:
         """Takes the key as the library has it."""
@@ -110,6 +114,7 @@ class RsaSigner:
         exponent, modulus = _whole(numbers.e), _whole(numbers.n)
         length = bytes((len(exponent),)) if len(exponent) < 256 else b"\0" + len(exponent).to_bytes(2, "big")
         self.public = length + exponent + modulus  # RFC 3110 §2
+        self.size = len(modulus)
         self._private, self._digest, self._padding = private, digest, padding.PKCS1v15()
 
     def sign(self, data: bytes) -> bytes:

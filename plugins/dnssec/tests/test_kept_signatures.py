@@ -73,7 +73,7 @@ async def test_signature_is_made_from_three_hours_ago_to_eight_days_hence_and_re
 async def test_an_answer_is_given_from_memory_for_no_longer_than_its_signatures(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pycoredns.plugins.dnssec.dnssec.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("pycoredns.plugins.dnssec.signatures.monotonic", lambda: 1000.0)
     dnssec = plugin()
     dnssec.signatures._clock = clock
     for behind in (address(f"www.{ZONE}"), denied()):
