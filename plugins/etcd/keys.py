@@ -8,6 +8,7 @@ from pycoredns.wire import names
 WILDCARDS = frozenset({b"*", b"any"})
 """Labels of a question that stand for any label."""
 _SHORT_NAME = 240
+_LONGEST_LABEL = names.LONGEST_LABEL
 _PLAIN_KEY = re.compile(rb"(?:/[A-Za-z0-9_-]+)+")
 _ESCAPED = re.compile(rb"[. '@;()\"\\]|[^!-~]")
 _ESCAPED_BY_BACKSLASH = b". '@;()\"\\"
@@ -80,16 +81,16 @@ def name_below(name: bytes, below: bytes, strip: int) -> bytes | None:
 
     None where that takes a closer look; a name that comes of it is so short that it fits records whose size is told by one octet.
     """
-    if len(below) > names.LONGEST_LABEL or len(below) + len(name) > _SHORT_NAME:
+    if len(below) > _LONGEST_LABEL or len(below) + len(name) > _SHORT_NAME:
         return None
-    if below.count(b"/") == strip:
+    depth = below.count(b"/")
+    if depth == strip:
         return name
     if strip:
         return None
-    label = below[1:]
-    if b"/" not in label:
-        return b"%c%b%b" % (len(label), label, name)
-    return b"".join([b"%c%b" % (len(each), each) for each in reversed(label.split(b"/"))]) + name
+    if depth == 1:
+        return b"%c%b%b" % (len(below) - 1, below[1:], name)
+    return b"".join([b"%c%b" % (len(each), each) for each in reversed(below[1:].split(b"/"))]) + name
 
 
 def stripped(name: bytes, count: int) -> bytes:

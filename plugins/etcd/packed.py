@@ -20,6 +20,10 @@ _DETAILS = Struct("!BHHHH")
 """Labels to strip, weight; then what an SRV record has: priority, the weight as a share if it is alone, port."""
 _WHOLE = 100
 _BARE_DETAILS = _DETAILS.pack(0, 0, DEFAULT_PRIORITY, _WHOLE, 0)
+NUMBERS, STRIP = slice(4, 10), 1
+"""Where a record with details has what an SRV record begins with if it is alone, and the labels to strip."""
+BARE_SERVICE = _BARE_DETAILS[3:], 0
+"""The same of a record without details."""
 _RECORD = Struct("!HHIH")
 _STARTS = {
     types.A: 1,
@@ -37,11 +41,6 @@ _LONGEST_REASON = 200
 def pack(service: Service, plain: bool) -> bytes:
     """A record as bytes, without its key; `plain` says whether the key is what it seems."""
     return (_pack_usual(service) if plain else b"") or _pack_brief(service) or _pack_other(service)
-
-
-def service_of(packed: bytes) -> tuple[bytes, int]:
-    """Of a usual record: priority, weight and port, as an SRV record has them where it is alone, and the labels to strip."""
-    return (packed[4:10], packed[1]) if packed[0] & DETAILED else (_BARE_DETAILS[3:], 0)
 
 
 def details_of(octets: bytes) -> tuple[int, int, bytes, bytes]:
