@@ -32,7 +32,7 @@ def look(wanted: ZoneFiles) -> Look:
     Of several files for a zone the first counts.
     """
     seen = Look()
-    for entry in _walk(os.path.realpath(wanted.dir), seen):
+    for entry in _walk(_resolved(wanted.dir), seen):
         try:
             origin = wanted.origin(entry.name)
         except names.BadNameError as error:
@@ -41,6 +41,12 @@ def look(wanted: ZoneFiles) -> Look:
         if origin is not None:
             _note(origin, entry, seen)
     return seen
+
+
+def _resolved(folder: Path) -> str:
+    """Its path without links, which may lead elsewhere at the next look; a relative one stays relative, as in CoreDNS's log."""
+    path = os.path.realpath(folder)
+    return path if folder.is_absolute() else os.path.relpath(path)
 
 
 def _walk(folder: str, seen: Look) -> Iterator[os.DirEntry[str]]:

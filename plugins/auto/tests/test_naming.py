@@ -137,6 +137,15 @@ def test_folders_may_be_very_deep(tmp_path):
     subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # pytest's own way to remove it would be too deep
 
 
+def test_paths_are_relative_as_the_folder_is(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "db.a.test").touch()
+    (tmp_path / "zones").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    assert list(look(ZoneFiles(Path("zones"))).files.values()) == ["real/db.a.test"]
+    assert list(look(ZoneFiles(tmp_path / "zones")).files.values()) == [f"{os.path.realpath(tmp_path)}/real/db.a.test"]
+
+
 def test_a_missing_folder_is_empty(tmp_path):
     found = look(ZoneFiles(tmp_path / "none"))
     assert found.complaints == [f"error reading {tmp_path}/none: lstat {tmp_path}/none: no such file or directory"]
