@@ -184,8 +184,10 @@ class Etcd(Plugin):
     def _handle_special(self, request: Request) -> Answer:
         """Questions about a zone itself, with a parent that is not known yet, before etcd has been read, or for others."""
         name = request.name
-        zone = next((zone for zone in self._zones.values() if names.within(name, zone.name)), None)
-        if zone is None:
+        for zone in self._zones.values():
+            if names.within(name, zone.name):
+                break
+        else:
             return self._handle_elsewhere(request)
         if request.qtype == types.SOA and (self._manners.any_soa or name == zone.name):
             return zone.soa()

@@ -6,19 +6,23 @@ has to make one.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from pycoredns.response import Response
 from pycoredns.wire import types
 
 from .answers import share
 from .keys import name_below
-from .packed import DETAILED, STARTS, details_of
+from .packed import STARTS, details_of
 from .parted import LAST
 
 _SRV = types.SRV.to_bytes(2, "big") + types.IN.to_bytes(2, "big")
-_RDATA = 10
-"""Where it begins in a record without its owner: behind type, class, TTL and size."""
-_USUAL = frozenset(first for first in range(256) if STARTS[first])
+_TYPE = 127
+"""The bits of a usual record's first octet that are the type."""
+_RDATA = slice(10, None)
+"""Where it is in a record without its owner: behind type, class, TTL and size."""
+_USUAL = frozenset(octet for octet in range(256) if STARTS[octet])
+_first, _beginning = itemgetter(0), itemgetter(slice(8))
 
 
 def usual_records(keys: Iterable[bytes], parts: Sequence[dict[bytes, bytes]]) -> list[bytes] | None:
@@ -27,16 +31,17 @@ def usual_records(keys: Iterable[bytes], parts: Sequence[dict[bytes, bytes]]) ->
         records = [parts[hash(key) & LAST][key] for key in keys]
     except KeyError:  # too long for a name
         return None
-    return records if _USUAL.issuperset({record[0] for record in records}) else None
+    return records if _USUAL.issuperset(map(_first, records)) else None
 
 
 def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | None:
     """An answer with the addresses of one type, each once; None if there are none."""
     found: dict[bytes, bytes] = {}
     for record in records:
-        if record[0] & ~DETAILED == qtype:
-            address = record[STARTS[record[0]] :]
-            found.setdefault(address[_RDATA:], address)
+        first = record[0]
+        if first & _TYPE == qtype:
+            address = record[STARTS[first] :]
+            found.setdefault(address[_RDATA], address)
     if not found:
         return None
     response = Response(0, owner + owner.join(found.values()), len(found))
@@ -60,7 +65,7 @@ def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], record
             return None
         address = record[len(detail) + 1 :]
         found.setdefault((target, srv[4:]), b"%b%b\0%c%b%b" % (_SRV, address[4:8], len(srv) + len(target), srv, target))
-        beside.setdefault((target, address[_RDATA:]), target + address)
+        beside.setdefault((target, address[_RDATA]), target + address)
     response = Response(0, owner + owner.join(found.values()), len(found), b"", 0, b"".join(beside.values()), len(beside))
     if len(found) == len(records) == len(beside):
         response.gist = _gist(found.values())
@@ -69,7 +74,7 @@ def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], record
 
 def _gist(records: Iterable[bytes]) -> bytes:
     """What is the same in all records, which have no owners: type, class and TTL; nothing if it is not."""
-    beginnings = {record[:8] for record in records}
+    beginnings = set(map(_beginning, records))
     return beginnings.pop() if len(beginnings) == 1 else b""
 
 
