@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import random
@@ -179,12 +180,14 @@ class Follower:
                 changed = await self._look_at(primary, turns)
                 self._confirm()
             except (TransferError, BadZoneError, OSError) as error:
-                faults.append(f"{primary.server}: {reason(error)}")
+                faults.append(_fault(primary, error))
                 continue
             good = True
             if changed:
                 break
-        if client and not changed:
+        if client and not good:
+            zone_log.warning("Notify from %s for %s: failed primary check: %s", client, self._name, "; ".join(faults))
+        elif client and not changed:
             zone_log.info("Notify from %s for %s: no SOA serial increase seen", client, self._name)
         if good and faults:
             log.warning("A primary of '%s' failed: %s", self._name, "; ".join(faults))
@@ -206,6 +209,12 @@ class Follower:
             if error.serial == error.ours:
                 return False
             raise TransferError(f"{error}: not taken") from None
+        except OSError as error:
+            zone_log.error("Failed to setup transfer `%s' with `\"%s\"': %s", self._name, primary.server, _fault(primary, error))
+            raise
+        except (TransferError, BadZoneError) as error:
+            zone_log.error('Failed to transfer `%s\' from "%s": %s', self._name, primary.server, error)
+            raise
         self._take(zone, changes, primary)
         return True
 
@@ -225,3 +234,10 @@ class Follower:
             self._arrived(self.zone, None)
         if self._shelf is not None:
             self._shelf.confirm(self.origin)
+
+
+def _fault(primary: Primary, error: Exception) -> str:
+    """What is wrong with a primary; of one that cannot be reached in CoreDNS's words."""
+    if isinstance(error, OSError) and error.errno:
+        return f"dial tcp {primary.server}: connect: {os.strerror(error.errno).lower()}"
+    return f"{primary.server}: {reason(error)}"

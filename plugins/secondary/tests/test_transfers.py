@@ -33,6 +33,22 @@ async def test_a_notify_with_nothing_new_is_told(caplog):
         await eventually(lambda: "Notify from 127.0.0.1 for a.test.: no SOA serial increase seen" in caplog.messages)
 
 
+async def test_a_primary_that_is_not_there_is_told_in_the_words_of_coredns(caplog):
+    port = free_port()
+    fault = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+    async with running(f"a.test {{\n secondary {{\n transfer from 127.0.0.1:{port}\n }}\n}}") as server:
+        await eventually(lambda: f"All 'a.test.' masters failed to transfer, retrying in 50ms: {fault}" in caplog.messages)
+        assert f"Failed to setup transfer `a.test.' with `\"127.0.0.1:{port}\"': {fault}" in caplog.messages
+        await notify(server)
+        await eventually(lambda: f"Notify from 127.0.0.1 for a.test.: failed primary check: {fault}" in caplog.messages)
+
+
+async def test_a_transfer_that_fails_is_told_in_the_words_of_coredns(caplog):
+    async with Primary([soa(1), soa(1)]).running() as primary, secondary(primary):
+        start = f'Failed to transfer `a.test.\' from "127.0.0.1:{primary.port}": '
+        await eventually(lambda: any(message.startswith(start) for message in caplog.messages))
+
+
 @pytest.mark.parametrize(
     "steps",
     [None, [soa(2), soa(1), "gone.a.test. 300 TXT x", soa(2), soa(2)], [soa(2), soa(1), soa(2)]],
