@@ -25,6 +25,7 @@ class Pending:
     error: Exception | None = None
     """What came in its place, if something did."""
     _callback: Callable[[Pending], object] | None = None
+    _change: Callable[[Response], Response] | None = None
 
     @property
     def done(self) -> bool:
@@ -40,6 +41,12 @@ class Pending:
     def resolve(self, response: Response) -> None:
         """The answer is there: all who wait are called. Later calls do nothing."""
         if self.response is None and self.error is None:
+            if self._change is not None:
+                try:
+                    response = self._change(response)
+                except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+                    self.fail(error)
+                    return
             self.response = response
             callback, self._callback = self._callback, None
             if callback is not None:
@@ -66,6 +73,13 @@ class Pending:
         else:
             first = self._callback
             self._callback = lambda done: (first(done), callback(done))
+
+    def change(self, change: Callable[[Response], Response]) -> bool:
+        """Has the answer changed when it comes; False, and nothing done, where somebody waits for it as it is."""
+        if self.response is not None or self.error is not None or self._callback is not None or self._change is not None:
+            return False
+        self._change = change
+        return True
 
     def send_by(self, late: Late, request: Request) -> None:
         """Has the answer sent by those who do that when it is there, as the one to a client's question."""
@@ -94,6 +108,13 @@ def then(answer: Answer, change: Callable[[Response], Answer]) -> Answer:
         answer.when_done(lambda done: _pass_on(done, change, changed))
         return changed
     return _wait_and_change(answer, change)
+
+
+def changed(answer: Answer, change: Callable[[Response], Response]) -> Answer:
+    """The same where a change never waits, and never asks anybody: an answer that will come needs no other that waits for it."""
+    if isinstance(answer, Pending) and answer.change(change):
+        return answer
+    return then(answer, change)
 
 
 def _pass_on(done: Pending, change: Callable[[Response], Answer], changed: Pending) -> None:

@@ -102,8 +102,6 @@ class Plugin:
 
     roles: ClassVar[Role] = Role.LONE | Role.WORKER
     """In which processes does it run, where there are several?"""
-    relays: ClassVar[bool] = False
-    """Does it pass questions on to other servers, as they came?"""
 
     next: Handler = staticmethod(no_next(""))
     """The rest of the chain."""

@@ -16,6 +16,7 @@ _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
+_OPCODE = 0x7800
 _HEAD = Struct("!HHHHH")
 _MOST_HEADS = 256
 
@@ -23,7 +24,7 @@ _MOST_HEADS = 256
 class Head:
     """What the ten octets behind an answer's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
 
-    __slots__ = ("asks", "counts", "flags", "rcode", "records", "to_one", "withheld")
+    __slots__ = ("answers_only", "asks", "counts", "flags", "rcode", "records", "to_one", "withheld")
 
     def __init__(self, octets: bytes) -> None:
         """Takes any."""
@@ -37,6 +38,8 @@ class Head:
         """The bits of a question, with QR, that has this answer just as it is."""
         self.counts: tuple[int, int, int] = tuple(counts)
         self.records = sum(counts)
+        self.answers_only = 0 if bits & (_OPCODE | TC | 15) or self.records > counts[0] else self.records
+        """How many records answer a plain question, where nothing else is in the message; 0 if it is any other."""
 
 
 heads: dict[bytes, Head] = {}
@@ -60,11 +63,11 @@ class Relayed(Response):
     The sections stay compressed: their pointers hold as long as the question's name is the same, to the letter.
     """
 
-    _begun_anew = {**Response._begun_anew, "_plain": None, "_found": None, "_asks": -1}  # noqa: RUF012  declared above
+    _begun_anew = {**Response._begun_anew, "_plain": None, "_found": None, "head": None}  # noqa: RUF012  declared above
     _plain: Response | None = None
     _found: list[Found] | None = None
-    _asks: int
-    """The bits of a question that this message is the reply to, just as it came; -1: of none, as it was changed."""
+    head: Head | None
+    """What its header said, just as it came; None if it was changed."""
 
     def __init__(self, wire: bytes, asked: bytes, head: Head, simple: bool) -> None:
         """``wire`` is the message without its OPT record; it must have the records that are counted.
@@ -79,7 +82,7 @@ class Relayed(Response):
         self.flags = head.flags
         self.withheld = head.withheld
         self.answers, self.authorities, self.additionals = head.counts
-        self._asks = head.asks
+        self.head = head
 
     @classmethod
     def read(cls, wire: bytes, asked: bytes) -> Response:
@@ -167,8 +170,9 @@ class Relayed(Response):
         size = len(wire) + len(opt)
         if request.asked != asked or (size > SMALLEST_LIMIT and size > request.limit):
             return self.plain().reply(request)
-        if self._asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
+        head = self.head
+        if head is not None and head.asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
             return wire[2:]
         bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
-        head = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
-        return b"%b%b%b%b%b" % (head, asked, question, wire[self._place :], opt)
+        beginning = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
+        return b"%b%b%b%b%b" % (beginning, asked, question, wire[self._place :], opt)

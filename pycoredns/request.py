@@ -44,7 +44,7 @@ class Malformed(Exception):
 class Header:
     """What the ten octets behind a query's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
 
-    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip", "tails")
+    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip", "tails", "with_ad")
 
     def __init__(self, octets: bytes) -> None:
         """Raises Malformed for what is no question, which gets no answer, or for what gets an error before it is read."""
@@ -62,12 +62,9 @@ class Header:
         self.plain = not self.skip and additionals < 2
         self.tails: dict[bytes, Tail] = {}
         """The usual tails of queries with this header, by their octets."""
+        self.with_ad = _COUNTS.pack(bits | AD, questions, answers, authorities, additionals)
+        """The ten octets with AD set: the wish to see that bit in the answer (RFC 6840 §5.7)."""
         self.reply_bits = QR | bits & _OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
-
-    @property
-    def authentic_data(self) -> bool:
-        """The AD bit, in a query the wish to see it in the answer (RFC 6840 §5.7)."""
-        return bool(self.bits & AD)
 
 
 class Tail:
@@ -222,6 +219,7 @@ class Request:
         "_metadata",
         "_verified",
         "asked",
+        "authentic",
         "header",
         "listener",
         "name",
@@ -254,6 +252,8 @@ class Request:
         self.listener = listener
         self.received = received
         self.personal = False
+        self.authentic = False
+        """Are other servers to be asked whether the answer is authentic (AD), even though the client does not?"""
 
     @property
     def origin(self) -> Request:
@@ -340,10 +340,9 @@ class Request:
         wire = b"%b%b%b%b%b" % (self.wire[:2], _COUNTS.pack(*counts), asked, tail.question, opt)
         return _Derived(self, wire, asked, tail, self.listener, self.depth + deeper)
 
-    def with_authentic_data(self, listener: Listener | None = None) -> Request:
-        """The same question with AD set, so that its answer may say so too (RFC 6840 §5.7); ``listener``: as if asked there."""
-        wire = b"%b%b%b" % (self.wire[:3], bytes((self.wire[3] | AD,)), self.wire[4:])
-        return _Derived(self, wire, self.asked, self.tail, listener or self.listener, self.depth, alone=listener is not None)
+    def at(self, listener: Listener) -> Request:
+        """The same question as if it came there, and nobody waited for the answer."""
+        return _Derived(self, self.wire, self.asked, self.tail, listener, self.depth, alone=True)
 
     def with_flags(self, given: int, taken: int) -> Request:
         """The same question with bits of its header set and cleared; an answer repeats what it now says (RFC 1035 §4.1.1)."""
@@ -382,6 +381,7 @@ class _Derived(Request):
     ) -> None:
         """``alone``: nobody waits for the answer."""
         super().__init__(wire, header_of(wire[2:12]), asked, tail, of.peer, listener, of.received)
+        self.authentic = of.authentic
         self._origin = None if alone else of.origin
         self.depth = depth
         if depth and depth == of.depth and of.metadata is not None:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pycoredns.answer import Answer, then
+from pycoredns.answer import Answer, changed
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
@@ -108,11 +108,6 @@ class Cache(Plugin):
         """Does it keep answers for all names that its block is asked for?"""
         return all(any(names.within(served, zone) for zone in self.zones) for served in self.block.zones)
 
-    @cached_property
-    def _asks_others(self) -> bool:
-        """Does a question go on to servers that may say an answer is authentic?"""
-        return any(plugin.relays for plugin in self.block.plugins)
-
     # --- the way of a question
 
     def handle(self, request: Request) -> Answer:
@@ -163,10 +158,11 @@ class Cache(Plugin):
         else:
             return self.next(request)
         (self._tallies.get(request.listener.service) or self.tally(request)).misses += 1
-        answer = self.next(request.with_authentic_data() if self._asks_others else request)
+        request.authentic = True
+        answer = self.next(request)
         if isinstance(answer, Response):
             return self.keep(request, key, answer)
-        return then(answer, partial(self.keep, request, key))
+        return changed(answer, partial(self.keep, request, key))
 
     def _keeps(self, name: bytes) -> bool:
         """Is a name (lower-case wire form) in one of the zones?"""

@@ -68,7 +68,8 @@ class Refresher:
         if not popularity.begin(now, recheck):
             return
         self._cache.tally(request).prefetches += 1
-        asked = request.with_authentic_data(self._background(request.listener.service))
+        asked = request.at(self._background(request.listener.service))
+        asked.authentic = True
 
         def done(pending: Pending) -> None:
             response = self._response(pending)
@@ -145,7 +146,8 @@ class Refresher:
                 later.resolve(response or self._given(request, kept))
 
         request.make_personal()
-        attempt(lambda: self._cache.next(request.with_authentic_data())).when_done(done)
+        request.authentic = True
+        attempt(lambda: self._cache.next(request)).when_done(done)
         if later.done:
             return later.result()
         if timeout:

@@ -21,6 +21,7 @@ _SPEAKING = (ANSWER, NO_DATA, NO_NAME)
 _NEVER_KEPT = (Meaning.ZONE_MATTER, Meaning.OTHER)
 _MOST_GISTS = 1024
 _fixed = Struct("!HHIH").unpack_from
+_kind_ttl_and_size = Struct("!4sIH").unpack_from
 _DO = DO >> 8
 
 Verdict: TypeAlias = tuple[Meaning, bool, int, bool]
@@ -32,7 +33,9 @@ _by_gist: dict[tuple[int, bytes], Verdict] = {}
 def judge(request: Request, response: Response) -> Verdict:
     """Judges an answer; the usual ones in a tenth of the time that it takes to look at all."""
     verdict = None
-    if response.flags & TC or request.header.opcode:
+    if response.__class__ is Relayed and response.simple and (head := response.head) is not None and head.answers_only:
+        verdict = _judge_simple(request, response, head.answers_only)
+    elif response.flags & TC or request.header.opcode:
         pass
     elif response.additionals:
         if response.gist:
@@ -54,6 +57,23 @@ def judge(request: Request, response: Response) -> Verdict:
         if rtype == request.tail.qtype:
             return ANSWER, True, ttl, True
     return verdict or _judge_any(request, response)
+
+
+def _judge_simple(request: Request, response: Relayed, count: int) -> Verdict | None:
+    """So many records that belong to the name that was asked and hold no names, and nothing else."""
+    wire, question = response.wire, request.tail.question
+    place = 18 + len(response.asked)
+    kind, least, size = _kind_ttl_and_size(wire, place)
+    if kind != question or request.header.opcode or request.asked != response.asked:
+        return None
+    greatest = least
+    while count := count - 1:
+        place += 12 + size
+        kind, ttl, size = _kind_ttl_and_size(wire, place)
+        if kind != question:
+            return None
+        least, greatest = min(ttl, least), max(ttl, greatest)
+    return ANSWER, True, least, least == greatest
 
 
 def _judge_relayed(request: Request, response: Relayed) -> Verdict | None:

@@ -46,10 +46,13 @@ class Exchange(Pending, Waiting):
         self._order = order
         self._late: Late | None = None
         # what only the class has takes 250 instructions to load, an object's own 80 (Python 3.11)
-        self.response = self.error = self._callback = None
+        self.response = self.error = self._callback = self._change = None
         tail, wire = request.tail, request.wire
         self.limit = tail.limit
-        self.message = wire[2:] if len(wire) == len(request.asked) + tail.beside else behind_id(request)
+        if len(wire) == len(request.asked) + tail.beside:  # else somewhere are octets that are not passed on
+            self.message = request.header.with_ad + wire[12:] if request.authentic else wire[2:]
+        else:
+            self.message = behind_id(request)
 
         upstream = self._upstream = order[0]
         if upstream.fails or forward.tells:
@@ -68,8 +71,8 @@ class Exchange(Pending, Waiting):
 
     def send_by(self, late: Late, request: Request) -> None:
         """Has the answer sent together with others that come with it."""
-        if request is self._request and self.error is None and self.response is None:
-            self._late = late
+        if self.error is None and self.response is None:
+            self._late, self._client = late, request
         else:
             super().send_by(late, request)
 
@@ -127,15 +130,25 @@ class Exchange(Pending, Waiting):
             self._upstream.measures.answers[answer.rcode, self.sent] += 1
             if not self._forward.choosy or not self._goes_on(answer):
                 self._forward.waiting -= 1
-                if (late := self._late) is None or self._callback is not None:
+                if self._late is None:
                     self.resolve(answer)
-                if late is not None:
-                    self.response = answer
-                    if late.arrived:
-                        late.arrived.append((request, answer))
-                    else:
-                        late.begin(request, answer)
+                else:
+                    self._leave(self._late, answer)
         return True
+
+    def _leave(self, late: Late, answer: Response) -> None:
+        """Has the answer sent together with others that come with it."""
+        try:
+            answer = self.response = answer if self._change is None else self._change(answer)
+        except Exception as error:  # noqa: BLE001  the query's end: whoever waits gets it
+            self._fail(error)
+            return
+        if late.arrived:
+            late.arrived.append((self._client, answer))
+        else:
+            late.begin(self._client, answer)
+        if self._callback is not None:
+            self._callback(self)
 
     def _goes_on(self, answer: Response) -> bool:
         """Is another upstream, or this one over TCP, to be asked in spite of an answer?"""
@@ -172,6 +185,10 @@ class Exchange(Pending, Waiting):
     def _end(self) -> None:
         """No upstream has answered."""
         self._forward.waiting -= 1
+        self._fail(ServerFailure(self._why))
+
+    def _fail(self, error: Exception) -> None:
+        """Tells who waits, and the client."""
         if self._late is not None:
-            self.when_done(partial(self._late.take, self._request))
-        self.fail(ServerFailure(self._why))
+            self.when_done(partial(self._late.take, self._client))
+        self.fail(error)

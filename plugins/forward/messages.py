@@ -20,10 +20,10 @@ _IDS = 4096
 
 
 def behind_id(request: Request) -> bytes:
-    """A question's message behind its ID, without octets that belong to no record."""
-    if not (request.header.plain and request.header.additionals == request.tail.edns):
-        return request.wire[2:]
-    return request.wire[2 : len(request.asked) + request.tail.beside]
+    """A question's message behind its ID, with AD where that is wanted, without octets that belong to no record."""
+    wire, header, tail = request.wire, request.header, request.tail
+    end = len(request.asked) + tail.beside if header.plain and header.additionals == tail.edns else None
+    return header.with_ad + wire[12:end] if request.authentic else wire[2:end]
 
 
 def is_bare_error(reply: bytes) -> bool:

@@ -50,7 +50,6 @@ class Forward(Plugin):
     """Relay questions to other name servers."""
 
     repeated: ClassVar[Repetition] = "each"
-    relays: ClassVar[bool] = True
 
     zone: Annotated[FirstZone, Argument("the zone whose names are relayed", placeholder="FROM")]
     to: Annotated[

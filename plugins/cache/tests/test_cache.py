@@ -218,9 +218,8 @@ def test_an_answer_kept_with_ad_is_still_not_for_all(setting):
 
 def test_upstreams_are_asked_with_ad(setting):
     setting.start(POSITIVE)
-    setting.behind.relays = True
     setting.ask()
-    assert setting.behind.seen[0].header.authentic_data
+    assert setting.behind.seen[0].authentic
     assert setting.request.personal
 
 

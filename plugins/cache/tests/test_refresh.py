@@ -72,7 +72,7 @@ def test_one_fetch_at_a_time_over_tcp_and_with_ad(setting):
     setting.later(6)
     assert [shown(setting.ask()) for _ in range(3)] == [(1, 4)] * 3
     asked = setting.behind.seen[1]
-    assert (setting.asked, asked.listener.protocol, asked.header.authentic_data) == (2, "tcp", True)
+    assert (setting.asked, asked.listener.protocol, asked.authentic) == (2, "tcp", True)
     pending.resolve(answer(2))
     assert shown(setting.ask()) == (2, 10)
 
