@@ -15,23 +15,24 @@ class Signed(Response):
     """The answer to a signed request; its record is the last one, and the other records leave it room (RFC 8945 §5.3)."""
 
     verified: Verified
+    room: int
+    """Octets of its record."""
 
     def __init__(self, answer: Response, verified: Verified) -> None:
         """Takes an answer for all it says, but for AD: who gave it to us did not sign it (RFC 8945 §5.5)."""
         plain = answer.plain()
-        self.__dict__ = {**plain.__dict__, "verified": verified, "flags": plain.flags & ~AD, **_OF_ALL}
+        self.__dict__ = {**plain.__dict__, "verified": verified, "room": verified.size, "flags": plain.flags & ~AD, **_OF_ALL}
 
     def size(self, request: Request) -> int:
         """Octets before compression, with the OPT and the TSIG record."""
         opt = len(request.terms.opt) if self.opt is None else 0
-        return super().size(request) + opt + self.verified.size
+        return super().size(request) + opt + self.room
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, signed."""
-        room = self.verified.size
         reply = super().reply(request)
-        if 2 + len(reply) + room > request.limit:
-            reply = super().reply(_Narrowed(request, room))
+        if 2 + len(reply) + self.room > request.limit:
+            reply = super().reply(_Narrowed(request, self.room))
         return self.verified.answer(request.wire[:2] + reply, time())[2:]
 
 

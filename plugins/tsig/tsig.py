@@ -24,6 +24,8 @@ from pycoredns.tsig import BadTSIGError, Key, Keyring, Verified, find, verify
 from pycoredns.wire import names, types
 
 log = logger("plugin/tsig")
+_BEFORE_NAME, _BEHIND_NAME = 12, 4
+"""Octets of a message that stand before the name of its question, and of the question behind it."""
 
 
 @changeable
@@ -72,9 +74,10 @@ class Tsig(Plugin):
 
     def _verify(self, request: Request) -> Verified | None:
         """The client's signature and what it is worth, None if there is none; raises FormatError where that cannot be told."""
-        message = request.origin.wire
+        origin = request.origin
+        message = origin.wire
         try:
-            signature = find(message)
+            signature = find(message, _BEFORE_NAME + len(origin.asked) + _BEHIND_NAME)
             if signature is None:
                 return None
             return verify(message, signature, self._keys(request.listener.service), time())

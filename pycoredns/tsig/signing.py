@@ -12,13 +12,9 @@ FUDGE = 300
 def sign(message: bytes, key: Key, now: float, algorithm: Algorithm | None = None) -> tuple[bytes, bytes]:
     """A question with its TSIG record, and the MAC that its answer refers to; ``now`` in seconds since 1970."""
     chosen = algorithm or key.algorithm
-    signature = signed(message, _signature(message, key, chosen, int(now)), key, chosen)
+    signature = _signature(message, key, chosen, int(now))
+    signature = signature._replace(mac=key.mac(message + signature.variables, chosen))
     return with_record(message, signature.wire()), signature.mac
-
-
-def signed(message: bytes, signature: Signature, key: Key, algorithm: Algorithm, request_mac: bytes = b"") -> Signature:
-    """A message's signature with its MAC; ``request_mac`` is that of the question, where the message is its answer."""
-    return signature._replace(mac=key.mac(prefixed(request_mac) + message + signature.variables, algorithm))
 
 
 def _signature(message: bytes, key: Key, algorithm: Algorithm, time: int) -> Signature:

@@ -7,8 +7,8 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from pycoredns.tsig.keys import Algorithm, Key, Keyring
-from pycoredns.tsig.record import BadTSIGError, Signature, find, prefixed, unsigned, with_record
-from pycoredns.tsig.signing import FUDGE, Signer, signed
+from pycoredns.tsig.record import BadTSIGError, Signature, find, prefixed, timers, unsigned, variables, wire, with_record
+from pycoredns.tsig.signing import FUDGE, Signer
 
 _SHORTEST_MAC = 10
 _MOST_UNSIGNED = 99
@@ -59,14 +59,14 @@ class Verified(NamedTuple):
 
         Where clocks differ the record has the client's time, and ours beside it (RFC 8945 §5.2.3).
         """
-        asked, clock, other = self.signature, int(now), b""
-        if self.status == Status.BADTIME:
+        asked, status, clock, other = self.signature, self.status, int(now), b""
+        if status == Status.BADTIME:
             clock, other = asked.time, clock.to_bytes(_CLOCK_OCTETS, "big")
-        identity = int.from_bytes(message[:2], "big")
-        told = Signature(len(message), asked.key, asked.algorithm, clock, FUDGE, b"", identity, self.status, other)
-        if self.key is not None and self.algorithm is not None and self.status not in _UNSIGNED:
-            told = signed(message, told, self.key, self.algorithm, asked.mac)
-        return with_record(message, told.wire())
+        clocks, mac = timers(clock, FUDGE), b""
+        if self.key is not None and self.algorithm is not None and status not in _UNSIGNED:
+            said = variables(asked.key, asked.algorithm, clocks, status, other)
+            mac = self.key.mac(prefixed(asked.mac) + message + said, self.algorithm)
+        return with_record(message, wire(asked.key, asked.algorithm, clocks, mac, message[:2], status, other))
 
 
 def verify(message: bytes, signature: Signature, keys: Keyring, now: float) -> Verified:
@@ -86,7 +86,7 @@ def verify(message: bytes, signature: Signature, keys: Keyring, now: float) -> V
 def _status(octets: bytes, signature: Signature, key: Key, algorithm: Algorithm, now: float) -> Status:
     """The checks in their order: MAC, time, truncation (RFC 8945 §5.2)."""
     size = len(signature.mac)
-    if not max(_SHORTEST_MAC, algorithm.size // 2) <= size <= algorithm.size:
+    if size != algorithm.size and not max(_SHORTEST_MAC, algorithm.size // 2) <= size < algorithm.size:
         raise BadTSIGError(f"a MAC of {size} octets is none of hmac-{algorithm.digest}")
     if not compare_digest(key.mac(octets, algorithm)[:size], signature.mac):
         return Status.BADSIG
