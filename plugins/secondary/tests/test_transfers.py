@@ -36,7 +36,7 @@ async def test_a_notify_with_nothing_new_is_told(caplog):
 async def test_a_primary_that_is_not_there_is_told_in_the_words_of_coredns(caplog):
     port = free_port()
     fault = f"dial tcp 127.0.0.1:{port}: connect: connection refused"
-    async with running(f"a.test {{\n secondary {{\n transfer from 127.0.0.1:{port}\n }}\n}}") as server:
+    async with running(f"a.test:{{port}} {{\n secondary {{\n transfer from 127.0.0.1:{port}\n }}\n}}") as server:
         await eventually(lambda: f"All 'a.test.' masters failed to transfer, retrying in 50ms: {fault}" in caplog.messages)
         assert f"Failed to setup transfer `a.test.' with `\"127.0.0.1:{port}\"': {fault}" in caplog.messages
         await notify(server)
