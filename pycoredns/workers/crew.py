@@ -20,6 +20,7 @@ from pycoredns.workers import worker
 from pycoredns.workers.channel import Channel, Refused
 from pycoredns.workers.figures import Written
 from pycoredns.workers.handing import Ways
+from pycoredns.workers.member import Member
 from pycoredns.workers.nursery import FATAL
 from pycoredns.workers.plan import Plan, written
 
@@ -27,6 +28,8 @@ ANSWER_SECONDS = 2.0
 """How long a worker may take to answer what all are asked."""
 UNDO_SECONDS = 5.0
 """How long it may take to give a reload up."""
+BURIAL_SECONDS = 1.0
+"""How long it may take to learn of the death of one whose channel has ended."""
 LEADER_SECONDS = 60.0
 """How long the one that leads may take to answer another: it may wait for news itself."""
 SILENCE_SECONDS = 15.0
@@ -46,34 +49,6 @@ Fork: TypeAlias = Callable[[Callable[[], int], Collection[int]], Awaitable[int]]
 deaths = Counter("deaths_total", "Workers that ended though nobody told them to.", prefix="coredns_pycoredns_worker_")
 serving = Gauge("workers", "Workers that answer questions.", prefix="coredns_pycoredns_")
 log = logger("pycoredns")
-
-
-class Member:
-    """One worker, as long as its process lives."""
-
-    def __init__(self, number: int, process: int, channel: Channel) -> None:
-        """It has been forked just now."""
-        self.number = number
-        self.process = process
-        self.channel = channel
-        self.born = monotonic()
-        self.started = False
-        self.last: Written = []
-        """What it had counted when it was last asked."""
-        self.dead = asyncio.Event()
-
-    async def is_ready(self, seconds: float | None = None) -> bool:
-        """Has it all that it answers from?"""
-        return bool((await self.channel.call("ready", seconds=seconds)).value)
-
-    def __str__(self) -> str:
-        """As the log names it."""
-        return f"worker {self.number} (process {self.process})"
-
-    def kill(self) -> None:
-        """Ends it at once; its place is free when it has been reaped."""
-        if not self.dead.is_set():
-            os.kill(self.process, signal.SIGKILL)
 
 
 class Crew:
@@ -117,8 +92,23 @@ class Crew:
         self.begun.set()
 
     async def prepare(self, plan: Plan) -> None:
-        """Makes all ready for a plan; raises StartError if one of them cannot follow it, and then all must ``give_up``."""
-        await _all(self._prepare(member, plan) for member in self.started)
+        """Makes all ready for a plan; raises StartError if one of them cannot follow it, and then all must ``give_up``.
+
+        One that dies meanwhile does not matter: another one will follow the plan in its place.
+        """
+        await _all(self._prepare_or_bury(member, plan) for member in self.started)
+        if not self.started:
+            raise StartError("there is no worker that could follow it")
+
+    async def _prepare_or_bury(self, member: Member, plan: Plan) -> None:
+        try:
+            await self._prepare(member, plan)
+        except NobodyAnswers as error:
+            try:
+                async with asyncio.timeout(BURIAL_SECONDS):
+                    await member.dead.wait()
+            except TimeoutError:
+                raise error from None
 
     async def _prepare(self, member: Member, plan: Plan) -> None:
         present = self._plan.sockets if self._plan else Sockets()
@@ -346,7 +336,12 @@ class Crew:
     async def ask_all(self, name: str, message: Message | None = None) -> Sequence[Message | None]:
         """What each worker says, by number; None for one that is not there or says nothing in time. At first waits for them."""
         await self.begun.wait()
-        return await asyncio.gather(*(self.ask(self.members.get(number), name, message) for number in range(self.size)))
+        return await asyncio.gather(*(self.ask(self._present(number), name, message) for number in range(self.size)))
+
+    def _present(self, number: int) -> Member | None:
+        """A worker, or who answers questions in its place."""
+        member = self.members.get(number)
+        return member if member and member.started else self._helpers.get(number)
 
     async def ask(self, member: Member | None, name: str, message: Message | None = None) -> Message | None:
         """What a worker says; None if it is not there or says nothing in time."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal
 """Are for the supervisor, which tells its workers; a terminal, or systemd, sends them to all processes."""
 _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 _STANDARD = 3
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in prctl(2)
 
 log = output.logger("pycoredns")
 
@@ -75,21 +78,23 @@ class Nursery:
 def fork(child: Callable[[], int], keep: Collection[int]) -> int:
     """Forks; no event loop may run just now."""
     gc.freeze()  # a collection in the child would write to each object, and so copy the pages that are shared
+    parent = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a signal must not reach the child with our handlers
     try:
         process = os.fork()
         if process == 0:
-            _live(child, keep)
+            _live(child, keep, parent)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     gc.unfreeze()
     return process
 
 
-def _live(child: Callable[[], int], keep: Collection[int]) -> None:
+def _live(child: Callable[[], int], keep: Collection[int], parent: int) -> None:
     """A child's life; never returns."""
     status = CRASHED
     try:
+        _end_with(parent)
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -103,6 +108,14 @@ def _live(child: Callable[[], int], keep: Collection[int]) -> None:
     finally:
         output.writer.flush()
         os._exit(status)
+
+
+def _end_with(parent: int) -> None:
+    """Has the kernel end this process with its parent, where it can: one that stood still would keep its sockets."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:  # it was just too late to ask for that
+            os._exit(CRASHED)
 
 
 def _leave_alone(keep: Collection[int]) -> None:

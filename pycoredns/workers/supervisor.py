@@ -15,7 +15,8 @@ from pycoredns.server import Server
 from pycoredns.sockets import Sockets
 from pycoredns.sources import Source
 from pycoredns.workers import figures
-from pycoredns.workers.crew import Crew, Member
+from pycoredns.workers.crew import Crew
+from pycoredns.workers.member import Member
 from pycoredns.workers.nursery import Nursery
 from pycoredns.workers.plan import Plan
 

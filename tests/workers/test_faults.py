@@ -17,12 +17,13 @@ from pycoredns.sources import Source
 from pycoredns.testing import eventually, exchange_udp, free_port, query_wire
 from pycoredns.workers import crew as crew_module
 from pycoredns.workers.channel import Channel, Refused
-from pycoredns.workers.crew import Crew, Member
+from pycoredns.workers.crew import Crew
 from pycoredns.workers.handing import Ways
+from pycoredns.workers.member import Member
 from pycoredns.workers.plan import Plan, written
 from pycoredns.workers.supervisor import SupervisorPeers
 from pycoredns.workers.worker import Worker
-from tests.workers.crew_process import serving
+from tests.workers.crew_process import alive, kill, serving
 
 COREFILE = "example.org:{port} {{\n bind 127.0.0.1\n whoami\n}}\n"
 NOTHING = Message()
@@ -243,6 +244,81 @@ async def test_an_answer_that_cannot_be_written_is_a_refusal():
 
 
 # --- all of it
+
+NAMES = [f"n{number}.test" for number in range(20)]
+
+
+def serving_octet(octet):
+    return (
+        ".:{port} {\n bind 127.0.0.1\n ready 127.0.0.1:{http}\n hosts {\n"
+        + "\n".join(f" 192.0.2.{octet} {name}" for name in NAMES)
+        + "\n}\n}\n"
+    )
+
+
+async def octets(server):
+    return {await server.ask(name, 10) for name in NAMES}
+
+
+async def test_a_worker_that_dies_in_the_midst_of_a_reload_is_no_reason_to_give_it_up(tmp_path):
+    async with serving(tmp_path, serving_octet(1)) as server:
+        dying, _ = server.workers
+        os.kill(dying, signal.SIGSTOP)
+        reloading = asyncio.create_task(server.reload(serving_octet(2)))
+        await server.line("Reloading$")
+        kill(dying)
+        assert "complete" in await reloading
+        await server.line("worker 0 .*answers in its place")
+        assert await octets(server) == {(0, 2)}
+
+
+async def test_if_all_die_in_the_midst_of_a_reload_it_is_given_up(tmp_path):
+    async with serving(tmp_path, serving_octet(1)) as server:
+        for worker in server.workers:
+            os.kill(worker, signal.SIGSTOP)
+        reloading = asyncio.create_task(server.reload(serving_octet(2)))
+        await server.line("Reloading$")
+        for worker in server.workers:
+            kill(worker)
+        assert "no worker that could follow" in await reloading
+        assert await octets(server) == {(0, 1)}
+        assert "complete" in await server.reload(serving_octet(3))
+        assert await octets(server) == {(0, 3)}
+
+
+async def test_a_server_is_ready_while_another_answers_in_a_workers_place(tmp_path):
+    async with serving(tmp_path, serving_octet(1)) as server:
+        for pause in ("at once", "in 0.1 s", "in 0.2 s", "in 0.4 s", "in 0.8 s"):
+            seen = len(server.lines)
+            kill(server.workers[-1])
+            await server.line(f"begins {pause}", seen)
+            if pause != "in 0.8 s":
+                await server.line("worker 1 .*answers in its place", seen)
+        assert await octets(server) == {(0, 1)}, "another one does"
+        assert await server.get("http", "/ready") == (200, "OK")
+        assert len(server.workers) == 1
+
+
+async def test_one_that_stands_still_ends_with_its_supervisor(tmp_path):
+    async with serving(tmp_path, serving_octet(1), ends_with=-signal.SIGKILL) as server:
+        workers = server.workers
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        server.process.kill()
+        await eventually(lambda: not any(map(alive, workers)))
+
+
+@pytest.mark.parametrize("how", ["killed", "reloaded"])
+async def test_a_signal_to_end_comes_while_a_worker_is_replaced(tmp_path, how):
+    async with serving(tmp_path, serving_octet(1)) as server:
+        before = server.workers
+        kill(before[0])
+        await server.line("begins at once")
+        if how == "reloaded":
+            server.process.send_signal(signal.SIGUSR1)
+        server.end(signal.SIGTERM)
+        await asyncio.wait_for(server.process.wait(), 10)
+        assert not any(map(alive, before))
 
 
 async def test_a_signal_to_end_does_not_wait_for_a_reload_that_waits_for_a_silent_worker(tmp_path):

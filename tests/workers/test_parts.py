@@ -17,7 +17,8 @@ from pycoredns.sources import Source
 from pycoredns.testing import free_port
 from pycoredns.workers import figures
 from pycoredns.workers.channel import Channel, Refused
-from pycoredns.workers.crew import Crew, Member
+from pycoredns.workers.crew import Crew
+from pycoredns.workers.member import Member
 from pycoredns.workers.plan import Plan, read, written
 
 # --- calls
