@@ -115,16 +115,15 @@ class Cache(Plugin):
         key = request.name + request.tail.key
         if request.header.bits & CD:
             key += _CD_MARK
-        now = monotonic()
         kept = self._denials.get(key)
         if kept is None:
             kept = self._successes.get(key)
             if kept is None:
                 return self._miss(request, key)
-            if now < kept.turn:
+            if monotonic() < kept.turn:
                 self.tally(request).successes += 1
                 return kept.given
-        kept = self.find(key, now)
+        kept = self.find(key, now := monotonic())
         if kept is None:
             return self._miss(request, key)
         self.tally(request).hit(kept.sort)

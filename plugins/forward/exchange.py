@@ -127,7 +127,7 @@ class Exchange(Pending, Waiting):
                 self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
                 return True
         if self.response is None and self.error is None:
-            self._upstream.measures.answers[answer.rcode, self.sent] += 1
+            self._upstream.measures.answers.append((answer.rcode, self.sent))
             if not self._forward.choosy or not self._goes_on(answer):
                 self._forward.waiting -= 1
                 if self._late is None:

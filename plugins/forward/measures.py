@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter as Census
 
 from pycoredns.metrics import DURATIONS, Cell, Counter, Histogram, HistogramCell
 from pycoredns.wire.types import RCODES
@@ -36,13 +36,13 @@ class Measures:
         """``to`` is its address with the port."""
         self._to = to
         self._durations: dict[int, HistogramCell] = {}
-        self.answers: dict[tuple[int, float], int] = defaultdict(int)
-        """Those of the present batch, by code and by when their question was sent: together, as those of a batch were."""
+        self.answers: list[tuple[int, float]] = []
+        """Those of the present batch: their codes, and when their questions were sent."""
 
     def settle(self, now: float) -> None:
         """Counts the batch's answers, and the time they took until now."""
-        answers, self.answers = self.answers, defaultdict(int)
-        for (rcode, sent), times in answers.items():
+        answers, self.answers = self.answers, []
+        for (rcode, sent), times in Census(answers).items():  # those of a batch were sent together
             self._duration(rcode).observe(now - sent, times)
 
     def _duration(self, rcode: int) -> HistogramCell:
