@@ -18,6 +18,8 @@ from pycoredns.metrics import Counter, Gauge, before_scrape
 
 BOUND = 100_000
 """Lines that wait at most to be written."""
+MOST_OCTETS = 16 << 20
+"""Their octets at most: what strangers ask for may make long lines."""
 GATHERING = 0.004
 """Seconds in which lines gather before they are written together: a wake-up for each line would cost more than the line."""
 WHOLE_IN_PIPES = 4096
@@ -46,6 +48,8 @@ class Writer:
     def forget(self) -> None:
         """Begins anew, without lines and without a thread, as a forked child must."""
         self._lines.clear()
+        self._taken = self._given = 0
+        """Octets of all lines that came, and of those that wait no more; the thread alone counts these."""
         self._awake = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -54,9 +58,10 @@ class Writer:
 
     def write(self, line: str) -> None:
         """Takes a line, without its end."""
-        if len(self._lines) >= BOUND:
+        if len(self._lines) >= BOUND or self._taken - self._given > MOST_OCTETS:
             dropped.cell().value += 1
             return
+        self._taken += len(line)
         self._lines.append(line)
         if not self._awake:
             self._rouse()
@@ -90,6 +95,7 @@ class Writer:
     def _write_some(self) -> None:
         """Writes a part of the lines, each of them as a whole."""
         lines = [self._lines.popleft() for _ in range(min(len(self._lines), AT_ONCE))]
+        self._given += sum(map(len, lines))
         octets = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
         size = WHOLE_IN_PIPES if self._is_pipe() else len(octets)
         start = 0

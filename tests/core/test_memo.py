@@ -93,12 +93,13 @@ def test_changed_data(clock, counting, outlasts, holds):
 
 
 def test_memory_is_bounded_and_what_is_used_stays(clock, counting):
-    memo = Memo(capacity=10)
+    memo, before = Memo(capacity=10), memo_module.evicted.cell().value
     hot, _ = remembered(memo, counting)
     for number in range(1, 50):
         memo.entries[hot].hits += 1
         remembered(memo, counting, number)
     assert len(memo.entries) == 10
+    assert memo_module.evicted.cell().value == before + 40
     assert hot in memo.entries
     memo.count_all()
     assert counting.times == 49

@@ -62,8 +62,10 @@ def test_a_line_longer_than_a_pipe_takes_at_once(pipe):
     assert b"".join(read_all(reading)) == b"y" * 3 * WHOLE_IN_PIPES + b"\nend\n"
 
 
-def test_a_pipe_nobody_reads_stops_nobody(pipe, monkeypatch):
-    monkeypatch.setattr(output, "BOUND", 2000)
+@pytest.mark.parametrize("bound", [{"BOUND": 2000}, {"MOST_OCTETS": 200_000}])
+def test_a_pipe_nobody_reads_stops_nobody(pipe, monkeypatch, bound):
+    for name, value in bound.items():
+        monkeypatch.setattr(output, name, value)
     reading, writing = pipe
     writer = Writer(writing)
     before = output.dropped.cell().value

@@ -1,7 +1,7 @@
 """Floods: memory stays within its bounds, and a hot name is answered all along.
 
-``PYCOREDNS_FLOOD=1`` makes them as large as promised. A flood waits for nothing but the answer to the hot name behind each wave, so
-it is as quick as server and machine are, and what it shows does not depend on that.
+``PYCOREDNS_FLOOD=1`` makes them as large as promised. A flood waits for nothing but the answer to the hot name behind each wave,
+so it is as quick as server and machine are, and what it shows does not depend on that.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import re
 import resource
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from pycoredns import memo
-from pycoredns.testing import exchange_udp, free_port, query_wire
+from pycoredns.testing import eventually, exchange_udp, free_port, query_wire
 from pycoredns.transport.tcp import most_connections
 
 WHOLE = bool(os.environ.get("PYCOREDNS_FLOOD"))
@@ -81,7 +81,7 @@ class Victim:
 
 
 @asynccontextmanager
-async def victim(folder, upstream, *flags, before=""):
+async def victim(folder, upstream, *flags, before="", stdout=asyncio.subprocess.DEVNULL):
     """A server that asks the upstream for all but the hot name; its memory is within the bound in the end.
 
     ``before`` is Python that it runs first.
@@ -91,7 +91,7 @@ async def victim(folder, upstream, *flags, before=""):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", f"{before}\nfrom pycoredns.cli import main\nraise SystemExit(main())"),
         *("-quiet", "-conf", str(folder / "Corefile"), *flags),
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
     )
     server = Victim(process, port, metrics)
     try:
@@ -112,7 +112,7 @@ async def hot_or_not_yet(server):
         return False
 
 
-async def flood(server, questions, each=1):
+async def flood(server, questions, each=1, name="random{}.test"):
     """Asks for random names, each so many times, and after each wave for the hot one; how many answers came of each rcode."""
     loop, rcodes = asyncio.get_running_loop(), {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -130,7 +130,7 @@ async def flood(server, questions, each=1):
             for _ in range(each):
                 for number in range(begun, min(begun + WAVE, questions)):
                     with suppress(BlockingIOError):
-                        sock.send(query_wire(f"random{number}.test"))
+                        sock.send(query_wire(name.format(number)))
                 assert await server.is_hot()
         loop.remove_reader(sock)
     return rcodes
@@ -200,3 +200,40 @@ async def test_idle_connections(tmp_path):
             finally:
                 for sock in connections:
                     sock.close()
+
+
+async def test_unfinished_questions(tmp_path):
+    connections, octets, room = 600, 60_000, 32 << 20
+    longer = "from pycoredns.transport import tcp\ntcp.FIRST_TIMEOUT = 3600"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, ExitStack() as opened:
+        silent.bind(("127.0.0.1", 0))
+        async with victim(tmp_path, f"127.0.0.1:{silent.getsockname()[1]}", before=longer) as server:
+            for _ in range(connections):
+                sock = opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                with suppress(ConnectionError):
+                    sock.sendall((octets + 1000).to_bytes(2, "big") + bytes(octets))
+            assert await server.is_hot()
+            await eventually(lambda: has_shed(server), PATIENCE)
+            assert room // 2 < await server.metric("coredns_pycoredns_tcp_buffered_bytes") <= room
+
+
+async def has_shed(server):
+    return await server.metric("coredns_pycoredns_tcp_connections_shed_total") > 0
+
+
+async def test_log_lines_that_nobody_takes(tmp_path):
+    label = "x" * 60
+    less = "" if WHOLE else "from pycoredns import output\noutput.MOST_OCTETS = 1_000_000"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        reading, writing = os.pipe()
+        try:
+            async with victim(
+                tmp_path, f"127.0.0.1:{silent.getsockname()[1]}", "-waiting", "10", before=less, stdout=writing
+            ) as server:
+                await flood(server, QUESTIONS, name=f"random{{}}.{label}.{label}.{label}.test")
+                assert 1000 < await server.metric("coredns_log_lines_waiting") <= 100_000
+                assert await server.metric("coredns_log_lines_dropped_total") > 0
+        finally:
+            os.close(reading)
+            os.close(writing)
