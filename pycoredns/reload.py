@@ -38,15 +38,16 @@ class Reloader:
         self._tried = ""
         self._stopping: set[asyncio.Task[None]] = set()
         failed.cell()
-        self.announce()
-
-    def announce(self) -> None:
-        """Says which Corefile is served, where the reload plugin is used."""
         version.cells.clear()
-        if self.server.assembly.settings.reload:
-            checksum = self.server.assembly.corefile.checksum
-            version.cell("sha512", checksum).value = 1
-            plugin_log.info("Running configuration SHA512 = %s", checksum)
+        self._announce()
+
+    def _announce(self) -> str:
+        """Says which Corefile is served, where the reload plugin is used; returns its checksum there."""
+        if self.server.assembly.settings.reload is None:
+            return ""
+        checksum = self.server.assembly.corefile.checksum
+        plugin_log.info("Running configuration SHA512 = %s", checksum)
+        return checksum
 
     async def watch(self) -> None:
         """Looks at the Corefile in the interval that its reload plugin gives; runs until it is cancelled."""
@@ -72,8 +73,7 @@ class Reloader:
         present = self.server.assembly.corefile.checksum
         if corefile.checksum not in (self._tried, present):
             self._tried = corefile.checksum
-            if not await self.reload(corefile):
-                plugin_log.error("Corefile changed but reload failed: see above; the old one is served on")
+            await self.reload(corefile)
         elif corefile.checksum == present:
             self._tried = present
 
@@ -85,21 +85,31 @@ class Reloader:
                 new = self.server.successor(self._assemble(corefile))
                 await new.start(self.server)
             except (ConfigErrors, StartError, OSError) as error:
-                failed.cell().value += 1
-                for line in str(error).splitlines():
-                    log.error("Restart failed: %s", line)
+                self._tell(str(error), corefile)
                 return False
-            except Exception as error:  # a background task ends here: a plugin's fault must not end the server
-                failed.cell().value += 1
-                log.error("Restart failed: %r", error, exc_info=error)
+            except Exception as error:  # noqa: BLE001  a background task ends here: a plugin's fault must not end the server
+                self._tell(repr(error), corefile, error)
                 return False
             old, self.server = self.server, new
             task = asyncio.get_running_loop().create_task(retire(old))
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
-            self.announce()
+            version.cells.clear()
+            if checksum := self._announce():
+                version.cell("sha512", checksum).value = 1
             log.info("Reloading complete")
             return True
+
+    def _tell(self, faults: str, corefile: Corefile | None, error: Exception | None = None) -> None:
+        """A failed reload is told twice, as by CoreDNS: what was wrong, and who wanted it."""
+        failed.cell().value += 1
+        for line in faults.splitlines():
+            log.error("Restart failed: %s", line, exc_info=error)
+        first = faults.partition("\n")[0]
+        if corefile is None:
+            log.error("SIGUSR1: %s", first)
+        else:
+            plugin_log.error("Corefile changed but reload failed: %s", first)
 
     def _assemble(self, corefile: Corefile | None) -> Assembly:
         """The new assembly; a file without blocks is one that is being written just now, or emptied by mistake."""

@@ -188,12 +188,12 @@ class Hosts(Plugin):
             return
         self._complaint = ""
         self._version = version
+        log.debug("Parsed hosts file into %d entries", table.entries)
         table.extend(self._inline)
         self._use(table)
         self.entries_gauge.cell(str(self.file)).value = table.entries
         self._timestamp.value = found.st_mtime
         self.changed()
-        log.debug("%s: %d entries, with those of the Corefile", self.file, table.entries)
 
     def _complain(self, error: OSError) -> None:
         """Once, until it is read again; of a missing file the start has told."""

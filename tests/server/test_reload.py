@@ -8,7 +8,8 @@ import pytest
 
 from pycoredns import traffic
 from pycoredns.assemble import assemble
-from pycoredns.reload import Reloader, failed
+from pycoredns.corefile.expand import parse
+from pycoredns.reload import Reloader, failed, version
 from pycoredns.server import Server
 from pycoredns.settings import ReloadSettings
 from pycoredns.sources import Source
@@ -87,6 +88,30 @@ async def test_a_reload_that_fails_changes_nothing(reloading, more):
         assert await reloading.answer() == "A 192.0.2.1"
         assert open_descriptors() == descriptors
         taken.close()
+
+
+async def test_a_failed_reload_is_told_to_whoever_wanted_it(reloading, caplog):
+    async with reloading:
+        reloading.write(2, "nonsense")
+        await reloading.reloader.reload()
+        await reloading.reloader.reload(parse(reloading.file.read_text(), "Corefile"))
+    told = [message.partition(" unknown")[0].removesuffix(":") for message in caplog.messages if "nonsense" in message]
+    by_signal, by_plugin = f"{reloading.file}:6", "Corefile:6"
+    assert told == [
+        f"Restart failed: {by_signal}",
+        f"SIGUSR1: {by_signal}",
+        f"Restart failed: {by_plugin}",
+        f"Corefile changed but reload failed: {by_plugin}",
+    ]
+
+
+async def test_the_metric_of_the_version_begins_with_a_reload(reloading):
+    reloading.write(1, "reload 2s")
+    async with reloading:
+        assert not version.cells
+        reloading.write(2, "reload 2s")
+        await reloading.reloader.reload()
+        assert [labels[0] for labels in version.cells] == ["sha512"]
 
 
 async def test_an_empty_file_is_one_that_is_being_written(reloading):

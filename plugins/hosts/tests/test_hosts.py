@@ -244,6 +244,13 @@ async def test_a_pipe_is_not_waited_for(tmp_path):
     assert answered(plugin, "a.test") != "failed"
 
 
+async def test_how_many_entries_the_file_has_is_told_for_debugging(file, caplog):
+    caplog.set_level("DEBUG", "plugin/hosts")
+    rewrite(file, "192.0.2.1 a.test\n")
+    await hosts_of("192.0.2.2 b.test", file=file).refresh()
+    assert "Parsed hosts file into 2 entries" in caplog.messages  # the name and its address
+
+
 async def test_lines_that_make_no_sense_are_passed_over_with_one_warning(file, caplog):
     rewrite(file, "192.0.2.1 a.test\nnonsense here\n\nmore nonsense\n192.0.2.2 b.test")
     plugin = hosts_of(file=file)
