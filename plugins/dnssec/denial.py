@@ -13,7 +13,8 @@ from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
 NXNAME = 128
 """The type that stands for a name that does not exist (RFC 9824 §2)."""
 NSEC3PARAM = 51
-_ROOM_FOR_LABEL = 2
+_LONGEST_PARENT = LONGEST_NAME - 2
+"""Octets of a name below which there is room for a label."""
 _A, _HINFO, _TXT, _LOC, _CERT, _SSHFP, _TLSA, _HIP, _OPENPGPKEY, _SPF = 1, 13, 16, 29, 37, 44, 52, 55, 61, 99
 _CLAIMED = frozenset(
     {_A, _HINFO, _TXT, types.AAAA, _LOC, types.SRV, _CERT, _SSHFP, types.RRSIG, types.NSEC, _TLSA, _HIP, _OPENPGPKEY, _SPF}
@@ -61,12 +62,14 @@ class Claims:
 
     def __init__(self, at_apex: frozenset[int], elsewhere: frozenset[int]) -> None:
         """Takes the types of both."""
-        self._apex, self._elsewhere = _bitmaps(at_apex), _bitmaps(elsewhere)
+        self._apex = _bitmaps(at_apex)
+        self.elsewhere = _bitmaps(elsewhere)
+        """What is said of names below the apex, by the type that was asked for."""
         self._naming_apex = _bitmaps(at_apex | {CDS, CDNSKEY})
 
     def lacking(self, keys: ZoneKeys, name: bytes, qtype: int) -> bytes:
         """The bitmap of a name without a type; NSEC itself is there where it is asked for."""
-        bitmaps = self._elsewhere if name != keys.origin else self._naming_apex if keys.named else self._apex
+        bitmaps = self.elsewhere if name != keys.origin else self._naming_apex if keys.named else self._apex
         return bitmaps.get(qtype) or bitmaps[types.NSEC]
 
 
@@ -85,7 +88,9 @@ class BlackLies:
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """As if the name were there, without the type."""
-        return self.without(keys, name, qtype)
+        bitmap = self._claims.elsewhere.get(qtype) or self._claims.elsewhere[types.NSEC]
+        first_below = b"\1\0" + name if len(name) <= _LONGEST_PARENT else successor(name, keys.origin)
+        return ((name, types.NSEC, first_below + bitmap),)
 
     def without(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """Covers nothing but the name."""
@@ -162,7 +167,7 @@ def _nsec3(keys: ZoneKeys, digest: bytes, following: bytes, bitmap: bytes) -> Pr
 
 def successor(name: bytes, origin: bytes) -> bytes:
     """The next name in canonical order: the first below it, or beside it where there is no room below (RFC 4471 §3.1)."""
-    if len(name) + _ROOM_FOR_LABEL <= LONGEST_NAME:
+    if len(name) <= _LONGEST_PARENT:
         return b"\1\0" + name
     return _next_sibling(name, origin)
 

@@ -168,7 +168,8 @@ class Dnssec(Plugin):
             if end and end_keys:  # RFC 4035 §3.1.3: aliases lead to what is not there
                 proofs = self._proofs(end_keys, end, qtype, response.rcode)
                 authority = self._signer.proven(proofs, end_keys, end, known.ttl, tally, authority)
-                response = response.alike(rcode=self._rcode(response.rcode, end, end_keys))
+                if not self._denial.says_missing or end == end_keys.origin:
+                    response = response.alike(rcode=types.NOERROR)
         return self._made(response, tally, answer, authority, additional)
 
     # --- denials
@@ -179,7 +180,8 @@ class Dnssec(Plugin):
         if qtype == types.DS and request.name != keys.origin and response.rcode == types.NOERROR:
             asked = request.replace(tail=request.tail.replace(qtype=types.NS))
             return then(self.next(asked), partial(self._without_ds, request, keys, response, soa, tally))
-        proofs = self._proofs(keys, request.name, qtype, response.rcode)
+        missing = response.rcode == types.NXDOMAIN and request.name != keys.origin  # as _proofs has it, which would be a call
+        proofs = (self._denial.missing if missing else self._denial.without)(keys, request.name, qtype)
         return self._proven(request, keys, response, proofs, soa, tally)
 
     def _without_ds(
@@ -198,15 +200,11 @@ class Dnssec(Plugin):
             return self._denial.missing(keys, name, qtype)
         return self._denial.without(keys, name, qtype)
 
-    def _rcode(self, rcode: int, name: bytes, keys: ZoneKeys) -> int:
-        """The response code that the proof agrees with."""
-        return rcode if self._denial.says_missing and name != keys.origin else types.NOERROR
-
     def _proven(
         self, request: Request, keys: ZoneKeys, response: Response, proofs: Iterable[Proof], soa: Authority, tally: Tally
     ) -> Response:
         """A denial with its proofs."""
-        rcode = self._rcode(response.rcode, request.name, keys)
+        rcode = response.rcode if self._denial.says_missing and request.name != keys.origin else types.NOERROR
         if request.tail.qtype == types.NSEC and not self._denial.says_missing:  # then the proof is the answer
             proven = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally)
             return self._made(response.alike(rcode=rcode), tally, proven)

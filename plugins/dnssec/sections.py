@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
+from struct import Struct
 from time import time
 from typing import NamedTuple, TypeAlias
 
@@ -23,6 +24,8 @@ FindKeys: TypeAlias = Callable[[bytes, int], ZoneKeys | None]
 _FIXED = {types.NSEC: b"\0\x2f\0\1", types.NSEC3: b"\0\x32\0\1"}
 _RRSIG = b"\0\x2e\0\1"
 """Type and class of records, in wire form."""
+_size = Struct("!H").pack
+_join = b"".join  # takes two thirds of the instructions that formatting by % does
 _MOST_REMEMBERED = 256
 _SIGNER = 18  # octets before the signer's name in an RRSIG's RDATA
 _TAG = slice(16, 18)
@@ -119,7 +122,7 @@ class Signer:
         if tail.qtype in HOLD_NAMES:
             sized = sized[:2] + lower_names(tail.qtype, sized[2:])
         signed_as = ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
-        data = b"%b%b%b%b" % (name, tail.question, signed_as, sized)
+        data = _join((name, tail.question, signed_as, sized))
         until, made = self.signatures.over(keys, name, tail.qtype, signed_as, data, tally)
         octets = (request.asked + _RRSIG + ttl).join([octets, *made])
         return self.remade(response, response.rcode, octets, 1 + len(made), b"", 0, b"", 0, until, 1, tally)
@@ -195,12 +198,13 @@ class Signer:
         octets, number, until, sets = behind
         name, signed_as = shown.lower(), ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
         for owner, rtype, rdata in proofs:
-            fixed, sized = _FIXED[rtype], len(rdata).to_bytes(2, "big") + rdata
-            data = b"%b%b%b%b" % (owner, fixed, signed_as, sized)
+            fixed, size = _FIXED[rtype], _size(len(rdata))
+            data = _join((owner, fixed, signed_as, size, rdata))
             given, made = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             if owner == name:
                 owner = shown
-            octets = (owner + _RRSIG + ttl).join([b"%b%b%b%b%b" % (octets, owner, fixed, ttl, sized), *made])
+            record = _join((octets, owner, fixed, ttl, size, rdata))
+            octets = (owner + _RRSIG + ttl).join([record, *made])
             number += 1 + len(made)
             if given < until:
                 until = given
