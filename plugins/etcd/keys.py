@@ -90,7 +90,12 @@ def name_below(name: bytes, below: bytes, strip: int) -> bytes | None:
         return None
     if depth == 1:
         return b"%c%b%b" % (len(below) - 1, below[1:], name)
-    return b"".join([b"%c%b" % (len(each), each) for each in reversed(below[1:].split(b"/"))]) + name
+    return labels_of(below[1:]) + name
+
+
+def labels_of(below: bytes) -> bytes:
+    """The first labels in wire form of the name whose key ends with these segments; none may be longer than a label."""
+    return b"".join([b"%c%b" % (len(each), each) for each in reversed(below.split(b"/"))])
 
 
 def stripped(name: bytes, count: int) -> bytes:

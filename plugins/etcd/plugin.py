@@ -169,7 +169,7 @@ class Etcd(Plugin):
             return several.addresses(request.asked, qtype, records) or zone.empty()
         if not self._names_from_keys or b"/" in name:
             return None
-        return several.services(request.asked, name, len(stem) - 1, keys, records)
+        return several.services(request.asked, name, len(stem), keys, records)
 
     def _missing(self, request: Request, zone: Zone) -> Answer:
         qtype = request.tail.qtype

@@ -10,10 +10,10 @@ from functools import lru_cache
 from operator import itemgetter
 
 from pycoredns.response import Response
-from pycoredns.wire import types
+from pycoredns.wire import names, types
 
 from .answers import share
-from .keys import name_below
+from .keys import labels_of
 from .packed import STARTS, details_of
 from .parted import LAST
 
@@ -24,6 +24,11 @@ _HEAD = 10
 """Octets of a record that stand between its owner and its RDATA: type, class, TTL and size."""
 _RDATA = slice(_HEAD, None)
 _FEW = 16
+_NUMBERS = 6
+"""Octets of an SRV record's RDATA before its target."""
+_SHORT_NAME = 180
+"""With any label before it, RDATA that ends with this name still has a size of one octet, and the name is not too long."""
+_octets = [bytes((number,)) for number in range(256)]
 _USUAL = frozenset(octet for octet in range(256) if STARTS[octet])
 _first, _beginning = itemgetter(0), itemgetter(slice(8))
 
@@ -53,23 +58,28 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | 
 
 
 def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], records: Sequence[bytes]) -> Response | None:
-    """An answer with these records as services. Their keys are that of `name`, which has `size` octets, and what follows.
+    """An answer with these records as services. Their keys are that of `name` with a slash, of `size` octets, and what follows.
 
     None where targets are to be stripped, so that some may be equal, or where the name of one takes a closer look.
     """
     heads = tuple([record[: STARTS[record[0]] + _HEAD] for record in records])
     prepared = (_prepared if len(heads) <= _FEW else _prepare)(heads)
-    if prepared is None:
+    if prepared is None or len(name) > _SHORT_NAME:
         return None
-    found, beside = [], []
-    for key, record, (start, beginning, numbers) in zip(keys, records, prepared, strict=True):
-        target = name_below(name, key[size:], 0)
-        if target is None:
+    gist, beginnings = prepared
+    others = len(name) + _NUMBERS
+    found: list[bytes] = []
+    beside: list[bytes] = []
+    for key, record, (start, beginning, numbers) in zip(keys, records, beginnings, strict=True):
+        below = key[size:]
+        if len(below) > names.LONGEST_LABEL:
             return None
-        found.append(b"%b%c%b%b" % (beginning, len(numbers) + len(target), numbers, target))
-        beside.append(target + record[start:])
-    response = Response(0, owner + owner.join(found), len(found), b"", 0, b"".join(beside), len(beside))
-    response.gist = _gist(found)
+        # pieces for one join, which take half of what it takes to make each name and each record
+        labels = _octets[len(below)] + below if b"/" not in below else labels_of(below)
+        found += owner, beginning, _octets[len(labels) + others], numbers, labels, name
+        beside += labels, name, record[start:]
+    response = Response(0, b"".join(found), len(records), b"", 0, b"".join(beside), len(records))
+    response.gist = gist
     return response
 
 
@@ -79,9 +89,9 @@ def _gist(records: Iterable[bytes]) -> bytes:
     return beginnings.pop() if len(beginnings) == 1 else b""
 
 
-def _prepare(heads: Sequence[bytes]) -> list[tuple[int, bytes, bytes]] | None:
-    """Of services that stand together, by what stands before their addresses: where the address's record begins; what the SRV
-    record begins with; priority, weight as a share of 100, and port. None if one has labels to strip.
+def _prepare(heads: Sequence[bytes]) -> tuple[bytes, list[tuple[int, bytes, bytes]]] | None:
+    """Of services that stand together, by what stands before their addresses: the gist, and of each where the address's record
+    begins; what the SRV record begins with; priority, weight as a share of 100, and port. None if one has labels to strip.
     """
     details = [details_of(head[1:-_HEAD]) for head in heads]
     if any(strip for strip, _, _, _ in details):
@@ -90,10 +100,10 @@ def _prepare(heads: Sequence[bytes]) -> list[tuple[int, bytes, bytes]] | None:
     for _, weight, priority, _ in details:
         sums[priority] += weight
     shares = [share(weight, sums[priority]).to_bytes(2, "big") for _, weight, priority, _ in details]
-    return [
-        (len(head) - _HEAD, b"%b%b\0" % (_SRV, head[-6:-2]), b"%b%b%b" % (priority, each, port))
-        for head, each, (_, _, priority, port) in zip(heads, shares, details, strict=True)
-    ]
+    beginnings = [b"%b%b\0" % (_SRV, head[-6:-2]) for head in heads]
+    numbers = [b"%b%b%b" % (priority, each, port) for each, (_, _, priority, port) in zip(shares, details, strict=True)]
+    starts = [len(head) - _HEAD for head in heads]
+    return _gist(beginnings), list(zip(starts, beginnings, numbers, strict=True))
 
 
 _prepared = lru_cache(1024)(_prepare)

@@ -46,6 +46,8 @@ def test_between(low: bytes, high: bytes, keys: list[bytes]) -> None:
     for key in (b"b", b"c", b"a"):
         held.put(key, 1, b"")
     assert list(held.between(low, high)) == keys
+    if high.strip(b"\0"):
+        assert [held.first(low, high, most) for most in (1, 2, 3)] == [keys[:1], keys[:2], keys[:3]]
 
 
 def test_like_a_dictionary_that_is_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +63,9 @@ def test_like_a_dictionary_that_is_sorted(monkeypatch: pytest.MonkeyPatch) -> No
             assert held.put(key, revision, b"1")
             expected[key] = revision
         low, high = sorted((b"%d" % chance.randrange(300), b"%d" % chance.randrange(300)))
-        assert list(held.between(low, high)) == [name for name in sorted(expected) if low <= name < high]
+        between = [name for name in sorted(expected) if low <= name < high]
+        assert list(held.between(low, high)) == between
+        assert held.first(low, high, most := chance.randrange(20)) == between[:most]
         assert len(held) == len(expected)
         assert held.size == sum(len(name) + 1 for name in expected)
         last = newest(held)

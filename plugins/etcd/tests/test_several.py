@@ -10,7 +10,7 @@ from pycoredns.plugins.etcd import several
 from pycoredns.plugins.etcd import zone as zone_module
 from pycoredns.plugins.etcd.options import SkyDNS
 from pycoredns.plugins.etcd.plugin import Etcd
-from pycoredns.plugins.etcd.tests.without_etcd import LAB, etcd, put, thorough
+from pycoredns.plugins.etcd.tests.without_etcd import LAB, delete, etcd, put, thorough
 from pycoredns.response import Response
 from pycoredns.testing import Last, request_for
 from pycoredns.wire import names
@@ -119,3 +119,23 @@ def test_both_ways_agree_on_random_trees(made: Counter[str]) -> None:
             expected, *replies = (reply(each, *question) for each in (thorough(plugin), plugin, plugin))
             assert replies == [expected] * 2, (question, dict(plugin._source.tree.records))
     assert made["addresses"] > 300 < 3 * made["services"], "else nothing is shown"
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("length", range(30, 64, 3))
+def test_names_up_to_the_longest(length: int) -> None:
+    labels = ["x" * 63, "y" * 63, "z" * length]
+    place = "/".join([*reversed(labels), ""])
+    keys = ("1", "w" * 63, "v/" * 20 + "2") if length % 2 else ("1", "2/3")
+    plugin = etcd({place + key: {"host": f"10.0.0.{number}", "port": 80} for number, key in enumerate(keys)})
+    for name in (".".join([*labels, "lab.internal"]), ".".join(["*", *labels, "lab.internal"])):
+        assert reply(thorough(plugin), name, "SRV") == reply(plugin, name, "SRV") == reply(plugin, name, "SRV")
+
+
+def test_more_keys_than_are_read_for_one_question_are_left_to_an_inquiry(made: Counter[str]) -> None:
+    plugin = etcd({f"a/n{place}": {"host": f"10.1.{place >> 8}.{place & 255}"} for place in range(4097)})
+    assert plugin.handle(request_for("*.a.lab.internal", plugins=[plugin])).truncated
+    assert not made
+    delete(plugin._source, LAB + "a/n0")
+    assert plugin.handle(request_for("*.a.lab.internal", plugins=[plugin])).answers == 4096
+    assert made == {"addresses": 1}
