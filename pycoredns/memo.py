@@ -16,7 +16,7 @@ from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pycoredns.memory import turnover
+from pycoredns.memory import turnover, zeros
 from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
 from pycoredns.spelling import NAME, respelled, usual, usual_reply
@@ -133,7 +133,7 @@ class Memo:
         self._capacity = capacity
         self._quarter = 0
         self._order: deque[bytes] = deque()
-        self._door = bytearray(_DOOR_BITS)
+        self._door = zeros(_DOOR_BITS)
         self._knocks = 0
 
     def advance(self) -> int:
@@ -163,7 +163,7 @@ class Memo:
         self._door[knock] = 1
         self._knocks += 1
         if self._knocks > _DOOR_WIPE:
-            self._door = bytearray(_DOOR_BITS)
+            self._door = zeros(_DOOR_BITS)
             self._knocks = 0
         return False
 

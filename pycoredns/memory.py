@@ -1,8 +1,9 @@
-"""What the collector looks at: not what lives as long as the server."""
+"""What the collector looks at, which is not what lives as long as the server, and memory that is taken when it is needed."""
 
 from __future__ import annotations
 
 import gc
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 
 AT_START = (50_000, 50, 1000)
 """What is made at the start stays: to look at it again and again, as the usual thresholds have it, takes time for nothing."""
@@ -54,3 +55,8 @@ class Turnover:
 
 
 turnover = Turnover()
+
+
+def zeros(size: int) -> mmap:
+    """Octets to be written to; those that never are take no memory, where all those of a bytearray do."""
+    return mmap(-1, size, MAP_PRIVATE | MAP_ANONYMOUS)

@@ -18,6 +18,8 @@ from itertools import repeat
 from struct import Struct
 from typing import TypeAlias
 
+from pycoredns.memory import zeros
+
 SLOTS = 128
 """Datagrams in a batch."""
 SLOT_SIZE = 4096
@@ -72,7 +74,7 @@ class _Vector:
     def __init__(self, slots: int, slot_size: int, name_size: int, control_size: int) -> None:
         self.slots = slots
         self._slot_size = slot_size
-        self.octets = bytearray(slots * slot_size)
+        self.octets = zeros(slots * slot_size)
         self.names = bytearray(slots * NAME_SIZE)
         self.controls = bytearray(slots * CONTROL_SIZE)
         self._headers = bytearray(slots * _HEADER_SIZE)
