@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Annotated, ClassVar, Literal
 
 from pycoredns.corefile.kinds import ListenAddress
@@ -18,6 +20,10 @@ __all__ = ["Ready"]
 
 PATH = "/ready"
 OK = HTTPReply(200, b"OK")
+STARTING = 1.0
+"""Seconds after the start in which an answer waits for plugins that are about to be ready: CoreDNS's are so at once."""
+PATIENCE = 0.5
+"""Seconds that it waits at most; those who probe give up after one."""
 
 log = logger("plugin/ready")
 
@@ -38,10 +44,12 @@ class Ready(Plugin):
         """No plugin has been asked yet."""
         self._were_ready: set[int] = set()
         self._route: Route | None = None
+        self._started = monotonic()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serves /ready."""
+        self._started = monotonic()
         self._topic = f"ready/{list(self.block.siblings).index(self.block)}"
         self._route = await open_route(self.address, PATH, self.answer)
         try:
@@ -57,14 +65,23 @@ class Ready(Plugin):
 
     async def answer(self, request: HTTPRequest) -> HTTPReply:
         """200, or 503 with the names of those that are not ready, whichever worker they are in, and with commas between them."""
-        names: set[str] = set()
-        for number, answer in enumerate(await here().gather(self._topic)):
-            names.update((f"worker {number}",) if answer is None else answer.value)
+        asked = monotonic()
+        patience = PATIENCE if asked < self._started + STARTING else 0.0
+        while names := await self._missing_anywhere():
+            if monotonic() >= asked + patience:
+                break
+            await asyncio.sleep(0.02)
         if not names:
             return OK
         missing = ",".join(sorted(names))
         log.info('Plugins not ready: "%s"', missing)
         return HTTPReply(503, missing.encode())
+
+    async def _missing_anywhere(self) -> set[str]:
+        names: set[str] = set()
+        for number, answer in enumerate(await here().gather(self._topic)):
+            names.update((f"worker {number}",) if answer is None else answer.value)
+        return names
 
     def missing(self) -> list[str]:
         """The names of the plugins that are not ready."""

@@ -8,6 +8,7 @@ import pytest
 
 from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.http import HTTPRequest
+from pycoredns.plugins import ready
 from pycoredns.plugins.ready import Ready
 from pycoredns.testing import free_port, running
 
@@ -64,6 +65,15 @@ async def test_union_of_all_blocks(monitor, caplog):
         states["whoami"] = False
         assert await fetch(port) == ((200, "OK") if monitor == "until-ready" else (503, "whoami"))
         assert (await fetch(port, "/"))[0] == 404
+
+
+@pytest.mark.parametrize(("starting", "expected"), [(60.0, (200, "OK")), (0.0, (503, "whoami"))])
+async def test_what_is_about_to_be_ready_at_the_start_is_waited_for(monkeypatch, starting, expected):
+    monkeypatch.setattr(ready, "STARTING", starting)
+    async with running(".:{port} {\n bind 127.0.0.1\n ready 127.0.0.1:{http}\n whoami\n}") as server:
+        states = [True, False]
+        plugin_named(server, "whoami").ready = states.pop
+        assert await fetch(server.ports["http"]) == expected
 
 
 async def test_a_server_that_stops_is_not_ready():
