@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.harness import interpreter, latency, load, sample  # noqa: E402
+from benchmarks.harness.bench import part  # noqa: E402
 from benchmarks.harness.data import Records, write_key  # noqa: E402
 from benchmarks.harness.laboratory import Commands  # noqa: E402
 from benchmarks.harness.latency import Latency  # noqa: E402
@@ -206,11 +207,11 @@ def test_of_several_workers_the_busiest_bounds_what_they_bear() -> None:
 def test_one_worker_bears_what_each_of_several_does() -> None:
     workload = load_workload(ROOT / "benchmarks/workloads/workers.toml")
     contenders, _ = Commands("coredns", "ours").contenders(workload)
-    loads = {each.name: workload.load.part(each.share) for each in contenders}
-    assert {name: (each.clients, each.outstanding) for name, each in loads.items()} == {
-        "CoreDNS": (40, 400),
-        "one worker": (20, 200),
-        "pycoredns": (40, 400),
+    loads = {each.name: (part({0, 1}, each.share), workload.load.part(each.share)) for each in contenders}
+    assert {name: (cores, load.clients, load.outstanding) for name, (cores, load) in loads.items()} == {
+        "CoreDNS": ({0, 1}, 40, 400),
+        "one worker": ({0}, 20, 200),
+        "pycoredns": ({0, 1}, 40, 400),
     }
 
 

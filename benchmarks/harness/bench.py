@@ -45,6 +45,11 @@ class Effort:
         return min(self.rounds, STEADY_ROUNDS)
 
 
+def part(cores: Collection[int], share: float) -> Collection[int]:
+    """As many of them as a server gets that is to bear this share of the load, and as those who ask it get."""
+    return set(sorted(cores)[: max(round(len(cores) * share), 1)])
+
+
 class Bench:
     """One workload on all contenders."""
 
@@ -70,7 +75,7 @@ class Bench:
         """All contenders, each when the one before answers."""
         servers = []
         for contender, measured in zip(self.contenders, self.outcome.contenders, strict=True):
-            servers.append(self.start(contender, self.cores))
+            servers.append(self.start(contender, part(self.cores, contender.share)))
             measured.first_answers_ms.append(servers[-1].wait_until_answering(self._first_question()) * 1000)
         return servers
 
@@ -109,12 +114,14 @@ class Bench:
         return Round(answers, sum(used.values()), max(used.values()))
 
     def _ask(self, server: Server, number: int, seconds: float) -> Answers:
-        load = self.workload.load.part(server.share)
-        return ask(self.dnsperf, Target(server.port, self.load_cores), self._questions(number), load, seconds)
+        return ask(self.dnsperf, self._target(server), self._questions(number), self.workload.load.part(server.share), seconds)
 
     def _pressed(self, server: Server, number: int, rate: float) -> Answers:
-        target, load, seconds = Target(server.port, self.load_cores), self.workload.load.part(server.share), self.effort.seconds
-        return ask(self.dnsperf, target, self._questions(number, rate), load, seconds, rate)
+        load, seconds = self.workload.load.part(server.share), self.effort.seconds
+        return ask(self.dnsperf, self._target(server), self._questions(number, rate), load, seconds, rate)
+
+    def _target(self, server: Server) -> Target:
+        return Target(server.port, part(self.load_cores, server.share))
 
     def _questions(self, number: int, rate: float | None = None) -> Path:
         """A file of them; where each is asked once, no more than this rate needs."""
@@ -138,7 +145,7 @@ class Bench:
     def _latency(self, server: Server, number: int, rate: float) -> Latency:
         load, rate, seconds = self.workload.load.part(server.share), min(rate, STEADY_LIMIT), self.effort.seconds
         path = self._questions(number, rate)
-        with on_cores(self.load_cores):
+        with on_cores(part(self.load_cores, server.share)):
             arguments = (server.port, path, load.transport, load.clients, rate, seconds, load.patience)
             return latency.measured_by_process(*arguments, seconds=seconds + load.patience)
 

@@ -24,7 +24,7 @@ class Contender:
     name: str
     command: str
     configuration: str
-    share: float = 1.0  # of the workload's clients and questions in flight
+    share: float = 1.0  # of the workload's cores, clients and questions in flight
 
 
 class Server:
