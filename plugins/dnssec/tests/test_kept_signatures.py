@@ -10,6 +10,7 @@ from pycoredns.plugins.dnssec.signatures import DAY
 from pycoredns.plugins.dnssec.tests.support import KSK, SOA, ZONE, address, denied, plugin, reply, validated
 from pycoredns.request import Request
 from pycoredns.testing import Last, query_wire, request_for
+from pycoredns.wire import names
 
 
 class Clock:
@@ -99,6 +100,16 @@ async def test_a_flood_of_missing_names_pushes_out_itself() -> None:
         if number % 20 == 0:
             assert (await handle(www)).answer == kept
     assert len(dnssec.signatures) == 50
+
+
+async def test_where_all_were_used_again_the_oldest_makes_room() -> None:
+    dnssec = plugin(cache_capacity=5)
+    last = Last(lambda request: address(names.to_text(request.name)))
+    for number in range(12):
+        for _ in range(2):
+            await reply(dnssec, last, f"n{number}.{ZONE}")
+        assert len(dnssec.signatures) <= 5
+    assert len(dnssec.signatures._used) <= 5
 
 
 async def test_capacity_of_none_keeps_nothing() -> None:
