@@ -8,24 +8,25 @@ from typing import TypeAlias
 from pycoredns.assemble import Address
 from pycoredns.service import Service
 from pycoredns.sockets import Key, Sockets
-from pycoredns.transport.tcp import Connection, TCPListener
+from pycoredns.transport.descriptor import HandOver
+from pycoredns.transport.tcp import TCPListener
 from pycoredns.transport.udp import UDPListener
 
-Welcome: TypeAlias = Callable[[Key], Callable[[TCPListener], Connection]]
+Steering: TypeAlias = Callable[[Key], HandOver | None]
+"""Gives what hands over the connections that come to a socket, if they may belong to others."""
 
 
-def usual(key: Key) -> Callable[[TCPListener], Connection]:
-    """All connections are alike."""
-    return Connection
+def to_nobody(key: Key) -> None:
+    """All connections stay."""
 
 
 class Listeners:
     """What takes the questions that come to some sockets; the services answer them."""
 
-    def __init__(self, services: Mapping[Address, Service], welcome: Welcome = usual) -> None:
-        """Nothing is taken before ``start``. ``welcome`` says what a new connection to a socket is."""
+    def __init__(self, services: Mapping[Address, Service], steering: Steering = to_nobody) -> None:
+        """Nothing is taken before ``start``. ``steering`` says who hands new connections over."""
         self._services = services
-        self._welcome = welcome
+        self._steering = steering
         self.udp: dict[Key, UDPListener] = {}
         self.tcp: dict[Key, TCPListener] = {}
 
@@ -42,7 +43,7 @@ class Listeners:
                 self.udp[key] = UDPListener(service, sock.dup())
                 self.udp[key].start()
             else:
-                self.tcp[key] = TCPListener(service, sock.dup(), self._welcome(key))
+                self.tcp[key] = TCPListener(service, sock.dup(), self._steering(key))
                 await self.tcp[key].start()
 
     def finish(self) -> None:

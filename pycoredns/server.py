@@ -9,7 +9,7 @@ from time import monotonic
 
 from pycoredns.assemble import Assembly
 from pycoredns.chain import Block
-from pycoredns.listeners import Listeners, Welcome, usual
+from pycoredns.listeners import Listeners, Steering, to_nobody
 from pycoredns.order import ORDER
 from pycoredns.output import logger, show_debug
 from pycoredns.peers import here
@@ -38,16 +38,16 @@ def _usual(label: str) -> bool:
 class Server:
     """An assembly with its sockets. ``start`` opens it, if need be in the place of an older one; ``stop`` ends it."""
 
-    def __init__(self, assembly: Assembly, sockets: Sockets | None = None, welcome: Welcome = usual) -> None:
-        """Opens nothing yet; ``sockets`` are those that have been bound for it, if any, ``welcome`` is for their connections."""
+    def __init__(self, assembly: Assembly, sockets: Sockets | None = None, steering: Steering = to_nobody) -> None:
+        """Opens nothing yet; ``sockets`` are those that have been bound for it, if any, ``steering`` is for their connections."""
         self.assembly = assembly
         self.services = {
             address: Service(str(address), served, chaos=any(block.settings.chaos for _, block in served))
             for address, served in assembly.addresses.items()
         }
         self.sockets = sockets or Sockets()
-        self._welcome = welcome
-        self.listeners = Listeners(self.services, welcome)
+        self._steering = steering
+        self.listeners = Listeners(self.services, steering)
         self._helping: dict[int, Listeners] = {}
         """At the sockets of workers that are gone, by their numbers."""
         self._leaving: set[Listeners] = set()
@@ -146,7 +146,7 @@ class Server:
         """Takes the questions to the sockets of another worker, which has this number, until ``help_no_more``."""
         if number in self._helping:
             return
-        listeners = self._helping[number] = Listeners(self.services, self._welcome)
+        listeners = self._helping[number] = Listeners(self.services, self._steering)
         try:
             await listeners.start(sockets)
         except BaseException:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import struct
-import termios
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from pycoredns import bounds
@@ -21,6 +18,19 @@ LONGEST = 7200.0
 
 class ClientGone(Exception):
     """The client closed the connection, or took too little, before the answer was complete."""
+
+
+class Carrier(Protocol):
+    """What takes an answer's messages to the client."""
+
+    closing: bool
+    """Is no more to be sent?"""
+
+    def write(self, octets: bytes) -> None:
+        """Sends this, as soon as it can be."""
+
+    def untaken(self) -> int:
+        """Octets that are with us or with the kernel, which tells us of room only when much of its buffer is free."""
 
 
 class Pump:
@@ -63,11 +73,9 @@ def _pump() -> Pump:
 class Outgoing:
     """An answer of many messages; none is made while the client has enough to take."""
 
-    def __init__(
-        self, transport: asyncio.Transport, messages: Iterator[bytes], ended: Callable[[Exception | None], None]
-    ) -> None:
+    def __init__(self, carrier: Carrier, messages: Iterator[bytes], ended: Callable[[Exception | None], None]) -> None:
         """``ended`` is called once: when the last message was sent, or with what went wrong."""
-        self._transport = transport
+        self._carrier = carrier
         self._messages = messages
         self._ended = ended
         self._pump = _pump()
@@ -85,7 +93,7 @@ class Outgoing:
 
     def send(self) -> None:
         """Makes the next message and sends it."""
-        if self._transport.is_closing():
+        if self._carrier.closing:
             self.end(ClientGone("the connection is closed"))
             return
         try:
@@ -98,28 +106,19 @@ class Outgoing:
             return
         self.go_on()  # before it is written, as that may call hold
         self._sent += 2 + len(message)
-        self._transport.write(b"%b%b" % (len(message).to_bytes(2, "big"), message))
+        self._carrier.write(b"%b%b" % (len(message).to_bytes(2, "big"), message))
 
     def is_too_slow(self, now: float) -> bool:
         """Has the client taken too little for too long? To be asked from time to time, once it is this answer's turn."""
         if not self._begun:
             self._begun = self._looked = now
-        left = self._untaken()
+        left = self._carrier.untaken()
         taken = self._sent - left
         if now - self._looked > PATIENCE:
             if left and taken - self._taken < LEAST:
                 return True
             self._looked, self._taken = now, taken
         return now - self._begun > LONGEST
-
-    def _untaken(self) -> int:
-        """Octets that are with us or with the kernel, which tells us of room only when much of its buffer is free."""
-        left = self._transport.get_write_buffer_size()
-        sock = self._transport.get_extra_info("socket")
-        with suppress(OSError):
-            octets = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)) if sock is not None else bytes(4)
-            left += struct.unpack("i", octets)[0]
-        return left
 
     def end(self, error: Exception | None = None) -> None:
         """No more is sent."""

@@ -137,7 +137,9 @@ class Channel:
             return
         except OSError:
             octets, descriptors = b"", []
-        self._handed.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+        for descriptor in descriptors:
+            self._handed.append(sock := socket.socket(fileno=descriptor))
+            sock.setblocking(False)  # else its copies would make it block, also for those who share it
         if not octets:
             self.close()
             self._lost()

@@ -11,16 +11,16 @@ import json
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from struct import Struct
 
 from pycoredns.peers import here
 from pycoredns.sockets import Key
+from pycoredns.transport.descriptor import HandOver
 from pycoredns.transport.steering import factor, owner
-from pycoredns.transport.tcp import Connection, TCPListener
+from pycoredns.transport.tcp import TCPListener
 from pycoredns.workers.plan import read, written
 
-ENOUGH = 2 + 12 + 255 + 4
-"""Octets in which a name ends, and its question: behind the length of a message and its header (RFC 1035 §4)."""
 _MOST_HANDED = 1 << 16
 """Octets that are handed over with a connection; of one with more in hand the questions are answered where it is."""
 _AT_ONCE = 64
@@ -62,18 +62,17 @@ class Handing:
         self._factor = factor(here().secret)
         self._open: dict[int, socket.socket] = {}
         """Where it looks for connections, by the number of the worker that they are for."""
-        self._arriving: set[asyncio.Task[None]] = set()
 
     # --- to others
 
-    def welcome(self, key: Key) -> Callable[[TCPListener], Connection]:
-        """Makes the protocol of each new connection to a listener with this key."""
+    def for_listener(self, key: Key) -> HandOver | None:
+        """What hands over the connections that come to a listener with this key."""
         if not self._ways.starts:
-            return Connection
+            return None
         head = json.dumps(written(key)).encode()
-        return lambda listener: Newcomer(listener, self, _HEAD.pack(len(head)) + head)
+        return partial(self.hand_over, _HEAD.pack(len(head)) + head)
 
-    def hand_over(self, message: bytes, head: bytes, descriptor: int) -> bool:
+    def hand_over(self, head: bytes, message: bytes, descriptor: int) -> bool:
         """Gives a connection, from which this has been read, to the worker that it belongs to, if that is another one.
 
         Where there is no room on the way to it the connection stays.
@@ -128,59 +127,4 @@ class Handing:
         if listener is None:  # a reload has just taken the address away
             sock.close()
             return
-        task = asyncio.get_running_loop().create_task(_settle(listener, sock, octets[start:]))
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
-
-
-class Newcomer(Connection):
-    """A connection whose first question has not been read yet, and so nobody knows whose it is."""
-
-    def __init__(self, listener: TCPListener, handing: Handing, head: bytes) -> None:
-        """``head`` is what its listener is called on the way to another worker."""
-        super().__init__(listener)
-        self._handing = handing
-        self._head = head
-
-    def data_received(self, data: bytes) -> None:
-        """Goes to another worker, or stays, once it has asked."""
-        self._rest += data
-        size = len(self._rest)
-        if size < ENOUGH and (size < 2 or size < 2 + int.from_bytes(self._rest[:2], "big")):
-            self._weigh()
-            return
-        message = bytes(self._rest)
-        if self._handing.hand_over(message, self._head, self.transport.get_extra_info("socket").fileno()):
-            self.transport.abort()  # this end of it; the other worker has one too
-        else:
-            self._stay(message)
-
-    def _stay(self, message: bytes) -> None:
-        self.listener.dismiss(self)
-        self._rest.clear()
-        self._weigh()
-        settled = Settled(self.listener, message)
-        self.transport.set_protocol(settled)
-        settled.connection_made(self.transport)
-
-
-class Settled(Connection):
-    """A connection that is where it belongs, and something has been read from it already."""
-
-    def __init__(self, listener: TCPListener, message: bytes) -> None:
-        """``message`` is what has been read."""
-        super().__init__(listener)
-        self._message = message
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answers that first."""
-        super().connection_made(transport)
-        message, self._message = self._message, b""
-        self.data_received(message)
-
-
-async def _settle(listener: TCPListener, sock: socket.socket, message: bytes) -> None:
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: Settled(listener, message), sock)
-    except OSError:  # the client has gone
-        sock.close()
+        listener.take(sock, octets[start:])

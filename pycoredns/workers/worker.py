@@ -93,7 +93,7 @@ class Worker:
         self._server: Server | None = None
         self._handing = Handing(number, ways, self._listener)
         own, assembly = plan.sockets.of_worker(number), assemble(plan.corefile, plan.source.port)
-        self._next: Server | None = Server(assembly, own, self._handing.welcome)
+        self._next: Server | None = Server(assembly, own, self._handing.for_listener)
         self._preparing: asyncio.Task[Server] | None = None
         self._taken: defaultdict[int | None, dict[Key, socket.socket]] = defaultdict(dict)
         """Sockets of workers that are gone, by their numbers; with None those of the next server."""
@@ -150,7 +150,7 @@ class Worker:
         corefile = self._source.read()
         if corefile.checksum != checksum:
             raise Refused(f"{self._source.file} has changed while it was read")
-        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys), self._handing.welcome)
+        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys), self._handing.for_listener)
         try:
             await server.prepare(self._server)
         except BaseException:

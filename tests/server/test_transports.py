@@ -9,7 +9,7 @@ import pytest
 from pycoredns.assemble import Address
 from pycoredns.sockets import Sockets
 from pycoredns.testing import eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
-from pycoredns.transport import tcp, udp
+from pycoredns.transport import connection, tcp, udp
 from tests.server.support import connected
 
 WHOAMI = ".:{port} {\n whoami\n}"
@@ -148,18 +148,18 @@ async def test_the_oldest_connection_makes_room(monkeypatch):
 
 
 async def test_unfinished_questions_of_all_connections_are_bounded(monkeypatch):
-    monkeypatch.setattr(tcp, "MOST_BUFFERED", 1000)
+    monkeypatch.setattr(connection, "MOST_BUFFERED", 1000)
     async with running(LOCAL) as server, connected(server.port) as (_, writer), connected(server.port) as (second, other):
         writer.write(b"\xff\xff" + bytes(600))
-        await eventually(lambda: tcp._buffers.octets == 602)
+        await eventually(lambda: connection.buffers.octets == 602)
         other.write(b"\xff\xff" + bytes(600))
         with suppress(ConnectionError):
             assert await asyncio.wait_for(second.read(), 3) == b""
-        await eventually(lambda: tcp._buffers.octets == 602)  # the first one's
+        await eventually(lambda: connection.buffers.octets == 602)  # the first one's
         reply = await exchange_tcp(query_wire("a.test"), ("127.0.0.1", server.port))
         assert reply[3] & 15 == 0
         writer.close()
-        await eventually(lambda: tcp._buffers.octets == 0)
+        await eventually(lambda: connection.buffers.octets == 0)
 
 
 async def test_a_client_that_does_not_read_is_not_served_without_bound():
@@ -169,9 +169,8 @@ async def test_a_client_that_does_not_read_is_not_served_without_bound():
         wire = query_wire("big.test")
         writer.write((len(wire).to_bytes(2, "big") + wire) * 30_000)
         listener = next(iter(server.server.listeners.tcp.values()))
-        await eventually(lambda: any(connection.stuck_since for connection in listener.connections))
-        connection = next(iter(listener.connections))
-        assert connection.transport.get_write_buffer_size() < 16 << 20
+        await eventually(lambda: any(each.stuck_since for each in listener.connections.values()))
+        assert next(iter(listener.connections.values())).unsent < 16 << 20
         assert await server.answers("big.test", tcp=True)
 
 

@@ -134,11 +134,11 @@ def test_where_the_other_takes_nothing_a_connection_stays(ways):
     number = owner(query_wire("n.test"), 2, factor(here().secret))
     to, own = handings[1 - number], handings[number]
     with socket.socket() as connection:
-        assert not own.hand_over(framed("n.test"), b"", connection.fileno()), "it is where it belongs"
-        assert not to.hand_over(framed("n.test") + bytes(1 << 16), b"", connection.fileno()), "it would be a long message"
+        assert not own.hand_over(b"", framed("n.test"), connection.fileno()), "it is where it belongs"
+        assert not to.hand_over(b"", framed("n.test") + bytes(1 << 16), connection.fileno()), "it would be a long message"
         handed = 0
-        while to.hand_over(framed("n.test"), b"", connection.fileno()):
+        while to.hand_over(b"", framed("n.test"), connection.fileno()):
             handed += 1
         assert 10 < handed < 10_000
         ways.ends[number].recv(1000)
-        assert to.hand_over(framed("n.test"), b"", connection.fileno())
+        assert to.hand_over(b"", framed("n.test"), connection.fileno())
