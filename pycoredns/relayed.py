@@ -173,6 +173,8 @@ class Relayed(Response):
         head = self.head
         if head is not None and head.asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
             return wire[2:]
-        bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
+        # to a notification the server's own answers do not repeat RD and CD, an upstream's may
+        repeated = request.header.reply_bits | request.header.bits & _REPEATED_FLAGS
+        bits = repeated & ~self.withheld | self.flags | self.rcode & 15
         beginning = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
         return b"%b%b%b%b%b" % (beginning, asked, question, wire[self._place :], opt)

@@ -9,7 +9,7 @@ import pytest
 from pycoredns import bounds, traffic
 from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
-from pycoredns.answer import Pending, then
+from pycoredns.answer import Pending, changed, then
 from pycoredns.chain import Block
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.plugin import Plugin
@@ -261,6 +261,28 @@ async def test_then_changes_an_answer_whenever_it_comes():
     changed = [then(Response(), refuse), then(pending, refuse), then(coroutine(), refuse)]
     pending.resolve(Response())
     assert [(await each).rcode for each in changed] == [types.REFUSED] * 3
+
+
+async def test_a_plain_change_is_made_before_anybody_gets_the_answer():
+    def refuse(response):
+        return Response(types.REFUSED)
+
+    def break_off(response):
+        raise ServerFailure("broken")
+
+    pending, seen = Pending(), []
+    assert changed(pending, refuse) is pending
+    twice = changed(pending, lambda response: Response(response.rcode + 1))
+    broken, watched = Pending(), Pending()
+    assert changed(broken, break_off) is broken
+    watched.when_done(lambda done: seen.append(done.result().rcode))
+    other = changed(watched, refuse)
+    for each in (pending, broken, watched):
+        each.resolve(Response())
+    assert [(await each).rcode for each in (pending, twice, other)] == [types.REFUSED, types.REFUSED + 1, types.REFUSED]
+    assert seen == [types.NOERROR]
+    with pytest.raises(ServerFailure, match="broken"):
+        await broken
 
 
 async def test_then_passes_errors_on():

@@ -27,6 +27,22 @@ def an_answer() -> bytes:
     return reply.to_wire()
 
 
+@pytest.mark.parametrize(("sent", "passed_on"), [(0xA100, 0xA100), (0xA000, 0xA000), (0xA510, 0xA500)])
+def test_an_answer_to_a_notification_repeats_rd_if_the_upstream_does(sent: int, passed_on: int) -> None:
+    request = request_for("www.example.org", "SOA", flags=0x2100)
+    reply = request.wire[:2] + sent.to_bytes(2, "big") + request.wire[4:]
+    assert int.from_bytes(read_answer(reply, ASKED, 512).reply(request)[:2], "big") == passed_on
+
+
+@pytest.mark.parametrize("behind", [b"", b"more"])
+def test_ad_is_set_where_the_answer_may_be_for_others_too(behind: bytes) -> None:
+    wire = query_wire("www.example.org")
+    request = Request.read(wire + behind, b"", request_for("www.example.org").listener, 0)
+    assert behind_id(request) == wire[2:]
+    request.authentic = True
+    assert behind_id(request) == b"\1\x20" + wire[4:]
+
+
 def test_whatever_is_accepted_can_be_passed_on() -> None:
     chance, whole = random.Random(20261121), an_answer()
     request, accepted = request_for("www.example.org", size=4096), 0

@@ -53,6 +53,17 @@ async def test_which_names_are_relayed(zone: str, exceptions: str, relayed: list
                 forward.handle(request_for(name))
 
 
+@pytest.mark.parametrize(("cache", "flags"), [("", 0x0100), ("cache", 0x0120)])
+async def test_before_a_cache_upstreams_are_asked_with_ad(cache: str, flags: int) -> None:
+    async with (
+        Scripted(lambda query, _: [reply_to(query)]) as other,
+        running(".:{port} {\n {cache}\n forward . {other}\n}", other=other.address, cache=cache) as server,
+    ):
+        reply = await server.query("a.test")
+        assert (reply.header.rd, reply.header.ad) == (1, 0)
+        assert [int.from_bytes(query[2:4], "big") for query in other.wires] == [flags]
+
+
 async def test_octets_behind_the_last_record_are_not_relayed() -> None:
     async with (
         Scripted(lambda query, _: [reply_to(query)]) as other,
