@@ -23,6 +23,10 @@ _TYPE = 127
 _HEAD = 10
 """Octets of a record that stand between its owner and its RDATA: type, class, TTL and size."""
 _RDATA = slice(_HEAD, None)
+_RECORDS = [slice(start, None) for start in STARTS]
+"""Where the resource record is in a usual record, by its first octet; slices that are there already save 300 instructions."""
+_HEADS = [slice(start + _HEAD) for start in STARTS]
+"""What stands before its RDATA."""
 _FEW = 16
 _NUMBERS = 6
 """Octets of an SRV record's RDATA before its target."""
@@ -48,7 +52,7 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | 
     for record in records:
         first = record[0]
         if first & _TYPE == qtype:
-            address = record[STARTS[first] :]
+            address = record[_RECORDS[first]]
             found.setdefault(address[_RDATA], address)
     if not found:
         return None
@@ -62,7 +66,7 @@ def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], record
 
     None where targets are to be stripped, so that some may be equal, or where the name of one takes a closer look.
     """
-    heads = tuple([record[: STARTS[record[0]] + _HEAD] for record in records])
+    heads = tuple([record[_HEADS[record[0]]] for record in records])
     prepared = (_prepared if len(heads) <= _FEW else _prepare)(heads)
     if prepared is None or len(name) > _SHORT_NAME:
         return None
@@ -70,14 +74,14 @@ def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], record
     others = len(name) + _NUMBERS
     found: list[bytes] = []
     beside: list[bytes] = []
-    for key, record, (start, beginning, numbers) in zip(keys, records, beginnings, strict=True):
+    for key, record, (rest, beginning, numbers) in zip(keys, records, beginnings, strict=True):
         below = key[size:]
         if len(below) > names.LONGEST_LABEL:
             return None
         # pieces for one join, which take half of what it takes to make each name and each record
         labels = _octets[len(below)] + below if b"/" not in below else labels_of(below)
         found += owner, beginning, _octets[len(labels) + others], numbers, labels, name
-        beside += labels, name, record[start:]
+        beside += labels, name, record[rest]
     response = Response(0, b"".join(found), len(records), b"", 0, b"".join(beside), len(records))
     response.gist = gist
     return response
@@ -89,9 +93,9 @@ def _gist(records: Iterable[bytes]) -> bytes:
     return beginnings.pop() if len(beginnings) == 1 else b""
 
 
-def _prepare(heads: Sequence[bytes]) -> tuple[bytes, list[tuple[int, bytes, bytes]]] | None:
+def _prepare(heads: Sequence[bytes]) -> tuple[bytes, list[tuple[slice, bytes, bytes]]] | None:
     """Of services that stand together, by what stands before their addresses: the gist, and of each where the address's record
-    begins; what the SRV record begins with; priority, weight as a share of 100, and port. None if one has labels to strip.
+    is; what the SRV record begins with; priority, weight as a share of 100, and port. None if one has labels to strip.
     """
     details = [details_of(head[1:-_HEAD]) for head in heads]
     if any(strip for strip, _, _, _ in details):
@@ -102,8 +106,7 @@ def _prepare(heads: Sequence[bytes]) -> tuple[bytes, list[tuple[int, bytes, byte
     shares = [share(weight, sums[priority]).to_bytes(2, "big") for _, weight, priority, _ in details]
     beginnings = [b"%b%b\0" % (_SRV, head[-6:-2]) for head in heads]
     numbers = [b"%b%b%b" % (priority, each, port) for each, (_, _, priority, port) in zip(shares, details, strict=True)]
-    starts = [len(head) - _HEAD for head in heads]
-    return _gist(beginnings), list(zip(starts, beginnings, numbers, strict=True))
+    return _gist(beginnings), list(zip([_RECORDS[head[0]] for head in heads], beginnings, numbers, strict=True))
 
 
 _prepared = lru_cache(1024)(_prepare)
