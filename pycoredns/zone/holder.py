@@ -17,6 +17,7 @@ from pycoredns.zone.lookup import Missing
 from pycoredns.zone.zone import Zone
 
 _MOST_PLACES = 16384
+_TRANSFERS = frozenset({types.AXFR, types.IXFR})
 
 
 class FollowsZones(Plugin):
@@ -119,13 +120,13 @@ class HoldsZones(Plugin):
         origin = self.origin_of(request.name)
         if origin is None:
             return self.elsewhere(request)
-        if request.header.opcode == types.NOTIFY:
+        if request.header.opcode == types.NOTIFY and request.qtype not in _TRANSFERS:
             return self.notified(request, origin)
         if request.qtype == types.DS and request.name == origin:
             origin = self._parent_of(origin)
         zone = self._held[origin]
         if zone is None:
-            raise Refused if request.qtype in (types.AXFR, types.IXFR) else ServerFailure
+            raise Refused if request.qtype in _TRANSFERS else ServerFailure
         if request.name != origin:
             if len(self._places) >= _MOST_PLACES:
                 self._places.clear()

@@ -191,7 +191,8 @@ def _redirect(zone: Zone, request: Request, owner: bytes, node: Node) -> Answer:
 def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
     """Adds what an alias leads to."""
     zone, asked, do = draft.zone, request.tail.question, draft.do
-    for hop in range(LONGEST_CHAIN - 1):
+    # CoreDNS asks itself anew for the name servers of each alias, and gives up in the end
+    for hop in range(DEEPEST if asked == NS else LONGEST_CHAIN - 1):
         node = zone.nodes.get(target)
         cut = _cut_above(zone, target) if node is None else None
         if cut is not None and not (cut == target and request.qtype == types.DS):
@@ -209,7 +210,7 @@ def _follow(draft: Draft, request: Request, target: bytes) -> Answer:
             return draft.respond()
         draft.add(alias, target)
         target = _target(alias, target)
-    return draft.respond()
+    return draft.respond(types.SERVFAIL if asked == NS else types.NOERROR)
 
 
 def _is_bare(node: Node) -> bool:

@@ -117,7 +117,7 @@ class _MasterFile:
         self._plain = PlainLines(origin)
         self._owner: bytes | None = None
         self._reader = dns.zonefile.Reader(
-            dns.tokenizer.Tokenizer(""), dns.rdataclass.IN, cast(dns.transaction.Transaction, _Collector(take))
+            dns.tokenizer.Tokenizer(""), dns.rdataclass.IN, cast(dns.transaction.Transaction, _Collector(self._take_read))
         )
         self._reader.current_origin = self._reader.last_name = _parsed(origin)
         if within is not None:
@@ -176,11 +176,9 @@ class _MasterFile:
 
     def _take_plain(self, owner: bytes, ttl: int | None, rtype: int, rdata: bytes) -> bool:
         reader = self._reader
-        if rtype == types.SOA and not reader.default_ttl_known:
-            return False  # its last number is the TTL of those without one
         if ttl is not None:
             reader.last_ttl, reader.last_ttl_known = ttl, True
-        elif not reader.default_ttl_known or reader.default_ttl_from_soa:
+        elif not reader.default_ttl_known:
             return False
         else:
             ttl = reader.default_ttl
@@ -224,9 +222,16 @@ class _MasterFile:
             reader.last_name = _parsed(self._owner)
         before = reader.current_origin
         reader.read()
+        if reader.default_ttl_from_soa:  # a minimum is no TTL of those that say none (RFC 2308 §4)
+            reader.default_ttl_known = reader.default_ttl_from_soa = False
         self._owner = reader.last_name.to_wire() if reader.last_name is not None else None
         if reader.current_origin is not before and reader.current_origin is not None:
             self._plain = PlainLines(reader.current_origin.to_wire() or names.ROOT)
+
+    def _take_read(self, owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
+        """Takes what dnspython has read; to a SOA record without a TTL it gives the minimum, and CoreDNS none."""
+        stated = self._reader.last_ttl_known or not self._reader.default_ttl_from_soa
+        self._take(owner, rtype, ttl if stated else 0, rdata)
 
     def _generate(self, entry: str, number: int) -> None:
         for line in generated(entry):

@@ -8,7 +8,8 @@ import dns.rdataclass
 import dns.rdatatype
 import pytest
 
-from pycoredns.errors import Refused
+from pycoredns.errors import Dropped, Refused
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.testing import Last, ask, request_for
 from pycoredns.wire import names, types
@@ -146,6 +147,7 @@ EXPECTED = [
     Expected("mixed NS", ["mixed.example.org. 300 CNAME www.example.org."], [SOA]),
     Expected("far NS", ["far.example.org. 300 CNAME mixed.example.org.", "mixed.example.org. 300 CNAME www.example.org."]),
     Expected("loop1 A", CHAIN),
+    Expected("loop1 NS", CHAIN[:9], rcode=types.SERVFAIL),
     Expected("both A", ["both.example.org. 300 CNAME www.example.org.", *WWW]),
     # wildcards
     Expected("x.wild A", ["x.wild.example.org. 300 A 192.0.2.5"]),
@@ -204,6 +206,14 @@ async def _ask(zone: Zone, name: str, qtype: str, behind: Last | None = None, **
 async def test_transfers_are_for_others(zone: Zone, qtype: str) -> None:
     with pytest.raises(Refused):
         await _ask(zone, "@", qtype)
+
+
+@pytest.mark.parametrize(("qtype", "error"), [("AXFR", Refused), ("IXFR", Refused), ("SOA", Dropped)])
+def test_a_notify_that_asks_for_a_transfer_is_refused(zone: Zone, qtype: str, error: type[Exception]) -> None:
+    asked = request_for("example.org", qtype)
+    wire = asked.wire[:2] + bytes((types.NOTIFY << 3,)) + asked.wire[3:]
+    with pytest.raises(error):
+        holder_of(zone).handle(Request.read(wire, asked.peer, asked.listener, 0))
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,25 @@ def test_a_zone_needs_a_soa(path: Path) -> None:
         read_zone(path, ORIGIN)
 
 
+@pytest.mark.parametrize("soa", ["@ SOA ns host 7 2 3 4 5", "@ SOA ns host (7 2 3 4\n 5 )"])
+@pytest.mark.parametrize(
+    ("before", "after", "ttls"),
+    [
+        ("", "@ 70 NS ns\nns A 192.0.2.1", [0, 70, 70]),
+        ("", "$TTL 80\n@ NS ns\n@ 90 NS ns2\nns A 192.0.2.1", [0, 80, 90, 80]),
+        ("a 60 A 192.0.2.1\n", "@ NS ns", [60, 60, 60]),
+        ("$TTL 50\n", "@ NS ns", [50, 50]),
+    ],
+)
+def test_a_minimum_is_no_ttl(path: Path, before: str, after: str, ttls: list[int], soa: str) -> None:
+    assert [each.ttl for each in records(path, f"{before}{soa}\n{after}\n")] == ttls
+
+
+def test_a_record_without_any_ttl_is_a_mistake(path: Path) -> None:
+    with pytest.raises(BadZoneError, match="db:2: Missing default TTL"):
+        records(path, "@ SOA ns host 7 2 3 4 5\n@ NS ns\n")
+
+
 def test_an_include_has_its_own_origin_and_leaves_ours_alone(tmp_path: Path, path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "inc").write_text(
