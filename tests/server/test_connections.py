@@ -1,0 +1,96 @@
+"""Connections over descriptors: what the kernel says of them, and what it does not give."""
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+from contextlib import AsyncExitStack
+
+import pytest
+
+from pycoredns.testing import Upstream, eventually, exchange_tcp, query_wire, running
+from pycoredns.transport import tcp
+from tests.server.support import connected
+
+LOCAL = ".:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}"
+
+
+def framed(name: str) -> bytes:
+    wire = query_wire(name)
+    return len(wire).to_bytes(2, "big") + wire
+
+
+def the_listener(server) -> tcp.TCPListener:
+    (listener,) = server.server.listeners.tcp.values()
+    return listener
+
+
+async def answers(reader: asyncio.StreamReader, count: int) -> list[bytes]:
+    async with asyncio.timeout(5):
+        return [await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")) for _ in range(count)]
+
+
+async def test_answers_do_not_wait_for_others_to_be_acknowledged():
+    async with running(LOCAL) as server, connected(server.port):
+        listener = the_listener(server)
+        await eventually(lambda: bool(listener.connections))
+        (descriptor,) = listener.connections
+        with socket.socket(fileno=os.dup(descriptor)) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_answers_that_come_later_reach_who_asks_no_more(ends):
+    async with Upstream(lambda query: query.reply()) as upstream:
+        corefile = f".:{{port}} {{\n bind 127.0.0.1\n forward . {upstream.address}\n}}"
+        async with running(corefile) as server, connected(server.port) as (reader, writer):
+            frames = [framed(f"n{number}.test") for number in range(300)]  # more than one connection may wait for
+            writer.write(b"".join(frames))
+            if ends:
+                writer.write_eof()
+            found = await answers(reader, 300)
+            assert {answer[:2] for answer in found} == {frame[2:4] for frame in frames}
+            if ends:
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+                await eventually(lambda: not the_listener(server).connections)
+
+
+async def test_a_client_that_resets_while_it_takes_nothing_is_forgotten():
+    lines = "\n".join(f" 192.0.2.{number % 250 + 1} big.test" for number in range(250))
+    async with running(f".:{{port}} {{\n bind 127.0.0.1\n hosts {{\n{lines}\n}}\n}}") as server:
+        listener = the_listener(server)
+        async with connected(server.port) as (_, writer):
+            writer.write(framed("big.test") * 30_000)
+            await eventually(lambda: any(each.stuck_since for each in listener.connections.values()))
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await eventually(lambda: not listener.connections)
+
+
+async def test_without_descriptors_connections_wait(monkeypatch):
+    monkeypatch.setattr(tcp, "_SWEEP", 0.05)
+    accept = tcp._accept4
+    refused = []
+
+    def accept4(*arguments):
+        if len(refused) < 2:
+            refused.append(tcp.ctypes.set_errno(errno.EMFILE))
+            return -1
+        return accept(*arguments)
+
+    monkeypatch.setattr(tcp, "_accept4", accept4)
+    async with running(LOCAL) as server:
+        assert (await exchange_tcp(query_wire("a.test"), ("127.0.0.1", server.port)))[3] & 15 == 0
+    assert len(refused) == 2
+
+
+async def test_more_than_are_looked_at_together_all_have_their_turn():
+    async with running(LOCAL) as server, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(server.port)) for _ in range(100)]
+        for _ in range(3):
+            frame = framed("a.test")
+            for _, writer in clients:
+                writer.write(frame * 3)
+            for reader, _ in clients:
+                assert {answer[:2] for answer in await answers(reader, 3)} == {frame[2:4]}
