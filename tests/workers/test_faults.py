@@ -304,7 +304,7 @@ async def test_one_that_stands_still_ends_with_its_supervisor(tmp_path):
         workers = server.workers
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
-        server.process.kill()
+        server.end(signal.SIGKILL)
         await eventually(lambda: not any(map(alive, workers)))
 
 

@@ -190,7 +190,7 @@ async def test_health_and_ready_speak_for_all(tmp_path):
 async def test_a_lost_supervisor_leaves_nobody_behind(tmp_path):
     async with serving(tmp_path, corefile(), ends_with=-signal.SIGKILL) as server:
         workers = server.workers
-        server.process.kill()
+        server.end(signal.SIGKILL)
         await eventually(lambda: not any(map(alive, workers)))
 
 
