@@ -40,7 +40,7 @@ READ_SIZE = 16384
 _AT_ONCE = 32
 """Connections that are looked at together: their replies count as having left when the last of them has."""
 _ROUNDS = 4
-"""So often the set is asked again before others have their turn."""
+"""So often those that have just been accepted, and may have asked already, are looked at before others have their turn."""
 _SWEEP = 1.0
 
 _accept4 = ctypes.CDLL(None, use_errno=True).accept4
@@ -121,11 +121,16 @@ class TCPListener(Listener):
             if not events:
                 return
             batch = Batch(self)
-            self._answer(events, batch)
+            accepted = self._answer(events, batch)
             batch.settle()
+            if not accepted:
+                return
 
-    def _answer(self, events: list[tuple[int, int]], batch: Batch) -> None:
-        """Looks at connections where something has happened. The usual is one question, whose reply is remembered."""
+    def _answer(self, events: list[tuple[int, int]], batch: Batch) -> bool:
+        """Looks at connections where something has happened; True if there were new ones.
+
+        The usual is one question, whose reply is remembered.
+        """
         connections, read, remembered, tick = self.connections, os.read, self.memo.entries.get, batch.tick
         watched, until, coming = self.service.watched, batch.now + IDLE_TIMEOUT, False
         for descriptor, event in events:
@@ -160,6 +165,7 @@ class TCPListener(Listener):
                 batch.seen.append((entry, connection, data[2] << 8 | data[3]))
         if coming:  # as the last, so that no event is taken for a new connection's with the number of one that was closed
             self._accept()
+        return coming
 
     def _accept(self) -> None:
         deadline = monotonic() + FIRST_TIMEOUT
