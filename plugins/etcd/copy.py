@@ -129,11 +129,23 @@ class Copy:
             upcoming.cancel()
 
     async def _take(self, pairs: Sequence[KeyValue]) -> None:
-        for count, pair in enumerate(pairs, 1):
-            self._put(pair)
-            if count % SLICE == 0:
-                await asyncio.sleep(0)
+        for start in range(0, len(pairs), SLICE):
+            self._put_in_order(pairs[start : start + SLICE])
+            await asyncio.sleep(0)
         self.store.changed()
+
+    def _put_in_order(self, pairs: Sequence[KeyValue]) -> None:
+        """Take over pairs in the order of their keys: all at once where they are behind all that is held, as at the start."""
+        keys, values = [pair.key for pair in pairs], [pair.value for pair in pairs]
+        if not self.held.extend(keys, [pair.mod_revision for pair in pairs], values):
+            for pair in pairs:
+                self._put(pair)
+            return
+        put = self.store.put
+        for key, value, lease in zip(keys, values, [pair.lease for pair in pairs], strict=True):
+            if lease:
+                self.leases.note(lease)
+            put(key, value, lease)
 
     def _doubt(self, missing: int, held: int) -> None:
         """Refuse to believe, once, that most of what is held has gone: an etcd restored empty looks like that."""

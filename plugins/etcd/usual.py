@@ -16,12 +16,15 @@ MOST_KNOWN = 1024
 """Endings that are kept; then it is begun anew."""
 _NUMBER = rb"(0|[1-9][0-9]{0,8})"  # none is too large for any field
 _PLAIN = rb"[ !#-\[\]-~]*"
+_TEXT = rb'"text": ?"' + _PLAIN + rb'(?:\\["\\/bfnrt]' + _PLAIN + rb')*"'
+_NO_TEXT = b'"text":""'
+_texts = re.compile(_TEXT)
 _ENDING = re.compile(
     rb'(?:, ?"(?:'
     + b"|".join((
         *(rb'%b": ?' % field + _NUMBER for field in (b"port", b"priority", b"weight", b"targetstrip", b"ttl")),
         rb'group": ?"(' + _PLAIN + rb')"',
-        rb'text": ?"' + _PLAIN + rb'(?:\\["\\/bfnrt]' + _PLAIN + rb')*"',
+        _TEXT[1:],
     ))
     + rb"))* ?\}"
 )  # fmt: skip
@@ -46,7 +49,10 @@ class Usual:
         if address is None:
             return b""
         rtype, rdata = address
-        around = self._around.get((rtype, ending)) or self._learn(rtype, ending)
+        around = self._around.get((rtype, ending))
+        if around is None:
+            ending = _texts.sub(_NO_TEXT, ending)  # beside an address it says nothing, and ExternalDNS has one for each name
+            around = self._around.get((rtype, ending)) or self._learn(rtype, ending)
         if around is None or (b":" in text and text != address_text(rtype, rdata)):
             return b""
         return around[0] + rdata + around[1]

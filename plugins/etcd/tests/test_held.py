@@ -83,3 +83,25 @@ def test_keys_in_their_order_leave_no_gaps(monkeypatch: pytest.MonkeyPatch) -> N
     assert [len(block.keys) for block in held._blocks] == [4] * 5
     assert list(held.between(b"", b"")) == [b"%d" % number for number in range(100, 120)]
     assert not held.put(b"119", 119, b"")
+
+
+def test_many_keys_at_once_are_as_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_module, "LONGEST", 4)
+    held, same = Held(), Held()
+    for start in range(100, 130, 3):
+        keys = [b"%d" % number for number in range(start, start + 3)]
+        assert held.extend(keys, [start, start + 1, start + 2], [b"x", b"", b"xyz"])
+        for number, (key, value) in enumerate(zip(keys, (b"x", b"", b"xyz"), strict=True), start):
+            same.put(key, number, value)
+    assert all(len(block.keys) <= 4 for block in held._blocks)
+    assert list(held.between(b"", b"")) == list(same.between(b"", b""))
+    assert [held.version(key) for key in same.between(b"", b"")] == [same.version(key) for key in same.between(b"", b"")]
+    assert (len(held), held.size, newest(held)) == (len(same), same.size, newest(same))
+
+
+@pytest.mark.parametrize("keys", [[], [b"b"], [b"a", b"c"], [b"c", b"c"], [b"d", b"c"]])
+def test_many_keys_that_are_not_behind_all_others_are_not_taken(keys: list[bytes]) -> None:
+    held = Held()
+    held.put(b"b", 1, b"")
+    assert not held.extend(keys, [2] * len(keys), [b""] * len(keys))
+    assert list(held.between(b"", b"")) == [b"b"]

@@ -37,6 +37,8 @@ LEFT_TO_JSON = [
     r'{"host":"10.0.0.1","text":"\x"}',
     r'{"host":"10.0.0.1","text":"\"}', '{"host":"10.0.0.1","text":"\t"}', '{"host":"10.0.0.1",}',
     '{"host":"10.0.0.1",,"ttl":1}', '["host":"10.0.0.1"]',
+    r'{"host":"10.0.0.1","text":"a\\"text":"b"}', '{"host":"10.0.0.1","text":"a""text":"b"}',
+    '{"host":"10.0.0.1","text":"a","text"}', r'{"host":"10.0.0.1","group":"\"text\":\"a\""}',
     '{"host":"10.0.0.1"]', '{"host":"10.0.0.1" "ttl":1}', '{"host":"10.0.0.1","ttl":1}{', '{"port":80,"host":"10.0.0.1"}',
     '{"host":"10.0.0.1\0"}',
     '{"hosT":"10.0.0.1"}', '{"host":"10.0.0.1","ttl":٣}',
@@ -123,3 +125,10 @@ def test_the_usual_records_are_small():
         '{"host": "www.example.org", "ttl": 60}': 34,
     }
     assert {value: len(read_in_full(value.encode())) for value in sizes} == sizes
+
+
+def test_texts_do_not_make_endings_differ() -> None:
+    usual = Usual(300)
+    for number in range(5):
+        assert usual.pack(b'{"host":"10.0.0.1","ttl":60,"text":"\\"of %d\\"","targetstrip":1}' % number)
+    assert len(usual._around) == 1
