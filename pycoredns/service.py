@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from time import perf_counter_ns
 from typing import TypeAlias
@@ -198,28 +198,28 @@ class Service:
     def find(self, request: Request) -> Block | None:
         """The block of the longest zone that holds the name; for a DS question of the shortest (RFC 4035 §3.1.4.1)."""
         found = None
-        for zone, blocks in self._zones_above(request.name):
-            if found is not None and zone == names.ROOT:
-                break  # its parent is hardly served here
+        name, parent = request.name, names.parent(request.name)
+        zone = self._zone_of(name)
+        while zone is not None and (found is None or zone != names.ROOT):  # the root's parent is hardly served here
+            blocks = self.zones[zone]
             found = blocks[0]
             if found.empty:
                 break
             if request.qtype != types.DS:
-                parent = names.parent(request.name)
-                if zone != request.name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
+                if zone != name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
                     self._place(parent, found)
                 break
+            zone = None if zone == names.ROOT else self._zone_of(names.parent(zone))
         return found
 
-    def _zones_above(self, name: bytes) -> Iterator[tuple[bytes, list[Block]]]:
-        """The zones that hold a name, the longest first."""
-        while True:
-            blocks = self.zones.get(name)
-            if blocks:
-                yield name, blocks
+    def _zone_of(self, name: bytes) -> bytes | None:
+        """The longest zone that holds a name."""
+        zones = self.zones
+        while name not in zones:
             if name == names.ROOT:
-                return
+                return None
             name = names.parent(name)
+        return name
 
     def _place(self, parent: bytes, block: Block) -> None:
         """Remembers the block for all names with this parent."""
