@@ -335,3 +335,9 @@ def test_a_free_port_is_free_for_both() -> None:
 def test_a_message_has_a_random_case_that_is_the_same_for_both_servers() -> None:
     style = Style(mixed_case=True, cookies=True)
     assert style.message("abc.test", "A", random.Random(3)) == style.message("abc.test", "A", random.Random(3))
+
+
+def test_what_came_back_to_several_generators_is_put_together() -> None:
+    one = load.Answers(10, 9, 1, 2.0, 1.0, {"NOERROR": 9})
+    other = load.Answers(4, 3, 1, 2.5, 5.0, {"NOERROR": 1, "NXDOMAIN": 2})
+    assert load.together([one, other]) == load.Answers(14, 12, 2, 2.5, 2.0, {"NOERROR": 10, "NXDOMAIN": 2})

@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +40,40 @@ class Target:
 
 
 def ask(dnsperf: str, target: Target, questions: Path, load: Load, seconds: float, rate: float | None = None) -> Answers:
-    """Asks the questions of a file for so many seconds at most, over and over unless `once`; at most `rate` in a second."""
+    """Asks the questions of a file for so many seconds at most, over and over unless `once`; at most `rate` in a second.
+
+    From each core comes an equal part of it.
+    """
     if load.protocol in OWN_PROGRAMS:
         return _by_own_program(target, questions, load, seconds)
-    command = [dnsperf, "-s", "127.0.0.1", "-p", str(target.port), "-d", str(questions), "-B", "-m", load.protocol]
-    command += ["-T", str(len(target.cores)), "-c", str(load.clients), "-t", str(load.patience), "-l", str(seconds)]
+    share, rate = 1 / len(target.cores), rate or load.rate or 0
+    common = [dnsperf, "-s", "127.0.0.1", "-p", str(target.port), "-d", str(questions), "-l", str(seconds)]
+    with ThreadPoolExecutor(len(target.cores)) as pool:
+        runs = [pool.submit(_by_dnsperf, common, core, load.part(share), seconds, rate * share) for core in target.cores]
+        return together([run.result() for run in runs])
+
+
+def _by_dnsperf(common: Sequence[str], core: int, load: Load, seconds: float, rate: float) -> Answers:
+    command = [*common, "-B", "-m", load.protocol, "-T", "1", "-c", str(load.clients), "-t", str(load.patience)]
     command += ["-n", "1"] if load.once else []
     outstanding = load.outstanding
-    if rate := rate or load.rate:
+    if rate:
         command += ["-Q", f"{rate:.0f}"]
         outstanding = max(outstanding, min(int(rate * load.patience), 60_000))
-    return parse(_run([*command, "-q", str(outstanding)], target.cores, seconds + load.patience))
+    return parse(_run([*command, "-q", str(outstanding)], [core], seconds + load.patience))
+
+
+def together(parts: Sequence[Answers]) -> Answers:
+    """What came back to several at once."""
+    answered = sum(each.answered for each in parts)
+    return Answers(
+        asked=sum(each.asked for each in parts),
+        answered=answered,
+        lost=sum(each.lost for each in parts),
+        seconds=max(each.seconds for each in parts),
+        mean_latency_ms=sum(each.mean_latency_ms * each.answered for each in parts) / max(answered, 1),
+        rcodes=dict(sum((Counter(each.rcodes) for each in parts), Counter())),
+    )
 
 
 def _by_own_program(target: Target, questions: Path, load: Load, seconds: float) -> Answers:
