@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from pycoredns.spelling import COOKIE_HEAD, COOKIE_SIZE
 from pycoredns.wire import edns, names, types
+from pycoredns.wire.base64 import HOLD_BASE64
 from pycoredns.wire.message import BadMessageError, Record, read_record
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Tail:
         "do",
         "edns",
         "flags",
+        "holds_base64",
         "key",
         "limit",
         "opt",
@@ -106,6 +108,8 @@ class Tail:
         """Octets of a question's message besides its name."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
         """Is its only option a client's cookie (RFC 7873 §4)?"""
+        self.holds_base64 = self.do or qtype in HOLD_BASE64 or qtype == types.ANY
+        """May there be signatures or keys in the answer?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
 
@@ -114,7 +118,7 @@ class Tail:
         other = object.__new__(Tail)
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
-        other.flags, other.do, other.usual = self.flags, self.do, self.usual
+        other.flags, other.do, other.usual, other.holds_base64 = self.flags, self.do, self.usual, self.holds_base64
         other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         return other

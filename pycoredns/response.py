@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 from pycoredns.listener import STREAM_LIMIT
 from pycoredns.request import AA, SMALLEST_LIMIT, TC, Request
 from pycoredns.wire import edns, message, types
+from pycoredns.wire.base64 import may_hold, surplus
 from pycoredns.wire.message import Record, Sections
 from pycoredns.wire.walk import Found, walk, with_ttl
 
@@ -166,7 +167,13 @@ class Response:
         size = _BESIDE_NAME + len(request.asked) + len(self.answer)
         if self.authorities or self.additionals or self.opt:
             size += len(self.authority) + len(self.additional) + len(self.opt or b"")
-        return size
+        return size + self._surplus() if request.tail.holds_base64 else size
+
+    def _surplus(self) -> int:
+        """What CoreDNS counts too many for signatures and keys."""
+        sections = (self.answer, self.answers), (self.authority, self.authorities), (self.additional, self.additionals)
+        found = [(octets, each) for octets, count in sections if may_hold(octets) for each in walk(octets, 0, count)]
+        return sum([surplus(each.rtype, octets[each.fixed + 10 : each.end]) for octets, each in found])
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""

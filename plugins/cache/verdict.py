@@ -20,7 +20,6 @@ ANSWER, NO_DATA, NO_NAME = Meaning.ANSWER, Meaning.NO_DATA, Meaning.NO_NAME
 _SPEAKING = (ANSWER, NO_DATA, NO_NAME)
 _NEVER_KEPT = (Meaning.ZONE_MATTER, Meaning.OTHER)
 _MOST_GISTS = 1024
-_fixed = Struct("!HHIH").unpack_from
 _kind_ttl_and_size = Struct("!4sIH").unpack_from
 _DO = DO >> 8
 
@@ -53,8 +52,8 @@ def judge(request: Request, response: Response) -> Verdict:
     elif response.answers > 1 or response.authorities:
         verdict = _judge_by_gist(request, response) if response.gist else _judge_plain(request, response)
     elif response.answer.startswith(request.asked):
-        rtype, _, ttl, _ = _fixed(response.answer, len(request.asked))
-        if rtype == request.tail.qtype:
+        kind, ttl, _ = _kind_ttl_and_size(response.answer, len(request.asked))
+        if kind == request.tail.question:
             return ANSWER, True, ttl, True
     return verdict or _judge_any(request, response)
 

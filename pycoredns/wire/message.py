@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
-from pycoredns.wire import names, types
+from pycoredns.wire import base64, names, types
 
 HEADER = Struct("!HHHHHH")
 RECORD = Struct("!HHIH")
@@ -136,6 +136,8 @@ class Packer:
     def __init__(self, beginning: bytes, question: bytes) -> None:
         """``beginning`` ends with the question whose name is ``question``, at offset 12."""
         self.wire = bytearray(beginning)
+        self.surplus = 0
+        """Octets that CoreDNS would count besides."""
         self._places: dict[bytes, int] = {}
         self._note(question, 12, len(question))
 
@@ -197,9 +199,11 @@ class Packer:
         for each in records:
             here = len(self.wire)
             self.record(each)
-            if len(self.wire) > size:
+            surplus = self.surplus + base64.surplus(each.rtype, each.rdata)
+            if len(self.wire) + surplus > size:
                 del self.wire[here:]
                 return number, False
+            self.surplus = surplus
             number += 1
         return number, True
 
@@ -213,6 +217,6 @@ def fit(beginning: bytes, question: bytes, sections: Iterable[Iterable[Record]],
     counts = [0, 0, 0]
     for index, records in enumerate(sections):
         counts[index], complete = packer.fit(records, size)
-        if not complete or len(packer.wire) >= size:
+        if not complete or len(packer.wire) + packer.surplus >= size:
             break
     return bytes(packer.wire), (counts[0], counts[1], counts[2])
