@@ -182,8 +182,8 @@ class Bench:
         if load.protocol == "axfr":
             self.outcome.problems += sample.transfer_differences(self.first, ports)
         else:
-            asked = (sample.differences(self.sample, ports, load.transport, ttl_tolerance, load.patience) for _ in range(times))
-            self.outcome.problems += min(asked, key=lambda found: len(found))
+            asked = [sample.differences(self.sample, ports, load.transport, ttl_tolerance, load.patience) for _ in range(times)]
+            self.outcome.problems += min(asked, key=len)
 
     def _compare_rcodes(self) -> None:
         """Of the last round, with the first contender's."""

@@ -1,6 +1,6 @@
 """Octets that CoreDNS counts too many: it keeps signatures and keys as base64, and rounds them up to whole groups of three.
 
-So its log, its metrics and the place where it cuts an answer have a P-256 signature with 66 octets, not 64 (``DecodedLen`` in Go).
+So its log, its metrics and the place where it cuts an answer have a P-256 signature with 66 octets, not 64 (Go's ``DecodedLen``).
 """
 
 from __future__ import annotations
