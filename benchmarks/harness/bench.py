@@ -183,7 +183,8 @@ class Bench:
             self.outcome.problems += sample.transfer_differences(self.first, ports)
         else:
             asked = [sample.differences(self.sample, ports, load.transport, ttl_tolerance, load.patience) for _ in range(times)]
-            self.outcome.problems += min(asked, key=len)
+            lasting: list[str] = min(asked, key=len)
+            self.outcome.problems += lasting
 
     def _compare_rcodes(self) -> None:
         """Of the last round, with the first contender's."""
