@@ -16,7 +16,7 @@ OVERHEAD = 2200
 """Octets of memory that an answer takes besides its own: as it came, and as it was last given, as measured."""
 PLACE = 135
 """Octets that the place of a relayed record takes, once it was looked for, as measured."""
-PLAIN = 700
+PLAIN = 1000
 """Octets that the objects around the plain forms of a relayed answer take, as measured."""
 AT_ONCE = 8
 """Answers that go together where memory is short."""
