@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -50,7 +50,7 @@ class Key:
     name: bytes
     secret: bytes = field(repr=False)
     algorithm: Algorithm = Algorithm.SHA256
-    _begun: dict[str, tuple[hashlib._Hash, hashlib._Hash]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _begun: dict[str, hmac.HMAC] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, name: str, secret: str, algorithm: Algorithm = Algorithm.SHA256) -> Key:
@@ -66,25 +66,14 @@ class Key:
     def mac(self, octets: bytes, algorithm: Algorithm) -> bytes:
         """The message authentication code, in full length (RFC 2104 §2).
 
-        The hashes that have taken the secret are kept: 15,000 instructions, which with ``hmac.digest`` are 27,000.
+        What has taken the secret is kept and copied: 2.3 µs, which with ``hmac.digest`` are 3.6.
         """
         begun = self._begun.get(algorithm.digest)
         if begun is None:
-            begun = self._begun[algorithm.digest] = _begin(self.secret, algorithm.digest)
-        inner, outer = begun[0].copy(), begun[1].copy()
-        inner.update(octets)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-def _begin(secret: bytes, digest: str) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """The inner and the outer hash, which have taken the secret."""
-    size = hashlib.new(digest).block_size
-    padded = (secret if len(secret) <= size else hashlib.new(digest, secret).digest()).ljust(size, b"\0")
-    return hashlib.new(digest, padded.translate(_INNER)), hashlib.new(digest, padded.translate(_OUTER))
-
-
-_INNER, _OUTER = (bytes(octet ^ mask for octet in range(256)) for mask in (0x36, 0x5C))
+            begun = self._begun[algorithm.digest] = hmac.new(self.secret, digestmod=algorithm.digest)
+        made = begun.copy()
+        made.update(octets)
+        return made.digest()
 
 
 Keyring: TypeAlias = Mapping[bytes, Key]
