@@ -142,7 +142,7 @@ class Comparison:
     def _lost(self) -> list[str]:
         ours = self.contenders[-1]
         lost = ours.lost_pressed + (ours.lost if self.workload.load.rate else 0)
-        return [f"{lost} lost"] if lost and not self.workload.workers else []
+        return [f"{lost} lost"] if lost else []
 
     def reached(self) -> bool:
         """Whether the answers were alike and every goal was met."""
