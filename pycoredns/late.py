@@ -31,7 +31,7 @@ class Late:
         self._sent: list[Answered] = []
         self.expected = type(listener).expect is not Listener.expect
         """Does the listener want to know what will come?"""
-        self.arrived: list[tuple[Request, Response]] = []
+        self.arrived: list[Answered] = []
         """Answers that leave at the end of this turn: ``begin`` takes the first, others are just put here, without a call."""
 
     def begin(self, request: Request, response: Response) -> None:
@@ -72,11 +72,10 @@ class Late:
         self._listener.send(request.peer, request.wire[:2] + reply)
         if self._alone or response.error is not None:
             self._observe(Outcome(request, response, self._block))
-        elif self._sent:
-            self._sent.append((request, response))
         elif self._block.counters:
+            if not self._sent:
+                asyncio.get_running_loop().call_soon(self._settle)
             self._sent.append((request, response))
-            asyncio.get_running_loop().call_soon(self._settle)
 
     def _settle(self) -> None:
         """Has those counted that have left in a turn of the loop."""

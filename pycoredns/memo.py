@@ -33,8 +33,8 @@ CAPACITY = 32768
 LONGEST = 512
 """A longer query or reply is not remembered: what is asked often is short."""
 TICKS_PER_SECOND = 4
-_DOOR_BITS = 1 << 20
-"""Octets, in fact. With an eighth of them, 16 % of what is asked once would be taken for asked before, at 22,000 instructions."""
+_DOOR_SIZE = 1 << 20
+"""Octets. With an eighth of them, 16 % of what is asked once would be taken for asked before, at 22,000 instructions."""
 _DOOR_WIPE = 40_000
 _TRIES = 8
 _MOST_SLOW = 2048
@@ -133,7 +133,7 @@ class Memo:
         self._capacity = capacity
         self._quarter = 0
         self._order: deque[bytes] = deque()
-        self._door = zeros(_DOOR_BITS)
+        self._door = zeros(_DOOR_SIZE)
         self._knocks = 0
 
     def advance(self) -> int:
@@ -157,13 +157,13 @@ class Memo:
 
     def asked_before(self, key: bytes) -> bool:
         """Was this asked since the doorkeeper was last wiped? From now on it was."""
-        knock = hash(key) & _DOOR_BITS - 1
+        knock = hash(key) & _DOOR_SIZE - 1
         if self._door[knock]:
             return True
         self._door[knock] = 1
         self._knocks += 1
         if self._knocks > _DOOR_WIPE:
-            self._door = zeros(_DOOR_BITS)
+            self._door = zeros(_DOOR_SIZE)
             self._knocks = 0
         return False
 

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Self
 
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, AD, CD, QR, RA, RD, SMALLEST_LIMIT, TC, Request
+from pycoredns.request import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
 from pycoredns.wire.message import BadMessageError, Sections
@@ -16,7 +16,6 @@ _RELAYED_FLAGS, _REPEATED_FLAGS = AA | TC | RA | AD, RD | CD
 _CARRIED = frozenset(
     {"opt", "until", "counts_down", "born", "memorable", "outlasts_changes", "repeated", "orders", "error", "withheld"}
 )
-_OPCODE = 0x7800
 _HEAD = Struct("!HHHHH")
 _MOST_HEADS = 256
 
@@ -38,7 +37,7 @@ class Head:
         """The bits of a question, with QR, that has this answer just as it is."""
         self.counts: tuple[int, int, int] = tuple(counts)
         self.records = sum(counts)
-        self.answers_only = 0 if bits & (_OPCODE | TC | 15) or self.records > counts[0] else self.records
+        self.answers_only = 0 if bits & (OPCODE | TC | 15) or self.records > counts[0] else self.records
         """How many records answer a plain question, where nothing else is in the message; 0 if it is any other."""
 
 

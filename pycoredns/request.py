@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SMALLEST_LIMIT = 512
 QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0010
 """Bits of a header's second word (RFC 1035 §4.1.1, RFC 2535 §6.1)."""
-_OPCODE = 0x7800
+OPCODE = 0x7800
+"""Bits of the same word."""
 _KEPT_BITS = TC | RD | RA | AD | CD  # what CoreDNS leaves in an answer to what it could not read
 _KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 256, 512, 15
 _COUNTS = Struct("!HHHHH")
@@ -55,7 +56,7 @@ class Header:
         self.bits = bits
         self.opcode = bits >> 11 & 15
         if self.opcode not in (types.QUERY, types.NOTIFY):
-            raise Malformed(bits & (_OPCODE | _KEPT_BITS) | QR | types.NOTIMP)
+            raise Malformed(bits & (OPCODE | _KEPT_BITS) | QR | types.NOTIMP)
         if questions != 1 or answers > 1 or authorities > 1 or additionals > 2:
             raise Malformed(bits & _KEPT_BITS | QR | types.FORMERR)
         self.skip = answers + authorities
@@ -65,7 +66,7 @@ class Header:
         """The usual tails of queries with this header, by their octets."""
         self.with_ad = _COUNTS.pack(bits | AD, questions, answers, authorities, additionals)
         """The ten octets with AD set: the wish to see that bit in the answer (RFC 6840 §5.7)."""
-        self.reply_bits = QR | bits & _OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
+        self.reply_bits = QR | bits & OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
 
 
 class Tail:
@@ -76,8 +77,8 @@ class Tail:
         "cookie",
         "do",
         "edns",
+        "expects_base64",
         "flags",
-        "holds_base64",
         "key",
         "limit",
         "opt",
@@ -108,7 +109,7 @@ class Tail:
         """Octets of a question's message besides its name."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
         """Is its only option a client's cookie (RFC 7873 §4)?"""
-        self.holds_base64 = self.do or qtype in HOLD_BASE64 or qtype == types.ANY
+        self.expects_base64 = self.do or qtype in HOLD_BASE64 or qtype == types.ANY
         """May there be signatures or keys in the answer?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
@@ -118,7 +119,7 @@ class Tail:
         other = object.__new__(Tail)
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
-        other.flags, other.do, other.usual, other.holds_base64 = self.flags, self.do, self.usual, self.holds_base64
+        other.flags, other.do, other.usual, other.expects_base64 = self.flags, self.do, self.usual, self.expects_base64
         other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         return other

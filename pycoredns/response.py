@@ -167,7 +167,7 @@ class Response:
         size = _BESIDE_NAME + len(request.asked) + len(self.answer)
         if self.authorities or self.additionals or self.opt:
             size += len(self.authority) + len(self.additional) + len(self.opt or b"")
-        return size + self._surplus() if request.tail.holds_base64 else size
+        return size + self._surplus() if request.tail.expects_base64 else size
 
     def _surplus(self) -> int:
         """What CoreDNS counts too many for signatures and keys."""

@@ -13,7 +13,7 @@ from pycoredns.dnssec.canonical import HOLD_NAMES, lower_names
 from pycoredns.dnssec.signing import canonical_set
 from pycoredns.plugins.dnssec.denial import Proof
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
-from pycoredns.plugins.dnssec.signatures import ORIGINAL_TTL, Signatures, Signed, Tally, signed_ttl
+from pycoredns.plugins.dnssec.signatures import ORIGINAL_TTL, Signatures, Signed, Tally
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
@@ -102,7 +102,7 @@ class Signer:
             keys = self._find_keys(owner, rtype) if not only or rtype == only else None
             if keys is None:
                 continue
-            signed_as = signed_ttl(ttl)
+            signed_as = max(ttl, ORIGINAL_TTL)
             data = canonical_set(owner, rtype, int.from_bytes(signed_as, "big"), rdatas)
             signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
             octets = _rrsigs(octets, shown, ttl, signed)
@@ -121,7 +121,7 @@ class Signer:
         ttl, sized = octets[place : place + 4], octets[place + 4 :]
         if tail.qtype in HOLD_NAMES:
             sized = sized[:2] + lower_names(tail.qtype, sized[2:])
-        signed_as = ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
+        signed_as = max(ttl, ORIGINAL_TTL)
         data = _join((name, tail.question, signed_as, sized))
         until, made = self.signatures.over(keys, name, tail.qtype, signed_as, data, tally)
         octets = (request.asked + _RRSIG + ttl).join([octets, *made])
@@ -196,7 +196,7 @@ class Signer:
         ``shown`` is the name as it was asked, for the owner that is that name.
         """
         octets, number, until, sets = behind
-        name, signed_as = shown.lower(), ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
+        name, signed_as = shown.lower(), max(ttl, ORIGINAL_TTL)
         for owner, rtype, rdata in proofs:
             fixed, size = _FIXED[rtype], _size(len(rdata))
             data = _join((owner, fixed, signed_as, size, rdata))

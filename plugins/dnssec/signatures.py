@@ -39,11 +39,6 @@ Begun: TypeAlias = Sequence[tuple[bytes, bytes, Callable[[bytes], bytes]]]
 """Of each key the RDATA before the signature, behind the length of all, and without; and what signs."""
 
 
-def signed_ttl(ttl: bytes) -> bytes:
-    """The original TTL of a set that is found with a TTL, both in wire form."""
-    return ttl if ttl > ORIGINAL_TTL else ORIGINAL_TTL
-
-
 class Tally:
     """One server's look-ups."""
 
@@ -84,7 +79,7 @@ class Signatures:
         return len(self._kept)
 
     def over(self, keys: ZoneKeys, owner: bytes, rtype: int, ttl: bytes, data: bytes, tally: Tally) -> Signed:
-        """The signatures over a set in canonical form, whose records have this TTL (see ``signed_ttl``)."""
+        """The signatures over a set in canonical form, whose records have this TTL (see ``ORIGINAL_TTL``)."""
         digest = keys.origin + data
         if len(digest) > _LONGEST_PLAIN:
             digest = blake2b(digest, digest_size=_DIGEST_SIZE).digest()
