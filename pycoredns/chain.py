@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
+from pycoredns.direct import CountKinds, Direct
 from pycoredns.errors import Refused
 from pycoredns.plugin import Handler, Plugin, no_next, overrides
 from pycoredns.request import Request
@@ -54,8 +55,23 @@ class Block:
         counting = [plugin for plugin in plugins if overrides(plugin, "observe") and not plugin.each]
         self.counters = [plugin.observe for plugin in counting]
         self.batch_counters = [plugin.observe_many for plugin in counting]
+        self.kind_counters: list[CountKinds] = []
+        """Those who count what was found directly; known once ``direct`` has been asked."""
+        self._counting = counting
         self.each = [plugin.observe for plugin in plugins if overrides(plugin, "observe") and plugin.each]
         self.failures = [plugin.observe_failure for plugin in plugins if overrides(plugin, "observe_failure")]
+
+    def direct(self, service: Service) -> Direct | None:
+        """How its plugins, which are running, answer a service's usual questions without a Request; None if they do not."""
+        counters = [plugin.kind_counter() for plugin in self._counting]
+        if self.each or None in counters:
+            return None
+        self.kind_counters = [count for count in counters if count is not None]
+        following: Direct | None = None
+        for plugin in reversed(self.plugins):
+            if plugin.step and overrides(plugin, "handle"):
+                following = plugin.direct(service, following)
+        return following
 
     @property
     def empty(self) -> bool:

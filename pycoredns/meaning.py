@@ -36,7 +36,7 @@ class Meaning(Enum):
 
 def meaning_of(request: Request, response: Response) -> Meaning:
     """The sort of an answer, as CoreDNS sorts them."""
-    if request.header.opcode != types.QUERY or request.qtype in (types.AXFR, types.IXFR):
+    if request.header.opcode != types.QUERY or request.qtype in types.TRANSFERS:
         return Meaning.ZONE_MATTER
     if response.opt and _has_outdated_signature(response):
         return Meaning.OTHER

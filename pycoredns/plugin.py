@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from pycoredns.answer import Answer
+from pycoredns.direct import CountKinds, Direct
 from pycoredns.errors import ServerFailure
 from pycoredns.output import logger
 from pycoredns.peers import Role
@@ -18,6 +19,7 @@ from pycoredns.response import Response
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
+    from pycoredns.service import Service
     from pycoredns.settings import BlockSettings
 
 log = logger("pycoredns")
@@ -127,6 +129,17 @@ class Plugin:
             outcome = Outcome(request, response, self.block)
             outcome.duration = duration
             self.observe(outcome)
+
+    def kind_counter(self) -> CountKinds | None:
+        """Counts answers that were found directly and left together, by their kinds; None if it has to see each."""
+        return None
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """How it answers directly where that is all the same as by ``handle`` (see ``pycoredns.direct``).
+
+        ``following`` is the way of the plugins behind it; None where they have none. Asked once, when all are running.
+        """
+        return None
 
     def observe_failure(self, outcome: Outcome) -> None:
         """Sees an answer that has been sent after an error (``outcome.error`` or ``outcome.response.error``)."""

@@ -12,6 +12,7 @@ from pycoredns.wire.base64 import HOLD_BASE64
 from pycoredns.wire.message import BadMessageError, Record, read_record
 
 if TYPE_CHECKING:
+    from pycoredns.direct import Shape
     from pycoredns.listener import Listener
     from pycoredns.metadata import RequestMetadata
     from pycoredns.tsig import Verified
@@ -46,7 +47,7 @@ class Malformed(Exception):
 class Header:
     """What the ten octets behind a query's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
 
-    __slots__ = ("additionals", "bits", "opcode", "plain", "reply_bits", "skip", "tails", "with_ad")
+    __slots__ = ("additionals", "bits", "direct", "heads", "opcode", "plain", "reply_bits", "skip", "tails", "with_ad")
 
     def __init__(self, octets: bytes) -> None:
         """Raises Malformed for what is no question, which gets no answer, or for what gets an error before it is read."""
@@ -67,6 +68,10 @@ class Header:
         self.with_ad = _COUNTS.pack(bits | AD, questions, answers, authorities, additionals)
         """The ten octets with AD set: the wish to see that bit in the answer (RFC 6840 §5.7)."""
         self.reply_bits = QR | bits & OPCODE | (bits & (RD | CD) if self.opcode == types.QUERY else 0)
+        self.direct = self.plain and self.opcode == types.QUERY and not bits & CD
+        """Does its answer depend on the rest of the query only?"""
+        self.heads: tuple[dict[Shape, bytes], dict[Shape, bytes]] = {}, {}
+        """Of answers to such queries, by what they have in common: without an OPT record, and with one."""
 
 
 class Tail:
@@ -75,6 +80,7 @@ class Tail:
     __slots__ = (
         "beside",
         "cookie",
+        "direct",
         "do",
         "edns",
         "expects_base64",
@@ -113,6 +119,10 @@ class Tail:
         """May there be signatures or keys in the answer?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
+        self.direct = (
+            self.usual and not self.expects_base64 and qtype not in types.TRANSFERS and (self.cookie or not self.options)
+        )
+        """May its answer be looked up by name and type alone (see ``pycoredns.direct``)? Its header has a say, too."""
 
     def with_cookie(self, cookie: bytes) -> Tail:
         """The same, which has no options, with a COOKIE as the only one, in wire form (RFC 7873 §4)."""
@@ -120,6 +130,7 @@ class Tail:
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
         other.flags, other.do, other.usual, other.expects_base64 = self.flags, self.do, self.usual, self.expects_base64
+        other.direct = self.direct
         other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         return other
@@ -169,6 +180,7 @@ def tail_of(wire: bytes, end: int, header: Header) -> Tail:
             # a client makes a new cookie for each query: the rest is known
             return tail_of(wire[: end + 13] + b"\0\0", end, header).with_cookie(octets[15:])
         tail = _read_tail(wire, end, header)
+        tail.direct = tail.direct and header.direct
         if header.plain and not tail.options and len(octets) <= _USUAL_TAIL:
             if len(tails) >= _KEPT_TAILS:
                 tails.clear()

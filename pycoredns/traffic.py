@@ -9,8 +9,9 @@ from bisect import bisect_left
 from collections import Counter as Census
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from pycoredns.direct import Kind
 from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
 from pycoredns.wire.types import rcode_text, type_text
 
@@ -48,10 +49,6 @@ FIRST_BUCKET = int(DURATIONS[0] * 1e9)
 """Nanoseconds; a batch of replies given from memory takes less on most machines."""
 _BOUNDS = [int(bound * 1e9) for bound in DURATIONS]
 _MOST_KINDS = 4096
-
-Kind: TypeAlias = tuple[bytes, int, int, int]
-"""Type with class and DO (``Tail.key``), response code, octets of the request, octets of the response."""
-
 
 bucket_of: Callable[[int], int] = partial(bisect_left, _BOUNDS)
 """The bucket of a duration in nanoseconds."""
@@ -94,6 +91,15 @@ class Lane:
         if max(durations) > FIRST_BUCKET:
             for bucket, times in Census(map(bucket_of, durations)).items():
                 self._slow[bucket] += times
+        if len(self._counted) > _MOST_KINDS:
+            self.fold()
+
+    def count_kinds(self, kinds: Sequence[Kind], duration: int) -> None:
+        """Counts answers that left together after so many nanoseconds."""
+        self._counted.update(kinds)
+        self._nanoseconds += duration * len(kinds)
+        if duration > FIRST_BUCKET:
+            self._slow[bucket_of(duration)] += len(kinds)
         if len(self._counted) > _MOST_KINDS:
             self.fold()
 

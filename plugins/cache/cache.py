@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 from pycoredns.answer import Answer, changed
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
+from pycoredns.direct import Direct, Found, Shape
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
@@ -30,7 +31,7 @@ from pycoredns.plugins.cache.options import (
 from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
-from pycoredns.request import AA, AD, CD, Request
+from pycoredns.request import AA, AD, CD, Request, Tail
 from pycoredns.response import Response
 from pycoredns.wire import edns, names, types
 
@@ -42,6 +43,10 @@ SERVFAIL_DURATION = ShortDuration(5)
 LONGEST_SUCCESS, LONGEST_DENIAL = 3600, 1800
 EVERYWHERE = (Zone(names.ROOT),)
 _CD_MARK = b"\1"
+_MOST_PLANS = 1024
+
+Plan: TypeAlias = tuple[int, str, Store]
+"""The TTL in seconds that an answer is kept with, and where."""
 
 
 @changeable
@@ -120,7 +125,7 @@ class Cache(Plugin):
             kept = self._successes.get(key)
             if kept is None:
                 return self._miss(request, key)
-            if monotonic() < kept.turn:
+            if isinstance(kept, Kept) and monotonic() < kept.turn:
                 self.tally(request).successes += 1
                 return kept.given
         kept = self.find(key, now := monotonic())
@@ -135,7 +140,7 @@ class Cache(Plugin):
 
     def find(self, key: bytes, now: float) -> Kept | None:
         """What may be given for a key: denials go before, save SERVFAIL."""
-        denied, known = self._denials.get(key), self._successes.get(key)
+        denied, known = self._denials.find(key), self._successes.find(key)
         latest = now - self._stale
         if self.prefers_positive and self._stale and known is not None:
             good = known.good()
@@ -166,6 +171,44 @@ class Cache(Plugin):
     def _keeps(self, name: bytes) -> bool:
         """Is a name (lower-case wire form) in one of the zones?"""
         return any(names.within(name, zone) for zone in self.zones)
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Keeps what is found directly, but gives nothing so: what it holds goes the usual way."""
+        if following is None or self._choosy or self.budget is not None or not self._all_names:
+            return None
+        tally, look_up = self._tally_of(service), following.look_up
+        successes, denials = self._successes, self._denials
+        plans: dict[tuple[Shape, bytes], Plan] = {}
+
+        def look_up_and_keep(asked: bytes, name: bytes, tail: Tail) -> Found | None:
+            key = name + tail.key
+            if key in denials or key in successes:
+                return None
+            found = look_up(asked, name, tail)
+            if found is None:
+                return None
+            plan = plans.get(found[:2]) or self._plan(plans, *found[:2])
+            if plan is None:
+                return None
+            ttl, sort, store = plan
+            tally.misses += 1
+            store[key] = found, ttl, monotonic() + ttl, sort
+            if len(store) > store.capacity:
+                tally.evictions[sort] += store.make_room()
+            return found
+
+        return Direct(look_up_and_keep, keeps=True)
+
+    def _plan(self, plans: dict[tuple[Shape, bytes], Plan], shape: Shape, octets: bytes) -> Plan | None:
+        """How long and where an answer is kept as it is; None if its TTL has to be changed for that."""
+        ttl = int.from_bytes(octets, "big")
+        shortest, longest, sort = self._bounds[shape.meaning]
+        if not max(shortest, 1) <= ttl <= longest:
+            return None
+        if len(plans) >= _MOST_PLANS:
+            plans.clear()
+        plan = plans[shape, octets] = ttl, sort, self.stores[sort]
+        return plan
 
     # --- giving
 
@@ -256,12 +299,12 @@ class Cache(Plugin):
         elif kept.response.answers:
             self._denials.drop(key)
         else:
-            before = self._successes.get(key)
+            before = self._successes.find(key)
             kept.last_good = before.good() if before else None
 
     def remain_popular(self, key: bytes, now: float, hits: int) -> None:
         """The newest answer for a key inherits the questions that its predecessor was asked."""
-        kept = self._denials.get(key) or self._successes.get(key)
+        kept = self._denials.find(key) or self._successes.find(key)
         if kept is not None:
             kept.popularity = Popularity(now, hits)
 
@@ -269,7 +312,9 @@ class Cache(Plugin):
 
     def tally(self, request: Request) -> Tally:
         """The counts of the server that was asked."""
-        service = request.listener.service
+        return self._tally_of(request.listener.service)
+
+    def _tally_of(self, service: Service) -> Tally:
         tally = self._tallies.get(service)
         if tally is None:
             zones = ",".join(map(names.to_text, self.zones))

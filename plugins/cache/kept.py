@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from math import inf
+from typing import TypeAlias
 
+from pycoredns.direct import Found, response_of
 from pycoredns.errors import ServerFailure
 from pycoredns.memory import turnover
 from pycoredns.relayed import Relayed
@@ -103,7 +106,19 @@ class Kept:
         return self if self.sort == SUCCESS and self.response.answers else self.last_good
 
 
-class Store(dict[bytes, Kept]):
+Noted: TypeAlias = tuple[Found, int, float, str]
+"""An answer that was found directly and not asked for again yet: what the rest of a Kept is made with."""
+
+
+def opened(noted: Noted) -> Kept:
+    """The same as an object."""
+    found, ttl, until, sort = noted
+    response = response_of(found)
+    response.until = inf
+    return Kept(response, ttl, until, sort)
+
+
+class Store(dict[bytes, Kept | Noted]):
     """Answers of a sort by what was asked, the oldest first; filled by ``put`` only."""
 
     def __init__(self, capacity: int) -> None:
@@ -121,17 +136,24 @@ class Store(dict[bytes, Kept]):
             self[key] = kept
             turnover.add()
         elif before >= self.capacity:
-            return self.make_room(self._share)
+            return self.make_room()
         return 0
+
+    def find(self, key: bytes) -> Kept | None:
+        """The answer for a key; one that was only noted becomes an object."""
+        kept = self.get(key)
+        if isinstance(kept, tuple):
+            kept = self[key] = opened(kept)
+        return kept
 
     def drop(self, key: bytes) -> None:
         """Gives an answer up, if it is there."""
         if key in self:
             del self[key]
 
-    def make_room(self, share: int) -> int:
+    def make_room(self, share: int = 0) -> int:
         """Gives up some of the oldest: to look for the first one in a dictionary takes long where others stood before it."""
-        oldest = list(islice(self, share))
+        oldest = list(islice(self, share or self._share))
         for key in oldest:
             del self[key]
         turnover.add(len(oldest))
@@ -140,9 +162,9 @@ class Store(dict[bytes, Kept]):
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
         """Copies what an older store holds for these zones."""
         zones = tuple(zones)
-        for key, kept in old.items():
+        for key in tuple(old):
             name, _ = names.read(key, 0)
-            if any(names.within(name, zone) for zone in zones):
+            if any(names.within(name, zone) for zone in zones) and (kept := old.find(key)) is not None:
                 self.put(key, kept.copy())
 
 
@@ -177,9 +199,10 @@ class WeighedStore(Store):
         """Keeps an answer; says how many others had to go."""
         return super().put(key, kept) + self._budget.keep_to()
 
-    def __setitem__(self, key: bytes, kept: Kept) -> None:
+    def __setitem__(self, key: bytes, kept: Kept | Noted) -> None:
         """Weighs it, and no longer the one before it."""
-        before = self.get(key)
+        before = self.find(key)
+        kept = opened(kept) if isinstance(kept, tuple) else kept
         self._weigh(weight(key, kept))
         if before is not None:
             self._weigh(-weight(key, before))
@@ -188,9 +211,9 @@ class WeighedStore(Store):
 
     def __delitem__(self, key: bytes) -> None:
         """Weighs it no longer."""
-        kept = self[key]
-        self._weigh(-weight(key, kept))
-        kept.leave()
+        if (kept := self.find(key)) is not None:
+            self._weigh(-weight(key, kept))
+            kept.leave()
         super().__delitem__(key)
 
     def _weigh(self, octets: int) -> None:

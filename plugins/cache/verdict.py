@@ -103,7 +103,7 @@ def _judge_direct(found: list[Found]) -> Verdict:
 
 def _judge_by_gist(request: Request, response: Response) -> Verdict | None:
     """The verdict is remembered for all answers with this gist; all denials of a zone have the same authority."""
-    if response.opt or request.tail.qtype in (types.AXFR, types.IXFR):
+    if response.opt or request.tail.qtype in types.TRANSFERS:
         return None
     key = response.rcode, response.gist or response.authority
     verdict = _by_gist.get(key)

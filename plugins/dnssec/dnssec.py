@@ -38,7 +38,6 @@ CAPACITY = Count(10000)
 POLL = 60.0
 """Seconds between two looks into the folders of keys."""
 _LONGEST_HASHED_ZONE = names.LONGEST_NAME - 33  # before it stands a hash of 32 letters
-_TRANSFERS = (types.AXFR, types.IXFR)
 _MOST_BESIDE = 4096
 _ONLY_SOA = (types.SOA,)
 _ANSWERED_BY_ALIASES = (types.CNAME, types.ANY)
@@ -133,7 +132,7 @@ class Dnssec(Plugin):
     def _signed(self, request: Request, keys: ZoneKeys, response: Response) -> Answer:
         """The answer with signatures, and with proofs where it denies something."""
         tail = request.tail
-        if response.flags & TC or request.header.opcode or tail.qtype in _TRANSFERS:
+        if response.flags & TC or request.header.opcode or tail.qtype in types.TRANSFERS:
             return response
         if response.__class__ is not Response:
             response = response.plain()

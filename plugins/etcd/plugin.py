@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from time import monotonic
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.kinds import Zone as ZoneName
 from pycoredns.corefile.numbers import TimeToLive
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
+from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Direct, Found, response_of, shape
 from pycoredns.errors import ServerFailure
 from pycoredns.frozen import changeable
+from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
-from pycoredns.request import Request
+from pycoredns.request import Request, Tail
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 
@@ -30,6 +33,9 @@ from .settings import Settings
 from .source import Identity, Source, following
 from .zone import COREDNS, SKYDNS, Zone
 
+if TYPE_CHECKING:
+    from pycoredns.service import Service
+
 FIRST_SYNC_WITHIN = 2.0
 """Seconds after the start that questions wait for the first listing of etcd; later they get SERVFAIL at once."""
 MOST_PLACES = 16384
@@ -37,7 +43,11 @@ SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
 NOBODY = Credentials()
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
-_SRV = types.SRV.to_bytes(2, "big") + types.IN.to_bytes(2, "big")
+_ADDRESS, _SERVICE = shape(Meaning.ANSWER, answers=1), shape(Meaning.ANSWER, answers=1, additionals=1)
+_LONGEST_TARGET = (MOST_RECORDS - LONGEST_NAME - 64) // 2
+"""Octets of an SRV record's target that is found directly: it stands there twice, with an address."""
+_ABOUT_ZONES = frozenset({types.SOA, types.NS})
+"""Types for which a zone may say more than that a name is not there."""
 _BY_EXACT_KEY = frozenset({types.CNAME, types.PTR, types.SOA})
 """Types for which it does not matter what lies below a name."""
 
@@ -101,8 +111,50 @@ class Etcd(Plugin):
 
     # --- the usual questions
 
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Answers usual questions in its zones directly; others take the usual way."""
+        return Direct(self.look_up)
+
     def handle(self, request: Request) -> Answer:
         """Usual records, and what is not there, at once; everything else by an Inquiry."""
+        found = self.look_up(request.asked, request.name, request.tail)
+        return self._handle_unusual(request) if found is None else response_of(found)
+
+    def look_up(self, asked: bytes, name: bytes, tail: Tail) -> Found | None:
+        """A usual record that is alone below a name, or that there is none; None for all that takes a closer look."""
+        cut = name[0] + 1
+        place = self._places.get(name[cut:])
+        if place is None:
+            return None
+        zone, parent = place
+        key = parent + name[1:cut]
+        part = hash(key) & LAST
+        only = self._below[part].get(key, key)
+        record = self._records[part if only is key else hash(only) & LAST].get(only)
+        qtype = tail.qtype
+        if record is None:  # as of SEVERAL
+            if only is key and qtype not in _ABOUT_ZONES and not self._falls_through and is_plain_label(name[1:cut]):
+                return zone.no_name()
+        elif start := STARTS[record[0]]:
+            if record[0] & 127 == qtype:
+                return _ADDRESS, record[start + 4 : start + 8], inf, asked + record[start:], b"", b""
+            if qtype == types.SRV:
+                return self._service(asked, name, only[len(key) :], record, start)
+            if qtype not in _BY_EXACT_KEY:
+                return zone.no_data()
+        return None
+
+    def _service(self, asked: bytes, name: bytes, below: bytes, record: bytes, start: int) -> Found | None:
+        """An address as a service; its key is that of the name and then `below`. None where its own name takes a closer look."""
+        numbers, strip = (record[NUMBERS], record[STRIP]) if start > 1 else BARE_SERVICE  # a call takes 1,200 instructions
+        target = name_below(name, below, strip) if self._names_from_keys and b"/" not in name else None
+        if target is None or len(target) > _LONGEST_TARGET:
+            return None
+        ttl = record[start + 4 : start + 8]
+        answer = b"%b\0\x21\0\1%b\0%c%b%b" % (asked, ttl, len(numbers) + len(target), numbers, target)
+        return _SERVICE, ttl, inf, answer, b"", target + record[start:]
+
+    def _handle_unusual(self, request: Request) -> Answer:
         name = request.name
         cut = name[0] + 1
         place = self._places.get(name[cut:])
@@ -111,38 +163,15 @@ class Etcd(Plugin):
         zone, parent = place
         label = name[1:cut]
         key = parent + label
-        part = hash(key) & LAST
-        only = self._below[part].get(key, key)
-        record = self._records[part if only is key else hash(only) & LAST].get(only)
-        if record is None:  # as of SEVERAL
+        only = self._below[hash(key) & LAST].get(key, key)
+        if only not in self._records[hash(only) & LAST]:
             if only is not key:
                 return self._several(request, zone, name, key + b"/")
             if is_plain_label(label):
                 return self._missing(request, zone)
             if label in WILDCARDS:
                 return self._several(request, zone, name[cut:], parent)
-        elif start := STARTS[record[0]]:
-            qtype = request.tail.qtype
-            if record[0] & 127 == qtype:
-                return Response(0, request.asked + record[start:], 1)
-            if qtype == types.SRV:
-                return self._service(request, only[len(key) :], record, start) or self._inquire(request, zone, name)
-            if qtype not in _BY_EXACT_KEY:
-                return zone.empty()
         return self._inquire(request, zone, name)
-
-    def _service(self, request: Request, below: bytes, record: bytes, start: int) -> Response | None:
-        """An address as a service; its key is that of the name and then `below`. None where its own name takes a closer look."""
-        name = request.name
-        numbers, strip = (record[NUMBERS], record[STRIP]) if start > 1 else BARE_SERVICE  # a call takes 1,200 instructions
-        target = name_below(name, below, strip) if self._names_from_keys and b"/" not in name else None
-        if target is None:
-            return None
-        gist = _SRV + record[start + 4 : start + 8]
-        srv = b"%b%b\0%c%b%b" % (request.asked, gist, len(numbers) + len(target), numbers, target)
-        response = Response(0, srv, 1, b"", 0, target + record[start:], 1)
-        response.gist = gist
-        return response
 
     def _several(self, request: Request, zone: Zone, name: bytes, stem: bytes) -> Answer:
         """What is below `name`, whose key and a slash are `stem`; it is asked for by that name, or by a wildcard below it."""

@@ -4,12 +4,15 @@ from math import floor
 from struct import Struct
 from time import monotonic, time
 
+from pycoredns.direct import MOST_RECORDS, Found, shape
 from pycoredns.frozen import frozen
+from pycoredns.meaning import Meaning
 from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
 
 _NUMBERS = Struct("!IIIII")
+_NO_NAME, _NO_DATA = shape(Meaning.NO_NAME, types.NXDOMAIN, authorities=1), shape(Meaning.NO_DATA, authorities=1)
 
 
 @frozen
@@ -67,6 +70,8 @@ class Zone:
         self.apex_key = b"\x04apex\x03dns" + name
         self._until = 0.0
         self._missing = self._empty = self._soa = Response()
+        self._no_name: Found | None = None
+        self._no_data: Found | None = None
 
     def missing(self) -> Response:
         """NXDOMAIN: there is no such name (RFC 2308 §2.1)."""
@@ -79,6 +84,18 @@ class Zone:
         if monotonic() >= self._until:
             self._renew()
         return self._empty
+
+    def no_name(self) -> Found | None:
+        """The same as `missing`, if it is short enough to be found directly."""
+        if monotonic() >= self._until:
+            self._renew()
+        return self._no_name
+
+    def no_data(self) -> Found | None:
+        """The same as `empty`, if it is short enough to be found directly."""
+        if monotonic() >= self._until:
+            self._renew()
+        return self._no_data
 
     def soa(self) -> Response:
         """The answer to a question for the SOA record."""
@@ -102,6 +119,10 @@ class Zone:
         self._until = monotonic() + 1 - now % 1
         for response in (self._missing, self._empty, self._soa):
             response.until = self._until
+        if len(denial) <= MOST_RECORDS:
+            ttl = self.manners.denial_ttl.to_bytes(4, "big")
+            self._no_name = _NO_NAME, ttl, self._until, b"", denial, b""
+            self._no_data = _NO_DATA, ttl, self._until, b"", denial, b""
 
     def _soa_record(self, ttl: int, serial: int) -> bytes:
         rdata = self.name_servers + b"\x0ahostmaster" + self.name + _NUMBERS.pack(serial & 0xFFFFFFFF, *self.manners.times)

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import randrange, shuffle
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
+from pycoredns.direct import Direct
 from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
@@ -23,6 +24,9 @@ from pycoredns.plugins.loadbalance.weights import BadWeights, Weights, parse, wi
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 log = logger("plugin/loadbalance")
 
@@ -71,6 +75,10 @@ class Loadbalance(Plugin):
 
     # --- answers
 
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """What is found directly has one order only."""
+        return following
+
     def handle(self, request: Request) -> Answer:
         """Has the answer of the plugins behind balanced."""
         answer = self.next(request)
@@ -82,7 +90,7 @@ class Loadbalance(Plugin):
         """The answer in another order; most have nothing to choose between."""
         if response.answers < 2 and response.authorities < 2 and response.additionals < 2:
             return response
-        if response.rcode or request.qtype in (types.AXFR, types.IXFR):
+        if response.rcode or request.qtype in types.TRANSFERS:
             return response
         return self._weigh(request, response) if self._weighted else self._shuffle(response)
 

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar
 from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.options import Argument, Option
+from pycoredns.direct import CountKinds, Kind
 from pycoredns.frozen import changeable
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.listener import Listener
@@ -100,6 +101,16 @@ class Prometheus(Plugin):
             super().observe_many(answered, durations)
         else:
             lane.count_many(answered, durations)
+
+    def kind_counter(self) -> CountKinds | None:
+        """Counts by kinds where all are of one zone."""
+        return self._count_kinds if len(self.block.zones) == 1 and not self._finders else None
+
+    def _count_kinds(self, listener: Listener, kinds: list[Kind], duration: int) -> None:
+        lane = self._lanes.get(listener)
+        if lane is None:
+            lane = self._lanes[listener] = self._tally.lane(listener, names.to_text(self.block.zones[0]))
+        lane.count_kinds(kinds, duration)
 
     def zone_of(self, name: bytes) -> str:
         """The longest zone that holds a name (lower-case wire form), of the server block or found by one of its plugins."""

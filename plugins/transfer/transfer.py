@@ -92,7 +92,7 @@ class Transfer(FollowsZones):
 
     def handle(self, request: Request) -> Answer:
         """Gives a zone that a plugin of the block holds, over a connection, to whom it may be given."""
-        if request.qtype not in (types.AXFR, types.IXFR):
+        if request.qtype not in types.TRANSFERS:
             return self.next(request)
         if request.listener.protocol != "tcp":
             raise Refused

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Fallthrough
+from pycoredns.direct import Direct, Found
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
-from pycoredns.request import Request
+from pycoredns.request import Request, Tail
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference, Journal, difference
 from pycoredns.zone.lookup import Missing
 from pycoredns.zone.zone import Zone
 
+if TYPE_CHECKING:
+    from pycoredns.service import Service
+
 _MOST_PLACES = 16384
-_TRANSFERS = frozenset({types.AXFR, types.IXFR})
 
 
 class FollowsZones(Plugin):
@@ -107,6 +111,17 @@ class HoldsZones(Plugin):
 
     # --- questions
 
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Answers for names that stand alone."""
+        held = self._held
+        place = self._places.get
+
+        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | None:
+            zone = place(name[name[0] + 1 :])
+            return zone.look_up(name, tail) if zone is not None and name not in held else None
+
+        return Direct(look_up)
+
     def handle(self, request: Request) -> Answer:
         """Answers from the zone with the longest name that holds the one asked for."""
         name = request.name
@@ -120,13 +135,13 @@ class HoldsZones(Plugin):
         origin = self.origin_of(request.name)
         if origin is None:
             return self.elsewhere(request)
-        if request.header.opcode == types.NOTIFY and request.qtype not in _TRANSFERS:
+        if request.header.opcode == types.NOTIFY and request.qtype not in types.TRANSFERS:
             return self.notified(request, origin)
         if request.qtype == types.DS and request.name == origin:
             origin = self._parent_of(origin)
         zone = self._held[origin]
         if zone is None:
-            raise Refused if request.qtype in _TRANSFERS else ServerFailure
+            raise Refused if request.qtype in types.TRANSFERS else ServerFailure
         if request.name != origin:
             if len(self._places) >= _MOST_PLACES:
                 self._places.clear()

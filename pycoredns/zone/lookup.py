@@ -50,7 +50,7 @@ _FIXED = 10
 
 def answer(zone: Zone, request: Request, missing: Missing | None) -> Answer:
     """The answer of a zone to a question about one of its names."""
-    if request.qtype in (types.AXFR, types.IXFR):
+    if request.qtype in types.TRANSFERS:
         raise Refused  # these are the business of the plugin transfer
     name = request.name
     encloser, node = _enclose(zone, name)

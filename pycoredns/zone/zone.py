@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import inf
 from typing import Self
 
 from pycoredns.answer import Answer
-from pycoredns.request import Request
+from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, shape
+from pycoredns.meaning import Meaning
+from pycoredns.request import Request, Tail
 from pycoredns.response import Response
 from pycoredns.stream import AT_ONCE, Body, Form
 from pycoredns.wire.message import RECORD, Record
@@ -20,6 +23,7 @@ from pycoredns.zone.packed import ALONE, DS, LARGEST, NS, SOA, START, TARGETS, N
 __all__ = ["BadZoneError", "Zone"]
 
 _RECORD_FIXED = 10
+_SMALL = (MOST_RECORDS - LONGEST_NAME) // 2
 
 
 class Zone:
@@ -44,6 +48,9 @@ class Zone:
 
         None where they would fill any message by themselves: no answer is to be cut off for them.
         """
+        self._authority, number = self.authority[False]
+        few = len(self._authority) <= _SMALL
+        self._shape = shape(Meaning.ANSWER, answers=1, authorities=number) if few else None
         self.start = _both(self._soa, origin)
         """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
         self.denial: Denial | None = denial_of(self)
@@ -120,6 +127,20 @@ class Zone:
         """Is it delegated with DS records, or with the proof that there are none?"""
         node = self.cuts.get(name)
         return node is not None and (self.denial is not None or find(node, DS) is not None)
+
+    def look_up(self, name: bytes, tail: Tail) -> Found | None:
+        """The only record of its type at a name, or at the wildcard for it; None for all that takes a closer look."""
+        node = self.nodes.get(name)
+        if node is None and name not in self.cuts and not (tail.do and self.denial):
+            node = self.nodes.get(b"\1*" + name[name[0] + 1 :])  # below a cut or a DNAME it would be hidden
+        if node:
+            asked = tail.question
+            for packed in (node,) if isinstance(node, bytes) else node:
+                if packed[:4] == asked:
+                    if packed[4] or len(packed) > _SMALL or self._shape is None:
+                        return None
+                    return self._shape, b"", inf, name + packed[START:], self._authority, b""
+        return None
 
     def answer(self, request: Request, missing: lookup.Missing | None = None) -> Answer:
         """What RFC 1034 §4.3.2 finds for a question about a name in the zone, as CoreDNS says it.

@@ -1,0 +1,97 @@
+"""Answers found without a Request and a Response, for questions of which nothing but name and type counts.
+
+Making these two, and asking them, takes half of the time of a new question about data in memory (``benchmarks/README.md``). So a
+plugin may offer a look-up that does without: what it finds is packed, and only joined to a reply. It finds what ``handle`` would
+answer, or nothing: then ``handle`` is asked. A block whose plugins all offer one, or only watch and can do so by kinds, is asked
+this way first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from pycoredns.meaning import Meaning
+from pycoredns.request import AA, Header, Tail
+from pycoredns.response import Response, pack_head
+
+if TYPE_CHECKING:
+    from pycoredns.chain import Block
+    from pycoredns.listener import Listener
+
+LONGEST_NAME = 128
+"""Octets of a name that is asked for this way: with it and MOST_RECORDS any message fits into 512 octets."""
+MOST_RECORDS = 320
+"""Octets of all records that are found this way."""
+
+
+class Shape:
+    """What answers have in common that differ in their records only; ``shape`` gives the one of each sort."""
+
+    __slots__ = ("additionals", "answers", "authorities", "flags", "meaning", "rcode")
+
+    def __init__(self, meaning: Meaning, rcode: int, answers: int, authorities: int, additionals: int, flags: int) -> None:
+        """Takes the header's contents: the numbers of records without OPT, and bits like AA."""
+        self.meaning = meaning
+        self.rcode = rcode
+        self.answers = answers
+        self.authorities = authorities
+        self.additionals = additionals
+        self.flags = flags
+
+    def head(self, header: Header, with_opt: bool) -> bytes:
+        """The ten octets behind the ID in the answer to a query with this header (RFC 1035 §4.1.1)."""
+        bits = header.reply_bits | self.flags | self.rcode & 15
+        head = header.heads[with_opt][self] = pack_head(bits, 1, self.answers, self.authorities, self.additionals + with_opt)
+        return head
+
+
+@cache
+def shape(
+    meaning: Meaning, rcode: int = 0, answers: int = 0, authorities: int = 0, additionals: int = 0, flags: int = AA
+) -> Shape:
+    """The only shape of this sort. There are few: an answer and an additional section have one record at most."""
+    return Shape(meaning, rcode, answers, authorities, additionals, flags)
+
+
+Found: TypeAlias = tuple[Shape, bytes, float, bytes, bytes, bytes]
+"""What was found: the shape; the TTL of all records in four octets, empty if they differ; until when it holds at most, in seconds
+of ``time.monotonic``; the records of answer, authority and additional section. At most one record answers, and one is additional,
+so that there is nothing to put into another order."""
+LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | None]
+"""Finds the answer for a name as it was asked, the same in lower case, and what stands behind it. It keeps to MOST_RECORDS."""
+Kind: TypeAlias = tuple[bytes, int, int, int]
+"""What is counted of an answer: type with class and DO (``Tail.key``), response code, octets of the request, and of the response
+before compression and without OPT."""
+
+
+class Direct(NamedTuple):
+    """A plugin's way of answering directly, with those behind it."""
+
+    look_up: LookUp
+    keeps: bool = False
+    """Does it keep what is found, so that the memo of replies is not to remember it?"""
+
+
+CountKinds: TypeAlias = "Callable[[Listener, list[Kind], int], None]"
+
+
+class Way(NamedTuple):
+    """How a service asks a block."""
+
+    block: Block
+    look_up: LookUp | None = None
+    keeps: bool = False
+
+
+def response_of(found: Found) -> Response:
+    """The same as an object, for those who look into answers."""
+    shape, ttl, until, answer, authority, additional = found
+    response = Response(
+        shape.rcode, answer, shape.answers, authority, shape.authorities, additional, shape.additionals, shape.flags
+    )
+    response.until = until
+    if shape.additionals and ttl:
+        response.gist = b"direct" + ttl
+    return response
