@@ -72,6 +72,8 @@ class Direct(NamedTuple):
     look_up: LookUp
     keeps: bool = False
     """Does it keep what is found, so that the memo of replies is not to remember it?"""
+    even: bool = True
+    """Is a TTL found, as all records have the same? Where it is not, nobody can keep them."""
 
 
 CountKinds: TypeAlias = "Callable[[Listener, list[Kind], int], None]"

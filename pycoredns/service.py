@@ -86,7 +86,7 @@ class Service:
             name = asked.lower()
             # the look-up of the parent also proves that the name ends where a NUL was found; an apex has a block of its own
             way = self._placed.get(name[name[0] + 1 :])
-            if way is None or name[0] > _LONGEST_LABEL or name in self.zones or not tail.usual:
+            if way is None or name[0] > _LONGEST_LABEL or name in self.zones:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
@@ -99,11 +99,13 @@ class Service:
                         shape, _, _, answer, authority, additional = found
                         head = header.heads[tail.edns].get(shape) or shape.head(header, tail.edns)
                         reply = b"".join((head, asked, tail.question, answer, authority, additional, tail.opt))
-                        kind = tail.key, shape.rcode, len(wire), len(reply) + 2 - len(tail.opt)
+                        kind = tail.key, shape.rcode, len(wire), len(reply) + tail.more
                         self._kinds[listener, block].append(kind)
                         return reply
             except Exception as error:  # the usual way may do better
                 log.error("a look-up failed: %r", error, exc_info=error)
+        if not tail.usual:
+            return self._serve_unusual(wire, peer, listener, received)
         return self._ask(Request(wire, header, asked, tail, peer, listener, received), block, key)
 
     def _serve_unusual(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
@@ -248,7 +250,7 @@ class Service:
         way = self._ways.get(block)
         if way is None:
             direct = block.direct(self)
-            way = self._ways[block] = Way(block, *direct) if direct else Way(block)
+            way = self._ways[block] = Way(block, direct.look_up, direct.keeps) if direct else Way(block)
         self._placed[parent] = way
 
     def resolve(self, request: Request, name: bytes, qtype: int) -> Answer:

@@ -45,8 +45,8 @@ EVERYWHERE = (Zone(names.ROOT),)
 _CD_MARK = b"\1"
 _MOST_PLANS = 1024
 
-Plan: TypeAlias = tuple[int, str, Store]
-"""The TTL in seconds that an answer is kept with, and where."""
+Plan: TypeAlias = tuple[int, str, Store, int]
+"""The TTL in seconds that an answer is kept with, where, and how many may be there."""
 
 
 @changeable
@@ -174,7 +174,7 @@ class Cache(Plugin):
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
         """Keeps what is found directly, but gives nothing so: what it holds goes the usual way."""
-        if following is None or self._choosy or self.budget is not None or not self._all_names:
+        if following is None or not following.even or self._choosy or self.budget is not None or not self._all_names:
             return None
         tally, look_up = self._tally_of(service), following.look_up
         successes, denials = self._successes, self._denials
@@ -190,10 +190,10 @@ class Cache(Plugin):
             plan = plans.get(found[:2]) or self._plan(plans, *found[:2])
             if plan is None:
                 return None
-            ttl, sort, store = plan
+            ttl, sort, store, capacity = plan
             tally.misses += 1
             store[key] = found, ttl, monotonic() + ttl, sort
-            if len(store) > store.capacity:
+            if len(store) > capacity:
                 tally.evictions[sort] += store.make_room()
             return found
 
@@ -207,7 +207,8 @@ class Cache(Plugin):
             return None
         if len(plans) >= _MOST_PLANS:
             plans.clear()
-        plan = plans[shape, octets] = ttl, sort, self.stores[sort]
+        store = self.stores[sort]
+        plan = plans[shape, octets] = ttl, sort, store, store.capacity
         return plan
 
     # --- giving

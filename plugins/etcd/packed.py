@@ -33,6 +33,10 @@ _STARTS = {
 }
 STARTS = tuple(_STARTS.get(first, 0) for first in range(256))
 """Where the resource record of a usual record begins, by its first octet; 0 for all that are not usual."""
+RECORDS = [slice(start, None) for start in STARTS]
+"""Where the resource record is in a usual record, by its first octet; slices that are there already save 300 instructions."""
+TTLS = [slice(start + 4, start + 8) for start in STARTS]
+"""Its TTL, likewise."""
 _BRIEF = Struct("!BBHHHBIBHB")
 _OTHER = Struct("!BBqqqqqI?IIII")
 _LONGEST_REASON = 200

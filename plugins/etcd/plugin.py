@@ -27,7 +27,7 @@ from . import several
 from .answers import MOST_KEYS, Inquiry, NoSuchKey, follow
 from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
 from .options import TLS, Credentials, Ignored, SkyDNS
-from .packed import BARE_SERVICE, NUMBERS, STARTS, STRIP
+from .packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
 from .parted import LAST
 from .settings import Settings
 from .source import Identity, Source, following
@@ -135,9 +135,9 @@ class Etcd(Plugin):
         if record is None:  # as of SEVERAL
             if only is key and qtype not in _ABOUT_ZONES and not self._falls_through and is_plain_label(name[1:cut]):
                 return zone.no_name()
-        elif start := STARTS[record[0]]:
-            if record[0] & 127 == qtype:
-                return _ADDRESS, record[start + 4 : start + 8], inf, asked + record[start:], b"", b""
+        elif start := STARTS[first := record[0]]:
+            if first & 127 == qtype:
+                return _ADDRESS, record[TTLS[first]], inf, asked + record[RECORDS[first]], b"", b""
             if qtype == types.SRV:
                 return self._service(asked, name, only[len(key) :], record, start)
             if qtype not in _BY_EXACT_KEY:

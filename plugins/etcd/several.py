@@ -14,7 +14,7 @@ from pycoredns.wire import names, types
 
 from .answers import share
 from .keys import labels_of
-from .packed import STARTS, details_of
+from .packed import RECORDS, STARTS, details_of
 from .parted import LAST
 
 _SRV = types.SRV.to_bytes(2, "big") + types.IN.to_bytes(2, "big")
@@ -23,8 +23,6 @@ _TYPE = 127
 _HEAD = 10
 """Octets of a record that stand between its owner and its RDATA: type, class, TTL and size."""
 _RDATA = slice(_HEAD, None)
-_RECORDS = [slice(start, None) for start in STARTS]
-"""Where the resource record is in a usual record, by its first octet; slices that are there already save 300 instructions."""
 _HEADS = [slice(start + _HEAD) for start in STARTS]
 """What stands before its RDATA."""
 _FEW = 16
@@ -52,7 +50,7 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | 
     for record in records:
         first = record[0]
         if first & _TYPE == qtype:
-            address = record[_RECORDS[first]]
+            address = record[RECORDS[first]]
             found.setdefault(address[_RDATA], address)
     if not found:
         return None
@@ -106,7 +104,7 @@ def _prepare(heads: Sequence[bytes]) -> tuple[bytes, list[tuple[slice, bytes, by
     shares = [share(weight, sums[priority]).to_bytes(2, "big") for _, weight, priority, _ in details]
     beginnings = [b"%b%b\0" % (_SRV, head[-6:-2]) for head in heads]
     numbers = [b"%b%b%b" % (priority, each, port) for each, (_, _, priority, port) in zip(shares, details, strict=True)]
-    return _gist(beginnings), list(zip([_RECORDS[head[0]] for head in heads], beginnings, numbers, strict=True))
+    return _gist(beginnings), list(zip([RECORDS[head[0]] for head in heads], beginnings, numbers, strict=True))
 
 
 _prepared = lru_cache(1024)(_prepare)

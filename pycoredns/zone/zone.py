@@ -8,7 +8,7 @@ from math import inf
 from typing import Self
 
 from pycoredns.answer import Answer
-from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, shape
+from pycoredns.direct import Found, response_of, shape
 from pycoredns.meaning import Meaning
 from pycoredns.request import Request, Tail
 from pycoredns.response import Response
@@ -23,7 +23,6 @@ from pycoredns.zone.packed import ALONE, DS, LARGEST, NS, SOA, START, TARGETS, N
 __all__ = ["BadZoneError", "Zone"]
 
 _RECORD_FIXED = 10
-_SMALL = (MOST_RECORDS - LONGEST_NAME) // 2
 
 
 class Zone:
@@ -48,9 +47,8 @@ class Zone:
 
         None where they would fill any message by themselves: no answer is to be cut off for them.
         """
-        self._authority, number = self.authority[False]
-        few = len(self._authority) <= _SMALL
-        self._shape = shape(Meaning.ANSWER, answers=1, authorities=number) if few else None
+        self._alone = [(octets, shape(Meaning.ANSWER, answers=1, authorities=number)) for octets, number in self.authority]
+        """What goes with a record that is alone: the same, and what then is said in all."""
         self.start = _both(self._soa, origin)
         """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
         self.denial: Denial | None = denial_of(self)
@@ -130,16 +128,17 @@ class Zone:
 
     def look_up(self, name: bytes, tail: Tail) -> Found | None:
         """The only record of its type at a name, or at the wildcard for it; None for all that takes a closer look."""
-        node = self.nodes.get(name)
-        if node is None and name not in self.cuts and not (tail.do and self.denial):
+        node, do = self.nodes.get(name), tail.do
+        if node is None and name not in self.cuts and not (do and self.denial):
             node = self.nodes.get(b"\1*" + name[name[0] + 1 :])  # below a cut or a DNAME it would be hidden
         if node:
             asked = tail.question
             for packed in (node,) if isinstance(node, bytes) else node:
                 if packed[:4] == asked:
-                    if packed[4] or len(packed) > _SMALL or self._shape is None:
-                        return None
-                    return self._shape, b"", inf, name + packed[START:], self._authority, b""
+                    if packed[4]:
+                        break
+                    authority, shape = self._alone[do]
+                    return shape, b"", inf, name + packed[START:], authority, b""
         return None
 
     def answer(self, request: Request, missing: lookup.Missing | None = None) -> Answer:
@@ -149,23 +148,16 @@ class Zone:
         zone are looked up through the server's own blocks.
         """
         name, tail = request.name, request.tail
-        node, wildcard = self.nodes.get(name), b""
-        if node is None and not (tail.do and self.denial) and name not in self.cuts:
-            wildcard = b"\1*" + name[name[0] + 1 :]  # below a cut or a DNAME it would be hidden
-            node = self.nodes.get(wildcard)
-        if node:
-            asked = tail.question
-            for packed in (node,) if isinstance(node, bytes) else node:
-                if packed[:4] == asked:
-                    if packed[4]:
-                        if packed[4] < TARGETS and not wildcard and len(packed) <= LARGEST:
-                            do = tail.do
-                            return Response(0, records(packed, name, do), counted(packed, do), *self.authority[do])
-                        break
-                    response = Response(0, name + packed[START:], 1, *self.authority[tail.do])
-                    if wildcard:
-                        response.wildcard = wildcard
-                    return response
+        node, found = self.nodes.get(name), self.look_up(name, tail)
+        if found is not None:
+            response = response_of(found)
+            if node is None:
+                response.wildcard = b"\1*" + name[name[0] + 1 :]
+            return response
+        for packed in sets_of(node) if node else ():
+            if packed[:4] == tail.question and packed[4] < TARGETS and len(packed) <= LARGEST:
+                do = tail.do
+                return Response(0, records(packed, name, do), counted(packed, do), *self.authority[do])
         return lookup.answer(self, request, missing)
 
 

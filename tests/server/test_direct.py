@@ -1,0 +1,149 @@
+"""What is found directly is what the usual way answers, and is counted and kept alike."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from pycoredns import traffic
+from pycoredns.assemble import assemble
+from pycoredns.chain import Block
+from pycoredns.corefile.expand import parse
+from pycoredns.plugins.cache.cache import Cache
+from pycoredns.plugins.etcd import zone as etcd_zone
+from pycoredns.request import AD, CD, RD
+from pycoredns.service import Service
+from pycoredns.testing import SilentListener, query_wire
+from pycoredns.wire import edns
+
+ZONE = """$ORIGIN z.test.
+@ 300 IN SOA ns admin 1 7200 1800 86400 30
+@ 300 IN NS ns
+ns 300 IN A 192.0.2.53
+one 60 IN A 192.0.2.1
+two 60 IN A 192.0.2.1
+two 60 IN A 192.0.2.2
+both 60 IN A 192.0.2.1
+both 60 IN AAAA 2001:db8::1
+* 60 IN A 192.0.2.9
+alias 60 IN CNAME one
+mail 60 IN MX 10 one
+text 60 IN TXT short
+long 60 IN TXT {long}
+child 60 IN NS ns.child
+ns.child 60 IN A 192.0.2.54
+below.one 0 IN A 192.0.2.3
+"""
+KEYS = {
+    "one": '{"host": "192.0.2.1"}',
+    "six": '{"host": "2001:db8::1", "ttl": 60}',
+    "zero": '{"host": "192.0.2.1", "ttl": 0}',
+    "short": '{"host": "192.0.2.1", "ttl": 3}',
+    "/".join(["x" * 60] * 4): '{"host": "2001:db8::1", "ttl": 60}',
+    "day": '{"host": "192.0.2.1", "ttl": 86400}',
+    "port/x": '{"host": "192.0.2.1", "port": 80, "priority": 5, "ttl": 60}',
+    "two/x": '{"host": "192.0.2.1"}',
+    "two/y": '{"host": "192.0.2.2"}',
+    "alias": '{"host": "one.z.test"}',
+    "text": '{"text": "a text"}',
+    "spoiled": "{",
+    "deep/a/b/c/d": '{"host": "192.0.2.4"}',
+    "stripped/x": '{"host": "192.0.2.1", "targetstrip": 1}',
+}
+LABELS = ["", "one", "two", "both", "alias", "mail", "text", "long", "child", "ns.child", "below.one", "other.below.one", "new"]
+LABELS += [
+    "six",
+    "zero",
+    "short",
+    "day",
+    "port",
+    "x.port",
+    "spoiled",
+    "deep",
+    "a.deep",
+    "stripped",
+    "*",
+    "*.two",
+    "any",
+    "a_b",
+    r"a\046b",
+]
+LABELS += ["ns.dns", "x.new", "a/b", "x" * 63, f"{'x' * 63}.{'y' * 53}", f"{'x' * 63}.{'y' * 54}", ".".join(["x" * 60] * 4)]
+TYPES = ["A", "AAAA", "SRV", "TXT", "MX", "CNAME", "NS", "SOA", "PTR", "DS", "ANY", "AXFR", "DNSKEY", "TYPE65280"]
+ETCD = "etcd z.test {{\n endpoint http://127.0.0.1:1\n }}"
+COREFILES = {
+    "etcd": (".:53", f"errors\n {ETCD}", 100),
+    "etcd behind cache": (".:53", f"cache 600\n loadbalance\n {ETCD}", 100),
+    "a small cache": ("z.test:53", f"cache {{{{\n success 20\n denial 20\n }}}}\n {ETCD}", 100),
+    "file": (".:53", "file {zone} z.test", 50),
+    "file behind cache": ("z.test:53 child.z.test:53", "cache\n file {zone} z.test", 0),
+}
+"""Zones, plugins, and how many answers are found directly at least."""
+
+
+def questions():
+    """Queries of all sorts: each way to ask for each name and type that may make a difference."""
+    cookie = edns.option(edns.COOKIE, b"12345678")
+    nsid = edns.option(edns.NSID, b"")
+    terms = [b"", edns.opt(1232), edns.opt(1232, edns.DO), edns.opt(512, 0, cookie), edns.opt(1232, 0, nsid)]
+    flags_of_all = RD, 0, RD | AD, RD | CD
+    for place, label in enumerate(LABELS):
+        for number, qtype in enumerate(TYPES):
+            name = f"{label}.z.test." if label else "z.test."
+            for flags in flags_of_all[:: (-1) ** place] if qtype == "A" else (RD,):
+                yield query_wire(name, qtype, flags=flags)
+            opt = terms[number % len(terms)]
+            plain = query_wire(name if number % 2 else name.title(), qtype)
+            yield plain[:10] + bytes((0, bool(opt))) + plain[12:] + opt
+
+
+def counted():
+    """All that has been counted, and forgotten by that."""
+    traffic.fold_all()
+    found = {}
+    for metric in (traffic.requests, traffic.responses, traffic.request_sizes, traffic.response_sizes, Cache.hits, Cache.misses):
+        found[metric.name] = {labels: getattr(cell, "value", None) or cell.counts for labels, cell in metric.cells.items()}
+        metric.cells.clear()
+    return found
+
+
+async def answers(corefile):
+    """Each question with what it is answered three times; how many were found directly; and what is counted and remembered."""
+    assembled = assemble(parse(corefile))
+    ((address, served),) = assembled.addresses.items()
+    service, found = Service(str(address), served), 0
+    listener = SilentListener(service)
+    replies = []
+    async with AsyncExitStack() as stack:
+        for plugin in (plugin for block in assembled.blocks for plugin in block.plugins):
+            await stack.enter_async_context(plugin.running())
+            if plugin.name == "etcd":
+                tree = plugin._source.tree
+                for place, value in KEYS.items():
+                    tree.put(b"/skydns/test/z/" + place.encode(), value.encode(), 0)
+                plugin._source.mirror.state = plugin._source.mirror.state.LIVE
+                plugin._source.mirror.synced_event.set()
+        for wire in questions():
+            for _ in range(3):
+                replies.append((wire, service.serve(wire, b"", listener, 0)))
+                found += sum(map(len, service._kinds.values()))
+                service.settle(1000)
+        for plugin in (plugin for block in assembled.blocks for plugin in block.find(Cache)):
+            plugin.count()
+    return replies, found, (counted(), len(listener.memo.entries))
+
+
+@pytest.mark.parametrize("kind", COREFILES)
+async def test_the_same_is_answered_and_counted(kind, tmp_path: Path, monkeypatch):
+    zone = tmp_path / "zone"
+    zone.write_text(ZONE.format(long=f'"{"x" * 250}" "{"x" * 250}"'))
+    monkeypatch.setattr(etcd_zone, "time", lambda: 1700000000.0)
+    zones, plugins, least = COREFILES[kind]
+    corefile = f"{zones} {{\n prometheus 127.0.0.1:0\n {plugins.format(zone=zone)}\n}}"
+    counted()
+    replies, found, counts = await answers(corefile)
+    assert found >= least
+    monkeypatch.setattr(Block, "direct", lambda self, service: None)
+    usual_replies, none, usual_counts = await answers(corefile)
+    different = [(wire, reply, usual) for (wire, reply), (_, usual) in zip(replies, usual_replies, strict=True) if reply != usual]
+    assert (different, counts, none) == ([], usual_counts, 0)
