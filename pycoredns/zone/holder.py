@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Fallthrough
-from pycoredns.direct import MOST_RECORDS, Direct, Found
+from pycoredns.direct import Direct, Found
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.request import Request, Tail
@@ -118,10 +118,7 @@ class HoldsZones(Plugin):
 
         def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | None:
             zone = place(name[name[0] + 1 :])
-            if zone is None or name in held:
-                return None
-            found = zone.look_up(name, tail)
-            return None if found is None or len(found[3]) + len(found[4]) > MOST_RECORDS else found
+            return zone.look_up(name, tail, zone.short) if zone is not None and name not in held else None
 
         return Direct(look_up, even=False)
 

@@ -8,7 +8,7 @@ from math import inf
 from typing import Self
 
 from pycoredns.answer import Answer
-from pycoredns.direct import Found, response_of, shape
+from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, response_of, shape
 from pycoredns.meaning import Meaning
 from pycoredns.request import Request, Tail
 from pycoredns.response import Response
@@ -23,6 +23,7 @@ from pycoredns.zone.packed import ALONE, DS, LARGEST, NS, SOA, START, TARGETS, N
 __all__ = ["BadZoneError", "Zone"]
 
 _RECORD_FIXED = 10
+_RECORD = slice(START, None)
 
 
 class Zone:
@@ -49,6 +50,8 @@ class Zone:
         """
         self._alone = [(octets, shape(Meaning.ANSWER, answers=1, authorities=number)) for octets, number in self.authority]
         """What goes with a record that is alone: the same, and what then is said in all."""
+        self.short = MOST_RECORDS - LONGEST_NAME - len(self.authority[False][0])
+        """Octets of a packed record that may be found directly."""
         self.start = _both(self._soa, origin)
         """The SOA record that goes with negative answers, likewise (RFC 2308 §3)."""
         self.denial: Denial | None = denial_of(self)
@@ -126,8 +129,11 @@ class Zone:
         node = self.cuts.get(name)
         return node is not None and (self.denial is not None or find(node, DS) is not None)
 
-    def look_up(self, name: bytes, tail: Tail) -> Found | None:
-        """The only record of its type at a name, or at the wildcard for it; None for all that takes a closer look."""
+    def look_up(self, name: bytes, tail: Tail, most: int = LARGEST) -> Found | None:
+        """The only record of its type at a name, or at the wildcard for it, of so many octets at most.
+
+        None for all that takes a closer look.
+        """
         node, do = self.nodes.get(name), tail.do
         if node is None and name not in self.cuts and not (do and self.denial):
             node = self.nodes.get(b"\1*" + name[name[0] + 1 :])  # below a cut or a DNAME it would be hidden
@@ -135,10 +141,10 @@ class Zone:
             asked = tail.question
             for packed in (node,) if isinstance(node, bytes) else node:
                 if packed[:4] == asked:
-                    if packed[4]:
+                    if packed[4] or len(packed) > most:
                         break
                     authority, shape = self._alone[do]
-                    return shape, b"", inf, name + packed[START:], authority, b""
+                    return shape, b"", inf, name + packed[_RECORD], authority, b""
         return None
 
     def answer(self, request: Request, missing: lookup.Missing | None = None) -> Answer:
