@@ -51,14 +51,14 @@ class Shape:
 def shape(
     meaning: Meaning, rcode: int = 0, answers: int = 0, authorities: int = 0, additionals: int = 0, flags: int = AA
 ) -> Shape:
-    """The only shape of this sort. There are few: an answer and an additional section have one record at most."""
+    """The only shape of this sort. There are few, as the records are."""
     return Shape(meaning, rcode, answers, authorities, additionals, flags)
 
 
 Found: TypeAlias = tuple[Shape, bytes, float, bytes, bytes, bytes]
 """What was found: the shape; the TTL of all records in four octets, empty if they differ; until when it holds at most, in seconds
-of ``time.monotonic``; the records of answer, authority and additional section. At most one record answers, and one is additional,
-so that there is nothing to put into another order."""
+of ``time.monotonic``; the records of answer, authority and additional section. If several records answer they are of one type
+and one size; at most one is additional."""
 LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | None]
 """Finds the answer for a name as it was asked, the same in lower case, and what stands behind it. It keeps to MOST_RECORDS."""
 Kind: TypeAlias = tuple[bytes, int, int, int]
@@ -94,6 +94,6 @@ def response_of(found: Found) -> Response:
         shape.rcode, answer, shape.answers, authority, shape.authorities, additional, shape.additionals, shape.flags
     )
     response.until = until
-    if shape.additionals and ttl:
+    if ttl and (shape.answers > 1 or shape.additionals):
         response.gist = b"direct" + ttl
     return response

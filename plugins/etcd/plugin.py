@@ -44,6 +44,9 @@ NOBODY = Credentials()
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
 _ADDRESS, _SERVICE = shape(Meaning.ANSWER, answers=1), shape(Meaning.ANSWER, answers=1, additionals=1)
+_ADDRESSES = frozenset({types.A, types.AAAA})
+_FEW = 12
+"""Records of a name, of which more than these would hardly be found directly: their addresses would be too long."""
 _LONGEST_TARGET = (MOST_RECORDS - LONGEST_NAME - 64) // 2
 """Octets of an SRV record's target that is found directly: it stands there twice, with an address."""
 _ABOUT_ZONES = frozenset({types.SOA, types.NS})
@@ -133,7 +136,9 @@ class Etcd(Plugin):
         record = self._records[part if only is key else hash(only) & LAST].get(only)
         qtype = tail.qtype
         if record is None:  # as of SEVERAL
-            if only is key and qtype not in _ABOUT_ZONES and not self._falls_through and is_plain_label(name[1:cut]):
+            if only is not key:
+                return self._addresses(asked, tail, zone, key) if qtype in _ADDRESSES else None
+            if qtype not in _ABOUT_ZONES and not self._falls_through and is_plain_label(name[1:cut]):
                 return zone.no_name()
         elif start := STARTS[first := record[0]]:
             if first & 127 == qtype:
@@ -143,6 +148,15 @@ class Etcd(Plugin):
             if qtype not in _BY_EXACT_KEY:
                 return zone.no_data()
         return None
+
+    def _addresses(self, asked: bytes, tail: Tail, zone: Zone, key: bytes) -> Found | None:
+        """All that is below a name, where that are usual records and few."""
+        keys = self._source.tree.first_below(key + b"/", _FEW)
+        records = several.usual_records(keys, self._records) if 0 < len(keys) < _FEW else None
+        if records is None:
+            return None
+        found = several.addresses(asked, tail.qtype, records) or zone.no_data()
+        return found if found is None or len(found[3]) <= MOST_RECORDS else None
 
     def _service(self, asked: bytes, name: bytes, below: bytes, record: bytes, start: int) -> Found | None:
         """An address as a service; its key is that of the name and then `below`. None where its own name takes a closer look."""
@@ -195,7 +209,8 @@ class Etcd(Plugin):
         if records is None or qtype in _BY_EXACT_KEY:
             return None
         if qtype != types.SRV:
-            return several.addresses(request.asked, qtype, records) or zone.empty()
+            found = several.addresses(request.asked, qtype, records)
+            return response_of(found) if found else zone.empty()
         if not self._names_from_keys or b"/" in name:
             return None
         return several.services(request.asked, name, len(stem), keys, records)

@@ -7,8 +7,11 @@ has to make one.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from math import inf
 from operator import itemgetter
 
+from pycoredns.direct import Found, shape
+from pycoredns.meaning import Meaning
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 
@@ -22,7 +25,7 @@ _TYPE = 127
 """The bits of a usual record's first octet that are the type."""
 _HEAD = 10
 """Octets of a record that stand between its owner and its RDATA: type, class, TTL and size."""
-_RDATA = slice(_HEAD, None)
+_TTL, _RDATA = slice(4, 8), slice(_HEAD, None)
 _HEADS = [slice(start + _HEAD) for start in STARTS]
 """What stands before its RDATA."""
 _FEW = 16
@@ -44,7 +47,7 @@ def usual_records(keys: Iterable[bytes], parts: Sequence[dict[bytes, bytes]]) ->
     return records if _USUAL.issuperset(map(_first, records)) else None
 
 
-def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | None:
+def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Found | None:
     """An answer with the addresses of one type, each once; None if there are none."""
     found: dict[bytes, bytes] = {}
     for record in records:
@@ -54,9 +57,9 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Response | 
             found.setdefault(address[_RDATA], address)
     if not found:
         return None
-    response = Response(0, owner + owner.join(found.values()), len(found))
-    response.gist = _gist(found.values())
-    return response
+    ttls = {address[_TTL] for address in found.values()}
+    ttl = ttls.pop() if len(ttls) == 1 else b""
+    return shape(Meaning.ANSWER, answers=len(found)), ttl, inf, owner + owner.join(found.values()), b"", b""
 
 
 def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], records: Sequence[bytes]) -> Response | None:

@@ -14,14 +14,14 @@ from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
-from pycoredns.direct import Direct
+from pycoredns.direct import Direct, Found
 from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.loadbalance.deck import Card, Deck, Run, as_they_are, run_of
 from pycoredns.plugins.loadbalance.weights import BadWeights, Weights, parse, with_first
-from pycoredns.request import Request
+from pycoredns.request import Request, Tail
 from pycoredns.response import Response
 from pycoredns.wire import types
 
@@ -76,8 +76,21 @@ class Loadbalance(Plugin):
     # --- answers
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
-        """What is found directly has one order only."""
-        return following
+        """Shuffles what is found directly; not where the order depends on more than chance."""
+        if following is None or self._weighted or self._rank:
+            return None
+
+        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | None:
+            found = following.look_up(asked, name, tail)
+            if found is None or found[0].answers < 2:
+                return found
+            shape, ttl, until, answer, authority, additional = found
+            size = len(answer) // shape.answers
+            records = [answer[start : start + size] for start in range(0, len(answer), size)]
+            shuffle(records)
+            return shape, ttl, until, b"".join(records), authority, additional
+
+        return following._replace(look_up=look_up)
 
     def handle(self, request: Request) -> Answer:
         """Has the answer of the plugins behind balanced."""

@@ -44,6 +44,13 @@ KEYS = {
     "port/x": '{"host": "192.0.2.1", "port": 80, "priority": 5, "ttl": 60}',
     "two/x": '{"host": "192.0.2.1"}',
     "two/y": '{"host": "192.0.2.2"}',
+    "two/z": '{"host": "2001:db8::2"}',
+    "uneven/x": '{"host": "192.0.2.1", "ttl": 60}',
+    "uneven/y": '{"host": "192.0.2.2", "ttl": 90}',
+    "same/x": '{"host": "192.0.2.1"}',
+    "same/y": '{"host": "192.0.2.1"}',
+    **{f"many/x{number:02}": f'{{"host": "192.0.2.{number}"}}' for number in range(30)},
+    **{f"some/x{number:02}": f'{{"host": "192.0.2.{number}"}}' for number in range(11)},
     "alias": '{"host": "one.z.test"}',
     "text": '{"text": "a text"}',
     "spoiled": "{",
@@ -138,6 +145,8 @@ async def test_the_same_is_answered_and_counted(kind, tmp_path: Path, monkeypatc
     zone = tmp_path / "zone"
     zone.write_text(ZONE.format(long=f'"{"x" * 250}" "{"x" * 250}"'))
     monkeypatch.setattr(etcd_zone, "time", lambda: 1700000000.0)
+    monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.shuffle", list.reverse)
+    monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.randrange", lambda choices: 1)
     zones, plugins, least = COREFILES[kind]
     corefile = f"{zones} {{\n prometheus 127.0.0.1:0\n {plugins.format(zone=zone)}\n}}"
     counted()

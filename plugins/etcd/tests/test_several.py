@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from pycoredns.direct import Found
 from pycoredns.plugins.cache import verdict
 from pycoredns.plugins.etcd import several
 from pycoredns.plugins.etcd import zone as zone_module
@@ -92,10 +93,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     for name in ("addresses", "services"):
         make = getattr(several, name)
 
-        def count(*arguments: object, name: str = name, make=make) -> Response | None:
-            response = make(*arguments)
-            counted[name] += response is not None and response.answers > 1
-            return response
+        def count(*arguments: object, name: str = name, make=make) -> Response | Found | None:
+            made = make(*arguments)
+            shape = made[0] if isinstance(made, tuple) else made
+            counted[name] += shape is not None and shape.answers > 1
+            return made
 
         monkeypatch.setattr(several, name, count)
     return counted
