@@ -17,7 +17,7 @@ from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.plugin import Outcome, Plugin
-from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Budget, Kept, Popularity, Store, WeighedStore
+from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Budget, Kept, Popularity, Store, WeighedStore, opened
 from pycoredns.plugins.cache.options import (
     PREFER_POSITIVE,
     Disabled,
@@ -276,10 +276,10 @@ class Cache(Plugin):
         elif response.opt is not None:
             response = response.alike(opt=_upper_bits(response))
         if may_be_kept and bounded:
-            kept = Kept(response, bounded, monotonic() + bounded, sort)
+            noted = response, bounded, monotonic() + bounded, sort
             if self._choosy or behind:
-                self._store_with_care(request, key, kept, behind)
-            elif gone := (self._successes if sort is SUCCESS else self._denials).put(key, kept):
+                self._store_with_care(request, key, opened(noted), behind)
+            elif gone := (self._successes if sort is SUCCESS else self._denials).put(key, noted):
                 self.tally(request).evictions[sort] += gone
         return self.shown(request, response) if response.flags & AD else response
 

@@ -106,16 +106,17 @@ class Kept:
         return self if self.sort == SUCCESS and self.response.answers else self.last_good
 
 
-Noted: TypeAlias = tuple[Found, int, float, str]
-"""An answer that was found directly and not asked for again yet: what the rest of a Kept is made with."""
+Noted: TypeAlias = tuple[Found | Response, int, float, str]
+"""What a Kept is made with: the answer, perhaps as it was found directly, and the rest. Most are never asked for again."""
 
 
 def opened(noted: Noted) -> Kept:
     """The same as an object."""
-    found, ttl, until, sort = noted
-    response = response_of(found)
-    response.until = inf
-    return Kept(response, ttl, until, sort)
+    answer, ttl, until, sort = noted
+    if isinstance(answer, tuple):
+        answer = response_of(answer)
+        answer.until = inf
+    return Kept(answer, ttl, until, sort)
 
 
 class Store(dict[bytes, Kept | Noted]):
@@ -127,7 +128,7 @@ class Store(dict[bytes, Kept | Noted]):
         self.capacity = capacity
         self._share = max(1, capacity // 128)
 
-    def put(self, key: bytes, kept: Kept) -> int:
+    def put(self, key: bytes, kept: Kept | Noted) -> int:
         """Keeps an answer; says how many others had to go."""
         before = len(self)
         self[key] = kept
@@ -195,7 +196,7 @@ class WeighedStore(Store):
         self._budget = budget
         budget.stores.append(self)
 
-    def put(self, key: bytes, kept: Kept) -> int:
+    def put(self, key: bytes, kept: Kept | Noted) -> int:
         """Keeps an answer; says how many others had to go."""
         return super().put(key, kept) + self._budget.keep_to()
 
