@@ -5,6 +5,7 @@
 
 import os
 import random
+from math import inf
 
 import dns.exception
 import dns.message
@@ -12,6 +13,8 @@ import pytest
 
 from pycoredns import service as service_module
 from pycoredns.chain import Block
+from pycoredns.direct import Direct, shape
+from pycoredns.meaning import Meaning
 from pycoredns.memo import CAPACITY, Memo
 from pycoredns.plugin import Plugin
 from pycoredns.response import Response
@@ -29,10 +32,25 @@ class Echo(Plugin):
         return Response(answer=message.record(request.asked, 16, 60, b"\4text"), answers=1)
 
 
-@pytest.fixture
-def listener():
+class Finding(Echo):
+    """The same, found directly."""
+
+    def direct(self, service, following):
+        return Direct(lambda asked, name, tail: (TEXT, b"", inf, message.record(asked, 16, 60, b"\4text"), b"", b""), keeps=True)
+
+
+TEXT = shape(Meaning.ANSWER, answers=1)
+
+
+@pytest.fixture(params=[Echo, Finding])
+def listener(request):
+    return listener_of(request.param)
+
+
+def listener_of(plugin):
+    """Of a service of two zones."""
     zone = names.from_text("test")
-    service = Service("dns://:53", [(zone, Block([zone], [Echo()])), (b"\0", Block([b"\0"], [Echo()]))], chaos=True)
+    service = Service("dns://:53", [(zone, Block([zone], [plugin()])), (b"\0", Block([b"\0"], [plugin()]))], chaos=True)
     listener = SilentListener(service)
     listener.memo = Memo()
     return listener
@@ -79,11 +97,25 @@ def test_no_datagram_stops_the_server(listener):
             answered += 1
             check(datagram, reply)
         service.outcomes.clear()
+        service._kinds.clear()
     assert answered > COUNT // 3
     assert service_module.panics.cell().value == panics
     assert service.serve(query_wire("a.test"), b"", listener, 0) is not None
     assert len(listener.memo.entries) <= CAPACITY
     assert len(service._placed) <= 16384
+
+
+def test_what_is_found_directly_is_the_same():
+    usual, direct = listener_of(Echo), listener_of(Finding)
+    found = 0
+    for datagram in datagrams(random.Random(7)):
+        replies = [each.service.serve(datagram, b"", each, 0) for each in (usual, direct)]
+        assert replies[0] == replies[1], datagram.hex()
+        found += bool(direct.service._kinds)
+        for each in (usual, direct):
+            each.service.outcomes.clear()
+            each.service._kinds.clear()
+    assert found > COUNT // 50
 
 
 def check(datagram, reply):
