@@ -14,7 +14,7 @@ from pycoredns.plugins.etcd import zone as etcd_zone
 from pycoredns.request import AD, CD, RD
 from pycoredns.service import Service
 from pycoredns.testing import SilentListener, query_wire
-from pycoredns.wire import edns
+from pycoredns.wire import edns, types
 
 ZONE = """$ORIGIN z.test.
 @ 300 IN SOA ns admin 1 7200 1800 86400 30
@@ -93,7 +93,7 @@ def questions():
     cookie = edns.option(edns.COOKIE, b"12345678")
     nsid = edns.option(edns.NSID, b"")
     terms = [b"", edns.opt(1232), edns.opt(1232, edns.DO), edns.opt(512, 0, cookie), edns.opt(1232, 0, nsid)]
-    flags_of_all = RD, 0, RD | AD, RD | CD
+    flags_of_all = RD, 0, RD | AD, types.NOTIFY << 11, RD | CD
     for place, label in enumerate(LABELS):
         for number, qtype in enumerate(TYPES):
             name = f"{label}.z.test." if label else "z.test."
