@@ -34,6 +34,12 @@ def build_chain(plugins: Sequence[Plugin]) -> Handler:
     return following
 
 
+def _knows_handle(plugin: Plugin) -> bool:
+    """Was its ``direct`` written for its ``handle``, and not for that of a class it is derived from?"""
+    direct, handle = (next(each for each in type(plugin).__mro__ if method in vars(each)) for method in ("direct", "handle"))
+    return issubclass(direct, handle)
+
+
 class Block:
     """The zones and plugins of one server block.
 
@@ -70,7 +76,7 @@ class Block:
         following: Direct | None = None
         for plugin in reversed(self.plugins):
             if plugin.step and overrides(plugin, "handle"):
-                following = plugin.direct(service, following)
+                following = plugin.direct(service, following) if _knows_handle(plugin) else None
         return following
 
     @property

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pycoredns.direct import Kind
 from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
 from pycoredns.wire.types import rcode_text, type_text
 
 if TYPE_CHECKING:
+    from pycoredns.direct import Kind
     from pycoredns.listener import Listener
     from pycoredns.plugin import Answered, Outcome
 

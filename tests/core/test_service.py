@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from math import inf
 
 import pytest
 
@@ -11,7 +12,9 @@ from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
 from pycoredns.answer import Pending, changed, then
 from pycoredns.chain import Block
+from pycoredns.direct import Direct, shape
 from pycoredns.errors import Refused, ServerFailure
+from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
 from pycoredns.response import Response
 from pycoredns.service import Service
@@ -408,3 +411,42 @@ async def test_a_question_that_is_cancelled_itself_ends_without_a_word(caplog):
     task.cancel()
     await asyncio.wait([task])
     assert (task.cancelled(), listener.sent, caplog.records) == (True, [], [])
+
+
+class Found(Plugin):
+    name = "found"
+
+    def direct(self, service, following):
+        return Direct(lambda asked, name, tail: (shape(Meaning.NO_DATA), b"", inf, b"", b"", b""))
+
+    def handle(self, request):
+        return Response(authority=b"", authorities=0)
+
+
+class Derived(Found):
+    def handle(self, request):
+        return Response(rcode=types.NXDOMAIN)
+
+
+class Counting(Plugin):
+    name, step = "counting", False
+
+    def observe(self, outcome):
+        """Has to see each."""
+
+
+@pytest.mark.parametrize(
+    ("plugins", "directly"),
+    [
+        ([Found()], True),
+        ([Derived()], False),
+        ([Fixed(), Found()], False),
+        ([Found(), Fixed()], True),
+        ([Counting(), Found()], False),
+        ([Seeing(), Found()], False),
+    ],
+)
+def test_a_block_is_asked_directly_where_all_its_plugins_know_how(plugins, directly):
+    service, _ = service_of({"test": plugins})
+    ((block,),) = service.zones.values()
+    assert (block.direct(service) is not None) == directly
