@@ -62,15 +62,15 @@ class Listeners:
             if key in self.tcp:
                 self.tcp[key].adopt(listener)
 
-    def forget(self) -> None:
-        """Has counted what was given from memory, and forgets it."""
+    async def forget(self) -> None:
+        """Has counted what was given from memory, and forgets it, while others go on."""
         for listener in self:
-            listener.memo.forget()
+            await listener.memo.forget_in_turns()
 
     def close(self) -> None:
         """Closes all that is open; their service does not know them any more."""
-        self.forget()
         for listener in self:
+            listener.memo.forget()
             listener.close()
             listener.service.listeners.remove(listener)
         self.udp.clear()

@@ -185,7 +185,7 @@ class Server:
                 log.error("a plugin failed to drain: %r", outcome, exc_info=outcome)
         await self._finish(final)
         for listeners in self._all_listeners():
-            listeners.forget()  # those who count what they gave are still there
+            await listeners.forget()  # those who count what they gave are still there
         try:
             await self._stack.aclose()
         except Exception as error:  # a background task ends here

@@ -132,7 +132,7 @@ class Prometheus(Plugin):
         """All metrics in Prometheus's text format, compressed if the client takes it."""
         # imported when it is needed, beside the loop: prometheus_client takes as long as the whole start of the server
         exposition = await asyncio.to_thread(import_module, "pycoredns.plugins.prometheus.exposition")
-        self._bring_up_to_date()
+        await self._bring_up_to_date()
         families, processes = await here().families(), here().processes
         body: bytes = exposition.text(families, processes, any(plugin.runtime_metrics for plugin in self._siblings()))
         headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
@@ -147,11 +147,11 @@ class Prometheus(Plugin):
         """The plugins of this kind in all server blocks."""
         return [plugin for block in self.block.siblings for plugin in block.plugins if isinstance(plugin, Prometheus)]
 
-    def _bring_up_to_date(self) -> None:
+    async def _bring_up_to_date(self) -> None:
         """Has what was answered from memory counted, and says anew which plugins there are."""
         services = {service for block in self.block.siblings for service in block.services}
         for listener in [listener for service in services for listener in service.listeners]:
-            listener.memo.count_all()
+            await listener.memo.count_in_turns()
         self.enabled.cells.clear()
         for plugin in self._siblings():
             for service in plugin.block.services:

@@ -238,9 +238,9 @@ class Worker:
         topic, value = message.value
         return await self._peers.answer(topic, Message(value, message.body))
 
-    def count(self, message: Message, _: list[socket.socket]) -> Message:
+    async def count(self, message: Message, _: list[socket.socket]) -> Message:
         """Tells what was counted."""
         services = self._server.services.values() if self._server else ()
         for listener in [listener for service in services for listener in service.listeners]:
-            listener.memo.count_all()
+            await listener.memo.count_in_turns()
         return Message(figures.written())

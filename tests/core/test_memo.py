@@ -1,5 +1,8 @@
 """What is remembered, for how long, and who is told of it."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
 from pycoredns import memo as memo_module
@@ -128,3 +131,28 @@ def test_slow_batches_are_counted_by_their_buckets(clock, counting):
     memo.took([entry], 100_000)
     memo.count(entry)
     assert seen == [(3, 700_000, {2: 2})]
+
+
+async def test_many_are_counted_a_few_at_a_time(clock, counting):
+    memo = Memo()
+    for number in range(600):
+        key, _ = remembered(memo, counting, number)
+        memo.entries[key].hits = 2
+    turns, seen = 0, []
+
+    async def turn():
+        nonlocal turns
+        while True:
+            turns += 1
+            seen.append(counting.times)
+            await asyncio.sleep(0)
+
+    others = asyncio.ensure_future(turn())
+    await memo.count_in_turns()
+    assert counting.times == 1200
+    memo.entries[key].hits = 1
+    await memo.forget_in_turns()
+    others.cancel()
+    assert (counting.times, len(memo.entries)) == (1201, 0)
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 2 * 256
+    assert turns >= 5
