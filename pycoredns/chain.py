@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
-from pycoredns.direct import CountKinds, Direct
+from pycoredns.direct import Direct, Way
 from pycoredns.errors import Refused
 from pycoredns.plugin import Handler, Plugin, no_next, overrides
 from pycoredns.request import Request
@@ -61,23 +61,20 @@ class Block:
         counting = [plugin for plugin in plugins if overrides(plugin, "observe") and not plugin.each]
         self.counters = [plugin.observe for plugin in counting]
         self.batch_counters = [plugin.observe_many for plugin in counting]
-        self.kind_counters: list[CountKinds] = []
-        """Those who count what was found directly; known once ``direct`` has been asked."""
         self._counting = counting
         self.each = [plugin.observe for plugin in plugins if overrides(plugin, "observe") and plugin.each]
         self.failures = [plugin.observe_failure for plugin in plugins if overrides(plugin, "observe_failure")]
 
-    def direct(self, service: Service) -> Direct | None:
-        """How its plugins, which are running, answer a service's usual questions without a Request; None if they do not."""
-        counters = [plugin.kind_counter() for plugin in self._counting]
-        if self.each or None in counters:
-            return None
-        self.kind_counters = [count for count in counters if count is not None]
+    def way(self, service: Service) -> Way:
+        """How a service asks it, now that its plugins are running."""
+        counters = [count for plugin in self._counting if (count := plugin.kind_counter()) is not None]
+        if self.each or len(counters) < len(self._counting):
+            return Way(self)
         following: Direct | None = None
         for plugin in reversed(self.plugins):
             if plugin.step and overrides(plugin, "handle"):
                 following = plugin.direct(service, following) if _knows_handle(plugin) else None
-        return following
+        return Way(self, following.look_up, following.keeps, counters) if following else Way(self)
 
     @property
     def empty(self) -> bool:

@@ -8,7 +8,7 @@ this way first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -27,7 +27,7 @@ MOST_RECORDS = 320
 
 
 class Shape:
-    """What answers have in common that differ in their records only; ``shape`` gives the one of each sort."""
+    """What answers have in common that differ in their records only; ``shape_of`` gives the one of each sort."""
 
     __slots__ = ("additionals", "answers", "authorities", "flags", "meaning", "rcode")
 
@@ -48,7 +48,7 @@ class Shape:
 
 
 @cache
-def shape(
+def shape_of(
     meaning: Meaning, rcode: int = 0, answers: int = 0, authorities: int = 0, additionals: int = 0, flags: int = AA
 ) -> Shape:
     """The only shape of this sort. There are few, as the records are."""
@@ -80,11 +80,12 @@ CountKinds: TypeAlias = "Callable[[Listener, list[Kind], int], None]"
 
 
 class Way(NamedTuple):
-    """How a service asks a block."""
+    """How a service asks a block: directly first, if there is a look-up, and what is found is told to these counters."""
 
     block: Block
     look_up: LookUp | None = None
     keeps: bool = False
+    counters: Sequence[CountKinds] = ()
 
 
 def response_of(found: Found) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVarTuple
 
 from pycoredns.answer import Answer
 from pycoredns.direct import CountKinds, Direct
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logger("pycoredns")
 Handler: TypeAlias = Callable[[Request], Answer]
+Shown = TypeVarTuple("Shown")
 Answered: TypeAlias = tuple[Request, Response]
 """A question and the answer that has been sent."""
 
@@ -68,11 +69,11 @@ class Outcome:
         return self.response.size(self.request)
 
 
-def tell(observers: Iterable[Callable[[Outcome], None]], outcome: Outcome) -> None:
-    """Shows an outcome to observers; the fault of one is logged, as whoever watches must not stop an answer."""
+def tell(observers: Iterable[Callable[[*Shown], None]], *shown: *Shown) -> None:
+    """Shows an outcome, or what is counted of some, to observers; the fault of one is logged, as it must not stop an answer."""
     for observe in observers:
         try:
-            observe(outcome)
+            observe(*shown)
         except Exception as error:  # a background step ends here
             log.error("observer failed: %r", error, exc_info=error)
 
@@ -137,7 +138,8 @@ class Plugin:
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
         """How it answers directly where that is all the same as by ``handle`` (see ``pycoredns.direct``).
 
-        ``following`` is the way of the plugins behind it; None where they have none. Asked once, when all are running.
+        ``following`` is the way of the plugins behind it; None where they have none. Asked once for each service, when all
+        are running.
         """
         return None
 

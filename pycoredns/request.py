@@ -85,9 +85,9 @@ class Tail:
         "edns",
         "expects_base64",
         "flags",
+        "id_less_opt",
         "key",
         "limit",
-        "more",
         "opt",
         "options",
         "qclass",
@@ -112,8 +112,8 @@ class Tail:
         self.key = self.question + (b"\1" if self.do else b"\0")
         """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
-        self.more = 2 - len(self.opt)
-        """With it a reply's octets without its ID are what CoreDNS counts: with ID and without OPT."""
+        self.id_less_opt = 2 - len(self.opt)
+        """What CoreDNS counts of a reply, less the reply without its ID: the octets of the ID, less those of the OPT record."""
         self.beside = _USUAL_SIZE + (_OPT_SIZE + len(self.options) if opt else 0)
         """Octets of a question's message besides its name."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
@@ -136,7 +136,7 @@ class Tail:
         other.direct = self.direct
         other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
-        other.more = 2 - len(other.opt)
+        other.id_less_opt = 2 - len(other.opt)
         return other
 
     def record(self) -> bytes:

@@ -90,18 +90,23 @@ class Service:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
-        block, look_up, keeps = way
-        if look_up is not None and tail.direct and end <= _LAST_END:
+        block, look_up, keeps, _ = way
+        # what the memo is to remember, or may have in another spelling, goes the usual way
+        if (
+            look_up is not None
+            and tail.direct
+            and end <= _LAST_END
+            and (keeps or not (asked != name or tail.cookie or listener.memo.asked_before(key or wire[2:])))
+        ):
             try:  # all in here: a call more takes 3 % of a new question
-                if keeps or not (asked != name or tail.cookie or listener.memo.asked_before(key or wire[2:])):
-                    found = look_up(asked, name, tail)
-                    if found is not None:
-                        shape, _, _, answer, authority, additional = found
-                        head = header.heads[tail.edns].get(shape) or shape.head(header, tail.edns)
-                        reply = b"".join((head, asked, tail.question, answer, authority, additional, tail.opt))
-                        kind = tail.key, shape.rcode, len(wire), len(reply) + tail.more
-                        self._kinds[listener, block].append(kind)
-                        return reply
+                found = look_up(asked, name, tail)
+                if found is not None:
+                    shape, _, _, answer, authority, additional = found
+                    head = header.heads[tail.edns].get(shape) or shape.head(header, tail.edns)
+                    reply = b"".join((head, asked, tail.question, answer, authority, additional, tail.opt))
+                    kind = tail.key, shape.rcode, len(wire), len(reply) + tail.id_less_opt
+                    self._kinds[listener, block].append(kind)
+                    return reply
             except Exception as error:  # the usual way may do better
                 log.error("a look-up failed: %r", error, exc_info=error)
         if not tail.usual:
@@ -249,8 +254,7 @@ class Service:
             self._placed.clear()
         way = self._ways.get(block)
         if way is None:
-            direct = block.direct(self)
-            way = self._ways[block] = Way(block, direct.look_up, direct.keeps) if direct else Way(block)
+            way = self._ways[block] = block.way(self)
         self._placed[parent] = way
 
     def resolve(self, request: Request, name: bytes, qtype: int) -> Answer:
@@ -292,11 +296,7 @@ class Service:
         if self._kinds:
             found, self._kinds = self._kinds, defaultdict(list)
             for (listener, block), kinds in found.items():
-                for count in block.kind_counters:
-                    try:
-                        count(listener, kinds, duration)
-                    except Exception as error:  # as in tell
-                        log.error("observer failed: %r", error, exc_info=error)
+                tell(self._ways[block].counters, listener, kinds, duration)
         if self._counted:
             counted, self._counted = self._counted, defaultdict(list)
             for (_, block), together in counted.items():
@@ -304,11 +304,7 @@ class Service:
 
     def count(self, block: Block, answered: list[Answered], durations: list[int]) -> None:
         """Shows a listener's answers that have left together to those who count."""
-        for observe in block.batch_counters:
-            try:
-                observe(answered, durations)
-            except Exception as error:  # as in tell
-                log.error("observer failed: %r", error, exc_info=error)
+        tell(block.batch_counters, answered, durations)
 
     def observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""

@@ -14,7 +14,7 @@ from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.kinds import Zone as ZoneName
 from pycoredns.corefile.numbers import TimeToLive
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
-from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Direct, Found, response_of, shape
+from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Direct, Found, response_of, shape_of
 from pycoredns.errors import ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
@@ -43,10 +43,10 @@ SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
 NOBODY = Credentials()
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
-_ADDRESS, _SERVICE = shape(Meaning.ANSWER, answers=1), shape(Meaning.ANSWER, answers=1, additionals=1)
-_ADDRESSES = frozenset({types.A, types.AAAA})
-_FEW = 12
-"""Records of a name, of which more than these would hardly be found directly: their addresses would be too long."""
+_ONE_ADDRESS, _SERVICE = shape_of(Meaning.ANSWER, answers=1), shape_of(Meaning.ANSWER, answers=1, additionals=1)
+_ADDRESS_TYPES = frozenset({types.A, types.AAAA})
+_MOST_ADDRESSES = 11
+"""Records of a name that are found directly: more would hardly keep to MOST_RECORDS."""
 _LONGEST_TARGET = (MOST_RECORDS - LONGEST_NAME - 64) // 2
 """Octets of an SRV record's target that is found directly: it stands there twice, with an address."""
 _ABOUT_ZONES = frozenset({types.SOA, types.NS})
@@ -137,12 +137,14 @@ class Etcd(Plugin):
         qtype = tail.qtype
         if record is None:  # as of SEVERAL
             if only is not key:
-                return self._addresses(asked, tail, zone, key) if qtype in _ADDRESSES else None
-            if qtype not in _ABOUT_ZONES and not self._falls_through and is_plain_label(name[1:cut]):
+                return self._addresses(asked, tail, zone, key) if qtype in _ADDRESS_TYPES else None
+            if qtype in _ABOUT_ZONES or (self._falls_through and self.through.covers(name)):
+                return None
+            if is_plain_label(name[1:cut]):
                 return zone.no_name()
         elif start := STARTS[first := record[0]]:
             if first & 127 == qtype:
-                return _ADDRESS, record[TTLS[first]], inf, asked + record[RECORDS[first]], b"", b""
+                return _ONE_ADDRESS, record[TTLS[first]], inf, asked + record[RECORDS[first]], b"", b""
             if qtype == types.SRV:
                 return self._service(asked, name, only[len(key) :], record, start)
             if qtype not in _BY_EXACT_KEY:
@@ -151,8 +153,8 @@ class Etcd(Plugin):
 
     def _addresses(self, asked: bytes, tail: Tail, zone: Zone, key: bytes) -> Found | None:
         """All that is below a name, where that are usual records and few."""
-        keys = self._source.tree.first_below(key + b"/", _FEW)
-        records = several.usual_records(keys, self._records) if 0 < len(keys) < _FEW else None
+        keys = self._source.tree.first_below(key + b"/", _MOST_ADDRESSES + 1)
+        records = several.usual_records(keys, self._records) if 0 < len(keys) <= _MOST_ADDRESSES else None
         if records is None:
             return None
         found = several.addresses(asked, tail.qtype, records) or zone.no_data()
@@ -177,8 +179,8 @@ class Etcd(Plugin):
         zone, parent = place
         label = name[1:cut]
         key = parent + label
-        only = self._below[hash(key) & LAST].get(key, key)
-        if only not in self._records[hash(only) & LAST]:
+        only = self._source.tree.below.get(key, key)
+        if only not in self._source.tree.records:
             if only is not key:
                 return self._several(request, zone, name, key + b"/")
             if is_plain_label(label):

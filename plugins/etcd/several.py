@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import inf
 from operator import itemgetter
 
-from pycoredns.direct import Found, shape
+from pycoredns.direct import Found, shape_of
 from pycoredns.meaning import Meaning
 from pycoredns.response import Response
 from pycoredns.wire import names, types
@@ -59,7 +59,7 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Found | Non
         return None
     ttls = {address[_TTL] for address in found.values()}
     ttl = ttls.pop() if len(ttls) == 1 else b""
-    return shape(Meaning.ANSWER, answers=len(found)), ttl, inf, owner + owner.join(found.values()), b"", b""
+    return shape_of(Meaning.ANSWER, answers=len(found)), ttl, inf, owner + owner.join(found.values()), b"", b""
 
 
 def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], records: Sequence[bytes]) -> Response | None:

@@ -4,7 +4,7 @@ from math import floor
 from struct import Struct
 from time import monotonic, time
 
-from pycoredns.direct import MOST_RECORDS, Found, shape
+from pycoredns.direct import MOST_RECORDS, Found, shape_of
 from pycoredns.frozen import frozen
 from pycoredns.meaning import Meaning
 from pycoredns.response import Response
@@ -12,7 +12,7 @@ from pycoredns.wire import types
 from pycoredns.wire.message import record
 
 _NUMBERS = Struct("!IIIII")
-_NO_NAME, _NO_DATA = shape(Meaning.NO_NAME, types.NXDOMAIN, authorities=1), shape(Meaning.NO_DATA, authorities=1)
+_NO_NAME, _NO_DATA = shape_of(Meaning.NO_NAME, types.NXDOMAIN, authorities=1), shape_of(Meaning.NO_DATA, authorities=1)
 
 
 @frozen

@@ -8,7 +8,7 @@ from math import inf
 from typing import Self
 
 from pycoredns.answer import Answer
-from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, response_of, shape
+from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, response_of, shape_of
 from pycoredns.meaning import Meaning
 from pycoredns.request import Request, Tail
 from pycoredns.response import Response
@@ -48,7 +48,7 @@ class Zone:
 
         None where they would fill any message by themselves: no answer is to be cut off for them.
         """
-        self._alone = [(octets, shape(Meaning.ANSWER, answers=1, authorities=number)) for octets, number in self.authority]
+        self._alone = [(octets, shape_of(Meaning.ANSWER, answers=1, authorities=number)) for octets, number in self.authority]
         """What goes with a record that is alone: the same, and what then is said in all."""
         self.short = MOST_RECORDS - LONGEST_NAME - len(self.authority[False][0])
         """Octets of a packed record that may be found directly."""

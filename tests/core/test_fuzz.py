@@ -13,7 +13,7 @@ import pytest
 
 from pycoredns import service as service_module
 from pycoredns.chain import Block
-from pycoredns.direct import Direct, shape
+from pycoredns.direct import Direct, shape_of
 from pycoredns.meaning import Meaning
 from pycoredns.memo import CAPACITY, Memo
 from pycoredns.plugin import Plugin
@@ -39,7 +39,7 @@ class Finding(Echo):
         return Direct(lambda asked, name, tail: (TEXT, b"", inf, message.record(asked, 16, 60, b"\4text"), b"", b""), keeps=True)
 
 
-TEXT = shape(Meaning.ANSWER, answers=1)
+TEXT = shape_of(Meaning.ANSWER, answers=1)
 
 
 @pytest.fixture(params=[Echo, Finding])

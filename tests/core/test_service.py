@@ -12,7 +12,7 @@ from pycoredns import plugin as plugin_module
 from pycoredns import service as service_module
 from pycoredns.answer import Pending, changed, then
 from pycoredns.chain import Block
-from pycoredns.direct import Direct, shape
+from pycoredns.direct import Direct, shape_of
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
@@ -417,7 +417,7 @@ class Found(Plugin):
     name = "found"
 
     def direct(self, service, following):
-        return Direct(lambda asked, name, tail: (shape(Meaning.NO_DATA), b"", inf, b"", b"", b""))
+        return Direct(lambda asked, name, tail: (shape_of(Meaning.NO_DATA), b"", inf, b"", b"", b""))
 
     def handle(self, request):
         return Response(authority=b"", authorities=0)
@@ -449,4 +449,4 @@ class Counting(Plugin):
 def test_a_block_is_asked_directly_where_all_its_plugins_know_how(plugins, directly):
     service, _ = service_of({"test": plugins})
     ((block,),) = service.zones.values()
-    assert (block.direct(service) is not None) == directly
+    assert (block.way(service).look_up is not None) == directly

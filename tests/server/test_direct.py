@@ -9,6 +9,7 @@ from pycoredns import traffic
 from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
+from pycoredns.direct import Way
 from pycoredns.plugins.cache.cache import Cache
 from pycoredns.plugins.etcd import zone as etcd_zone
 from pycoredns.request import AD, CD, RD
@@ -78,10 +79,13 @@ LABELS += [
 LABELS += ["ns.dns", "x.new", "a/b", "x" * 63, f"{'x' * 63}.{'y' * 53}", f"{'x' * 63}.{'y' * 54}", ".".join(["x" * 60] * 4)]
 TYPES = ["A", "AAAA", "SRV", "TXT", "MX", "CNAME", "NS", "SOA", "PTR", "DS", "ANY", "AXFR", "DNSKEY", "TYPE65280"]
 ETCD = "etcd z.test {{\n endpoint http://127.0.0.1:1\n }}"
+FALLING = ETCD.replace(" }}", " fallthrough")
 COREFILES = {
     "etcd": (".:53", f"errors\n {ETCD}", 100),
     "etcd behind cache": (".:53", f"cache 600\n loadbalance\n {ETCD}", 100),
     "a small cache": ("z.test:53", f"cache {{{{\n success 20\n denial 20\n }}}}\n {ETCD}", 100),
+    "etcd that passes some on": (".:53", f"cache\n {FALLING} new.z.test\n }}}}", 100),
+    "etcd that passes all on": (".:53", f"{FALLING}\n }}}}", 20),
     "file": (".:53", "file {zone} z.test", 50),
     "file behind cache": ("z.test:53 child.z.test:53", "cache\n file {zone} z.test", 0),
 }
@@ -152,7 +156,7 @@ async def test_the_same_is_answered_and_counted(kind, tmp_path: Path, monkeypatc
     counted()
     replies, found, counts = await answers(corefile)
     assert found >= least
-    monkeypatch.setattr(Block, "direct", lambda self, service: None)
+    monkeypatch.setattr(Block, "way", lambda self, service: Way(self))
     usual_replies, none, usual_counts = await answers(corefile)
     different = [(wire, reply, usual) for (wire, reply), (_, usual) in zip(replies, usual_replies, strict=True) if reply != usual]
     assert (different, counts, none) == ([], usual_counts, 0)
