@@ -74,7 +74,7 @@ class Block:
         for plugin in reversed(self.plugins):
             if plugin.step and overrides(plugin, "handle"):
                 following = plugin.direct(service, following) if _knows_handle(plugin) else None
-        return Way(self, following.look_up, following.keeps, counters) if following else Way(self)
+        return Way(self, following.look_up, following.keeps, following.relay, counters) if following else Way(self)
 
     @property
     def empty(self) -> bool:

@@ -3,21 +3,24 @@
 Making these two, and asking them, takes half of the time of a new question about data in memory (``benchmarks/README.md``). So a
 plugin may offer a look-up that does without: what it finds is packed, and only joined to a reply. It finds what ``handle`` would
 answer, or nothing: then ``handle`` is asked. A block whose plugins all offer one, or only watch and can do so by kinds, is asked
-this way first.
+this way first. Where others have to be asked for the answer, it goes to them and back likewise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from pycoredns.answer import Answer
+from pycoredns.frozen import frozen
 from pycoredns.meaning import Meaning
-from pycoredns.request import AA, Header, Tail
+from pycoredns.request import AA, Header, Request, Tail
 from pycoredns.response import Response, pack_head
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
+    from pycoredns.late import Late
     from pycoredns.listener import Listener
 
 LONGEST_NAME = 128
@@ -59,11 +62,37 @@ Found: TypeAlias = tuple[Shape, bytes, float, bytes, bytes, bytes]
 """What was found: the shape; the TTL of all records in four octets, empty if they differ; until when it holds at most, in seconds
 of ``time.monotonic``; the records of answer, authority and additional section. If several records answer they are of one type
 and one size; at most one is additional."""
-LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | None]
+ELSEWHERE: Final[tuple[()]] = ()
+"""Found in place of an answer: others have to be asked, by the Relay."""
+LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | tuple[()] | None]
 """Finds the answer for a name as it was asked, the same in lower case, and what stands behind it. It keeps to MOST_RECORDS."""
+Query: TypeAlias = "tuple[bytes, Header, bytes, Tail, object, Listener, int]"
+"""What a Request is made of."""
+Ask: TypeAlias = "Callable[[Relay, Query, Late], bool]"
+"""Sends a query to those who know. False, and nothing done, if it has to go the usual way."""
+Keep: TypeAlias = Callable[[bytes, Tail, bytes, int, int], bytes]
+"""Keeps a message that answers a name as it was asked, and what stands behind it, by so many records of this TTL in seconds.
+Returns the same as it is to be given."""
 Kind: TypeAlias = tuple[bytes, int, int, int]
 """What is counted of an answer: type with class and DO (``Tail.key``), response code, octets of the request, and of the response
 before compression and without OPT."""
+
+
+@frozen
+class Relay:
+    """How others are asked who know what is not here, and what the plugins before do with their answers.
+
+    Plain answers go back without a Request and a Response, too; for any other these are made when it has come.
+    """
+
+    ask: Ask
+    usual: Callable[[Request, Answer], Answer]
+    """Does with a request and its answer what the plugins' ``handle`` would have done."""
+    authentic: bool = False
+    """See Request."""
+    keep: Keep | None = None
+    most_records: int = 65535
+    """Answers of more go the usual way."""
 
 
 class Direct(NamedTuple):
@@ -74,6 +103,8 @@ class Direct(NamedTuple):
     """Does it keep what is found, so that the memo of replies is not to remember it?"""
     even: bool = True
     """Is a TTL found, as all records have the same? Where it is not, nobody can keep them."""
+    relay: Relay | None = None
+    """Who is asked where ELSEWHERE is found."""
 
 
 CountKinds: TypeAlias = "Callable[[Listener, list[Kind], int], None]"
@@ -85,6 +116,7 @@ class Way(NamedTuple):
     block: Block
     look_up: LookUp | None = None
     keeps: bool = False
+    relay: Relay | None = None
     counters: Sequence[CountKinds] = ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pycoredns.stream import Stream
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
+    from pycoredns.direct import Kind
     from pycoredns.service import Service
 
 
@@ -33,6 +35,10 @@ class Late:
         """Does the listener want to know what will come?"""
         self.arrived: list[Answered] = []
         """Answers that leave at the end of this turn: ``begin`` takes the first, others are just put here, without a call."""
+        self.direct: list[tuple[object, bytes]] = []
+        """Peers and whole messages, likewise; ``begin_direct`` takes the first."""
+        self.kinds: defaultdict[int, list[Kind]] = defaultdict(list)
+        """What is counted of them, by the time at which their questions came."""
 
     def begin(self, request: Request, response: Response) -> None:
         """Takes the first of some answers that come together."""
@@ -56,6 +62,20 @@ class Late:
                 self._sent.append((request, response))
         self._listener.send_all(replies)
         self._settle()
+
+    def begin_direct(self, peer: object, message: bytes) -> None:
+        """Takes the first of some messages that come together."""
+        self.direct.append((peer, message))
+        asyncio.get_running_loop().call_soon(self._send_direct)
+
+    def _send_direct(self) -> None:
+        direct, self.direct = self.direct, []
+        kinds, self.kinds = self.kinds, defaultdict(list)
+        self._service.waiting -= len(direct)
+        self._listener.send_all(direct)
+        now = perf_counter_ns()
+        for received, together in kinds.items():
+            self._service.count_kinds(self._listener, self._block, together, now - received)
 
     def take(self, request: Request, done: Pending) -> None:
         """Sends an answer that has come."""

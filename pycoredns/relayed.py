@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Self
 
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Request
+from pycoredns.request import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Header, Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
 from pycoredns.wire.message import BadMessageError, Sections
@@ -54,6 +54,17 @@ def head_of(wire: bytes) -> Head:
             heads.clear()
         head = heads[octets] = Head(octets)
     return head
+
+
+def count_plain_answers(header: Header, octets: bytes) -> int:
+    """How many records answer a query with this header and without EDNS, where the ten octets behind the ID of an answer fit it
+    just as they are, nothing else is in the message, and it is for everybody, as AD is not; 0 for others. It is remembered."""
+    head = head_of(b"\0\0" + octets)
+    fits = head.asks == header.reply_bits and not header.additionals and not head.flags & AD
+    if len(header.plain_answers) >= _MOST_HEADS:
+        header.plain_answers.clear()
+    count = header.plain_answers[octets] = head.answers_only if fits else 0
+    return count
 
 
 class Relayed(Response):

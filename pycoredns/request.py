@@ -47,7 +47,19 @@ class Malformed(Exception):
 class Header:
     """What the ten octets behind a query's ID say: parsed once per distinct octets (RFC 1035 §4.1.1)."""
 
-    __slots__ = ("additionals", "bits", "direct", "heads", "opcode", "plain", "reply_bits", "skip", "tails", "with_ad")
+    __slots__ = (
+        "additionals",
+        "bits",
+        "direct",
+        "heads",
+        "opcode",
+        "plain",
+        "plain_answers",
+        "reply_bits",
+        "skip",
+        "tails",
+        "with_ad",
+    )
 
     def __init__(self, octets: bytes) -> None:
         """Raises Malformed for what is no question, which gets no answer, or for what gets an error before it is read."""
@@ -72,6 +84,8 @@ class Header:
         """Does its answer depend on the rest of the query only?"""
         self.heads: tuple[dict[Shape, bytes], dict[Shape, bytes]] = {}, {}
         """Of answers to such queries, by what they have in common: without an OPT record, and with one."""
+        self.plain_answers: dict[bytes, int] = {}
+        """See ``count_plain_answers``."""
 
 
 class Tail:

@@ -90,7 +90,7 @@ class Service:
                 return self._serve_unusual(wire, peer, listener, received)
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
-        block, look_up, keeps, _ = way
+        block, look_up, keeps, relay, _ = way
         # what the memo is to remember, or may have in another spelling, goes the usual way
         if (
             look_up is not None
@@ -100,13 +100,18 @@ class Service:
         ):
             try:  # all in here: a call more takes 3 % of a new question
                 found = look_up(asked, name, tail)
-                if found is not None:
+                if found:
                     shape, _, _, answer, authority, additional = found
                     head = header.heads[tail.edns].get(shape) or shape.head(header, tail.edns)
                     reply = b"".join((head, asked, tail.question, answer, authority, additional, tail.opt))
                     kind = tail.key, shape.rcode, len(wire), len(reply) + tail.id_less_opt
                     self._kinds[listener, block].append(kind)
                     return reply
+                if found is not None and relay is not None and self.waiting < bounds.overload.most_waiting:
+                    late = self._late.get((listener, block)) or self._late_for(listener, block)
+                    if relay.ask(relay, (wire, header, asked, tail, peer, listener, received), late):
+                        self.waiting += 1
+                        return None
             except Exception as error:  # the usual way may do better
                 log.error("a look-up failed: %r", error, exc_info=error)
         if not tail.usual:
@@ -296,7 +301,7 @@ class Service:
         if self._kinds:
             found, self._kinds = self._kinds, defaultdict(list)
             for (listener, block), kinds in found.items():
-                tell(self._ways[block].counters, listener, kinds, duration)
+                self.count_kinds(listener, block, kinds, duration)
         if self._counted:
             counted, self._counted = self._counted, defaultdict(list)
             for (_, block), together in counted.items():
@@ -305,6 +310,10 @@ class Service:
     def count(self, block: Block, answered: list[Answered], durations: list[int]) -> None:
         """Shows a listener's answers that have left together to those who count."""
         tell(block.batch_counters, answered, durations)
+
+    def count_kinds(self, listener: Listener, block: Block, kinds: list[Kind], duration: int) -> None:
+        """Shows answers of one listener that were given directly and have left together to those who count."""
+        tell(self._ways[block].counters, listener, kinds, duration)
 
     def observe(self, outcome: Outcome) -> None:
         """Shows an answer that has left to all who watch its block."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
@@ -12,7 +13,7 @@ from pycoredns.answer import Answer, changed
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
-from pycoredns.direct import Direct, Found, Shape
+from pycoredns.direct import Direct, Found, Relay, Shape
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
@@ -34,6 +35,7 @@ from pycoredns.plugins.cache.verdict import ANSWER, judge
 from pycoredns.request import AA, AD, CD, Request, Tail
 from pycoredns.response import Response
 from pycoredns.wire import edns, names, types
+from pycoredns.wire.walk import with_one_ttl
 
 if TYPE_CHECKING:
     from pycoredns.service import Service
@@ -180,13 +182,13 @@ class Cache(Plugin):
         successes, denials = self._successes, self._denials
         plans: dict[tuple[Shape, bytes], Plan] = {}
 
-        def look_up_and_keep(asked: bytes, name: bytes, tail: Tail) -> Found | None:
+        def look_up_and_keep(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
             key = name + tail.key
             if key in denials or key in successes:
                 return None
             found = look_up(asked, name, tail)
-            if found is None:
-                return None
+            if not found:
+                return found
             plan = plans.get(found[:2]) or self._plan(plans, *found[:2])
             if plan is None:
                 return None
@@ -197,7 +199,32 @@ class Cache(Plugin):
                 tally.evictions[sort] += store.make_room()
             return found
 
-        return Direct(look_up_and_keep, keeps=True)
+        relay = following.relay and self._keeping(following.relay, tally)
+        return Direct(look_up_and_keep, keeps=True, relay=relay)
+
+    def _keeping(self, relay: Relay, tally: Tally) -> Relay:
+        """Keeps what comes from elsewhere."""
+        shortest, longest, sort = self._answer_bounds
+        store, capacity = self.stores[sort], self.stores[sort].capacity
+        usual = relay.usual
+
+        def keep(asked: bytes, tail: Tail, wire: bytes, count: int, ttl: int) -> bytes:
+            tally.misses += 1
+            bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
+            if bounded != ttl:
+                wire = with_one_ttl(wire, 16 + len(asked), count, bounded)
+            if bounded:
+                store[asked.lower() + tail.key] = (wire, asked), bounded, monotonic() + bounded, sort
+                if len(store) > capacity:
+                    tally.evictions[sort] += store.make_room()
+            return wire
+
+        def keep_usual(request: Request, answer: Answer) -> Answer:
+            request.personal = True
+            tally.misses += 1
+            return changed(usual(request, answer), partial(self.keep, request, request.name + request.tail.key))
+
+        return replace(relay, usual=keep_usual, authentic=True, keep=keep)
 
     def _plan(self, plans: dict[tuple[Shape, bytes], Plan], shape: Shape, octets: bytes) -> Plan | None:
         """How long and where an answer is kept as it is; None if its TTL has to be changed for that."""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pycoredns.direct import Found, response_of
 from pycoredns.errors import ServerFailure
 from pycoredns.memory import turnover
-from pycoredns.relayed import Relayed
+from pycoredns.relayed import Relayed, head_of
 from pycoredns.request import AD
 from pycoredns.response import Response
 from pycoredns.wire import names
@@ -106,16 +106,21 @@ class Kept:
         return self if self.sort == SUCCESS and self.response.answers else self.last_good
 
 
-Noted: TypeAlias = tuple[Found | Response, int, float, str]
-"""What a Kept is made with: the answer, perhaps as it was found directly, and the rest. Most are never asked for again."""
+Noted: TypeAlias = tuple[Found | tuple[bytes, bytes] | Response, int, float, str]
+"""What a Kept is made with: the answer, perhaps as it was found directly or came from elsewhere, and the rest. Most are never
+asked for again."""
 
 
 def opened(noted: Noted) -> Kept:
     """The same as an object."""
     answer, ttl, until, sort = noted
     if isinstance(answer, tuple):
-        answer = response_of(answer)
-        answer.until = inf
+        if len(answer) == 2:
+            wire, asked = answer
+            answer = Relayed(wire, asked, head_of(wire), simple=True)
+        else:
+            answer = response_of(answer)
+            answer.until = inf
     return Kept(answer, ttl, until, sort)
 
 

@@ -85,6 +85,8 @@ class Etcd(Plugin):
         self._falls_through = bool(self.through.zones)
         self._beside_special = set(map(names.parent, self._special))
         self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
+        self._parents_outside: set[bytes] = set()
+        """Names right below these are in no zone, unless they are one."""
         root = root_of(self.path)
         self._keys = {name: plain_key(root, name) for name in self._zones}
         self._names_from_keys = root.count(b"/") == 1  # is the name made from a key the name it belongs to?
@@ -115,8 +117,18 @@ class Etcd(Plugin):
     # --- the usual questions
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
-        """Answers usual questions in its zones directly; others take the usual way."""
-        return Direct(self.look_up)
+        """Answers usual questions in its zones directly; for names outside of them those behind have their say."""
+        if following is None:
+            return Direct(self.look_up)
+        own, behind, outside, zones = self.look_up, following.look_up, self._parents_outside, self._zones
+
+        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
+            found = own(asked, name, tail)
+            if found is None and name[name[0] + 1 :] in outside and name not in zones:
+                return behind(asked, name, tail)
+            return found
+
+        return following._replace(look_up=look_up, keeps=False)
 
     def handle(self, request: Request) -> Answer:
         """Usual records, and what is not there, at once; everything else by an Inquiry."""
@@ -234,7 +246,7 @@ class Etcd(Plugin):
             if names.within(name, zone.name):
                 break
         else:
-            return self._handle_elsewhere(request)
+            return self._handle_outside(request)
         if request.qtype == types.SOA and (self._manners.any_soa or name == zone.name):
             return zone.soa()
         if not self._source.mirror.synced:
@@ -258,8 +270,12 @@ class Etcd(Plugin):
         self._places[parent] = zone, key + b"/"
         return True
 
-    def _handle_elsewhere(self, request: Request) -> Answer:
+    def _handle_outside(self, request: Request) -> Answer:
         """A name outside the zones: passed on; but SkyDNS knew the names of all addresses, if without authority."""
+        if self.skydns is None:
+            if len(self._parents_outside) >= MOST_PLACES:
+                self._parents_outside.clear()
+            self._parents_outside.add(names.parent(request.name))
         reverse = self.skydns is not None and request.qtype == types.PTR and any(names.within(request.name, z) for z in REVERSE)
         if reverse and not self._source.mirror.synced and monotonic() < self._deadline:
             return self._handle_once_synced(request, Zone(names.ROOT, self._manners))

@@ -125,12 +125,13 @@ class Channel:
         """Gives answers to who waits for them; anything else is passed over, and waiting goes on."""
         pending, now = self.pending, monotonic()
         for reply in replies:
-            waiting = pending.get(reply[:2])
+            number = reply[:2]
+            waiting = pending.get(number)
             try:
                 if waiting is not None and waiting.takes(reply, waiting.limit):
-                    del pending[reply[:2]]
+                    del pending[number]
             except Exception as error:  # a query ends here; the others of the batch must go on
-                del pending[reply[:2]]
+                del pending[number]
                 log.error("answer could not be passed on: %r", error, exc_info=error)
         self._owner.measures.settle(now)
 

@@ -40,7 +40,7 @@ class Exchange(Pending, Waiting):
     """Is the present upstream asked over TCP because its datagram was truncated?"""
 
     def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
-        """Asks the first upstream of the order, or the next one where that is not well."""
+        """``order`` is that of the upstreams; nobody is asked yet."""
         self._forward = forward
         self._request = request
         self._order = order
@@ -54,15 +54,21 @@ class Exchange(Pending, Waiting):
         else:
             self.message = behind_id(request)
 
-        upstream = self._upstream = order[0]
-        if upstream.fails or forward.tells:
+    def begin(self) -> None:
+        """Asks the first upstream of the order, or the next one where that is not well."""
+        upstream = self._upstream = self._order[0]
+        if upstream.fails or self._forward.tells:
             self.advance()
             return
         self._place = 1
-        if upstream.turn and request.listener.protocol not in forward.streamed:
+        if upstream.turn and not self._stream:
             upstream.turn.append(self)
         else:
             upstream.ask(self, self._stream)
+
+    def was_begun(self, sent: float) -> None:
+        """The first upstream of the order was asked before, at this time, in seconds of ``time.monotonic``."""
+        self._upstream, self._place, self.sent = self._order[0], 1, sent
 
     @property
     def _stream(self) -> bool:

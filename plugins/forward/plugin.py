@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, ClassVar, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pycoredns.answer import Answer, then
 from pycoredns.bounds import overload
 from pycoredns.corefile.kinds import Address, Zone
 from pycoredns.corefile.numbers import Count, Duration
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition
+from pycoredns.direct import ELSEWHERE, Direct, Relay
 from pycoredns.errors import DNSError, Refused, StartError
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.forward import measures
+from pycoredns.plugins.forward.attempt import ask
 from pycoredns.plugins.forward.destinations import Destination, Endpoint, HostName, ServerName, without_repetitions
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.lookup import addresses_of
@@ -32,10 +35,13 @@ from pycoredns.plugins.forward.options import (
     orders,
 )
 from pycoredns.plugins.forward.upstream import Terms, Upstream
-from pycoredns.request import Request
+from pycoredns.request import Request, Tail
 from pycoredns.response import Response
 from pycoredns.settings import BlockSettings
 from pycoredns.wire import names, types
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 MOST_UPSTREAMS = 15
 ATTEMPTS_PER_UPSTREAM = 2
@@ -108,7 +114,8 @@ class Forward(Plugin):
         if self.force_tcp:
             self.streamed = frozenset({"udp", "tcp"})
         self._everything = self.zone == names.ROOT and not self.ignored
-        self._most_waiting = self.max_concurrent or overload.most_waiting
+        self.most_waiting = self.max_concurrent or overload.most_waiting
+        """So many questions may wait for an answer."""
         self._passes_on = False
         self._upstreams: list[Upstream] = []
         self._kept: dict[Terms, Upstream] = {}
@@ -135,20 +142,29 @@ class Forward(Plugin):
         """Asks an upstream, if the name is one of those that are relayed."""
         if not self._everything and not self._relays(request.name):
             return self.next(request)
-        if self.waiting >= self._most_waiting:
+        if self.waiting >= self.most_waiting:
             raise self._refusal(request)
         self.waiting += 1
-        exchange = Exchange(self, request, self._order())
+        exchange = Exchange(self, request, self.order())
+        exchange.begin()
         if self._passes_on:
             return then(exchange, lambda response: self.next(request) if self._is_for_next(response) else response)
         return exchange
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """All that has to be relayed anyway, where the first answer will do, over UDP."""
+        everything = not self.ignored and all(names.within(zone, self.zone) for zone in self.block.zones)
+        if not everything or self.choosy or self.force_tcp or self.tells or self._passes_on:
+            return None
+        # there is nothing here that the memo could remember
+        return Direct(_look_elsewhere, keeps=True, relay=Relay(partial(ask, self), _as_it_is))
 
     def _refusal(self, request: Request) -> DNSError:
         """What a question ends with for which there is no room: of our own bound, or of the server's."""
         if not self.max_concurrent:
             return overload.refusal(request.listener.service.address)
         measures.rejected.cell().value += 1
-        return Refused(f"concurrent queries exceeded maximum {self._most_waiting}")
+        return Refused(f"concurrent queries exceeded maximum {self.most_waiting}")
 
     def _relays(self, name: bytes) -> bool:
         """Is a name (lower-case wire form) in the zone, and not among the exceptions? The zone's own apex is none."""
@@ -175,7 +191,7 @@ class Forward(Plugin):
         self._kept = {}
         most = self.max_connect_attempts
         self.most_attempts = ATTEMPTS_PER_UPSTREAM * len(self._upstreams) if most is None else most
-        self._order = orders(self.policy, self._upstreams)
+        self.order = orders(self.policy, self._upstreams)
         self.tells = self.block.settings.metadata
         follows = isinstance(getattr(self.next, "__self__", None), Forward)
         self._passes_on = follows and bool(self.next_codes or self.next_on_nodata)
@@ -219,3 +235,13 @@ class Forward(Plugin):
             source=str(self.source_address or ""),
             method=self.doh_method,
         )
+
+
+def _look_elsewhere(asked: bytes, name: bytes, tail: Tail) -> tuple[()]:
+    """Nothing is known here."""
+    return ELSEWHERE
+
+
+def _as_it_is(request: Request, answer: Answer) -> Answer:
+    """Nothing more is done with an answer."""
+    return answer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import randrange, shuffle
@@ -14,7 +15,7 @@ from pycoredns.answer import Answer, then
 from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
-from pycoredns.direct import Direct, Found
+from pycoredns.direct import Direct, Found, Relay
 from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
@@ -80,9 +81,9 @@ class Loadbalance(Plugin):
         if following is None or self._weighted or self._rank:
             return None
 
-        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | None:
+        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
             found = following.look_up(asked, name, tail)
-            if found is None or found[0].answers < 2:
+            if not found or found[0].answers < 2:
                 return found
             shape, ttl, until, answer, authority, additional = found
             size = len(answer) // shape.answers
@@ -90,7 +91,15 @@ class Loadbalance(Plugin):
             shuffle(records)
             return shape, ttl, until, b"".join(records), authority, additional
 
-        return following._replace(look_up=look_up)
+        return following._replace(look_up=look_up, relay=following.relay and self._balancing(following.relay))
+
+    def _balancing(self, relay: Relay) -> Relay:
+        """Has what comes from elsewhere shuffled, where there is something to choose between."""
+
+        def balance(request: Request, answer: Answer) -> Answer:
+            return then(relay.usual(request, answer), partial(self._balanced, request))
+
+        return replace(relay, usual=balance, most_records=1)
 
     def handle(self, request: Request) -> Answer:
         """Has the answer of the plugins behind balanced."""

@@ -9,15 +9,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
+from pycoredns.direct import Direct, Found
 from pycoredns.frozen import changeable
 from pycoredns.output import fatal
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
-from pycoredns.request import Request
+from pycoredns.request import Request, Tail
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 HINFO = 13
 MOST_SEEN = 2
@@ -45,6 +50,16 @@ class Loop(Plugin):
             if self.seen[request.name] > MOST_SEEN:
                 fatal(self._verdict(request))
         return self.next(request)
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Has those behind answer, unless it could be its own question."""
+        if following is None:
+            return None
+
+        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
+            return None if tail.qtype == HINFO else following.look_up(asked, name, tail)
+
+        return following._replace(look_up=look_up)
 
     def _verdict(self, request: Request) -> str:
         """The line that people look for in their logs."""

@@ -65,6 +65,13 @@ def end_of_usual(wire: bytes, place: int, count: int) -> int:
     return place if place <= len(wire) else 0
 
 
+def with_one_ttl(wire: bytes, place: int, count: int, ttl: int) -> bytes:
+    """A message with another TTL in seconds; from ``place`` on so many usual records are all it holds."""
+    if count > 1:
+        return with_ttl(wire, walk(wire, place, count), ttl)
+    return b"%b%b%b" % (wire[: place + 6], _TTL.pack(ttl), wire[place + 10 :])
+
+
 def with_ttl(wire: bytes, found: list[Found], ttl: int) -> bytes:
     """The same records with one TTL in seconds, save OPT records, whose TTL is none."""
     changed, packed = bytearray(wire), _TTL.pack(ttl)

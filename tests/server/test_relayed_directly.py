@@ -1,0 +1,226 @@
+"""What upstreams answer is passed on, counted and kept alike, whether objects are made for it or not."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import perf_counter_ns
+from typing import ClassVar
+
+import pytest
+
+from pycoredns import traffic
+from pycoredns.assemble import assemble
+from pycoredns.chain import Block
+from pycoredns.corefile.expand import parse
+from pycoredns.direct import Way
+from pycoredns.plugins.cache.cache import Cache
+from pycoredns.plugins.forward import measures
+from pycoredns.request import AD, CD, RD
+from pycoredns.service import Service
+from pycoredns.testing import SilentListener, query_wire
+from pycoredns.wire import edns, types
+
+POINTER = b"\xc0\x0c"
+SOA = b"\xc0\x0c\0\6\0\1\0\0\0\x3c\0\x16\0\0" + bytes(20)
+
+
+def record(rtype=types.A, ttl=300, rdata=b"\xc0\0\2\1", owner=POINTER):
+    return owner + rtype.to_bytes(2, "big") + b"\0\1" + ttl.to_bytes(4, "big") + len(rdata).to_bytes(2, "big") + rdata
+
+
+def reply(query, *answers, bits=0x8180, authority=(), additional=(), question=None):
+    end = query.index(0, 12) + 5
+    counts = b"".join(number.to_bytes(2, "big") for number in (1, len(answers), len(authority), len(additional)))
+    question = query[12:end] if question is None else question
+    return b"".join((query[:2], bits.to_bytes(2, "big"), counts, question, *answers, *authority, *additional))
+
+
+def typed(query, count=1, **changes):
+    """Records of the type that was asked for."""
+    rtype = query[query.index(0, 12) + 2]
+    rdata = {types.AAAA: bytes(16), types.TXT: b"\4text", types.NS: b"\2ns" + POINTER}.get(rtype, b"\xc0\0\2\1")
+    return [record(rtype, rdata=rdata[:-1] + bytes([number]) if number else rdata, **changes) for number in range(count)]
+
+
+SCRIPTS = {
+    "one": lambda q: [reply(q, *typed(q))],
+    "three": lambda q: [reply(q, *typed(q, 3))],
+    "forty": lambda q: [reply(q, *typed(q, 40))],
+    "uneven": lambda q: [reply(q, *typed(q), *typed(q, ttl=60))],
+    "zero": lambda q: [reply(q, *typed(q, ttl=0))],
+    "day": lambda q: [reply(q, *typed(q, ttl=86400))],
+    "endless": lambda q: [reply(q, *typed(q, ttl=2**31 + 5))],
+    "alias": lambda q: [reply(q, record(types.CNAME, rdata=b"\1x" + POINTER), *typed(q, owner=b"\1x\xc0\x0c"))],
+    "other": lambda q: [reply(q, record(types.TXT, rdata=b"\1x"))],
+    "elsewhere": lambda q: [reply(q, *typed(q, owner=b"\1y\0"))],
+    "opt": lambda q: [reply(q, *typed(q), additional=[edns.opt(1232)])],
+    "authority": lambda q: [reply(q, *typed(q), authority=[record(types.NS, rdata=b"\1n\0")])],
+    "nodata": lambda q: [reply(q, authority=[SOA])],
+    "nxdomain": lambda q: [reply(q, bits=0x8183, authority=[SOA])],
+    "servfail": lambda q: [reply(q, bits=0x8182)],
+    "bare": lambda q: [q[:2] + b"\x80\5" + bytes(8)],
+    "authentic": lambda q: [reply(q, *typed(q), bits=0x81A0)],
+    "authoritative": lambda q: [reply(q, *typed(q), bits=0x8580)],
+    "iterative": lambda q: [reply(q, *typed(q), bits=0x8080)],
+    "truncated": lambda q: [reply(q, bits=0x8380)],
+    "update": lambda q: [reply(q, *typed(q), bits=0xA980)],
+    "cut": lambda q: [reply(q, *typed(q))[:-3]],
+    "short": lambda q: [q[:2], q[:5], q[:12], reply(q, *typed(q))],
+    "surplus": lambda q: [reply(q, *typed(q)) + b"\0"],
+    "forged": lambda q: [reply(q, *typed(q, ttl=7), question=q[12:].replace(b"forged", b"f0rged")[:-4]), reply(q, *typed(q))],
+    "shouted": lambda q: [reply(q, *typed(q), question=q[12 : q.index(0, 12) + 5].swapcase()), reply(q, *typed(q))],
+    "typed": lambda q: [reply(q, *typed(q), question=q[12 : q.index(0, 12) + 1] + b"\0\x63\0\1"), reply(q, *typed(q))],
+    "retyped": lambda q: [
+        reply(q, record(types.AAAA, rdata=bytes(16)), question=q[12 : q.index(0, 12) + 1] + b"\0\x1c\0\1"),
+        reply(q, *typed(q)),
+    ],
+    "query": lambda q: [q, reply(q, *typed(q))],
+    "twice": lambda q: [reply(q, *typed(q)), reply(q, *typed(q, ttl=7))],
+}
+ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
+FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
+COREFILES = {
+    "forward": (FORWARD, 25),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 15),
+    "short times": (f"cache 60\n {FORWARD}", 15),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 15),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 8),
+    "two upstreams": (
+        "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
+        20,
+    ),
+    "only some": ("cache\n forward . UPSTREAM {\n except one.test\n max_connect_attempts 1\n }", 0),
+    "the first of two": ("forward . UPSTREAM {\n next NXDOMAIN\n max_connect_attempts 1\n }\n" + FORWARD, 0),
+    "silence": ("cache\n forward . UPSTREAM {\n read_timeout 20ms\n max_connect_attempts 2\n }", 0),
+}
+"""Plugins, and how many answers are passed on directly at least."""
+
+
+class Upstream(asyncio.DatagramProtocol):
+    """Answers as the second label of the name says."""
+
+    asked: ClassVar = []
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        first = 13 + data[12] if data[12] else 12  # the root's name servers are asked for by checks
+        label = data[first + 1 : first + 1 + data[first]].decode().lower()
+        if data[12]:
+            self.asked.append(data[2:])
+        for answer in [] if label == "silent" else SCRIPTS.get(label, SCRIPTS["one"])(data):
+            self.transport.sendto(answer, addr)
+
+
+def questions(kind):
+    """Queries for each script, all ways to ask."""
+    cookie = edns.option(edns.COOKIE, b"12345678")
+    for label in SCRIPTS if kind != "silence" else ["silent"]:
+        yield query_wire(f"a.{label}.test.")
+        yield query_wire(f"a.{label}.test.")  # again: from the cache, if there is one
+        yield query_wire(f"b.{label}.test.", "AAAA")
+        yield query_wire(f"B.{label.title()}.test.", "AAAA", flags=RD | AD)
+        yield query_wire(f"c.{label}.test.", "TXT", flags=RD | AD)
+        yield query_wire(f"d.{label}.test.", "NS", flags=0)
+        yield query_wire(f"e.{label}.test.", flags=RD | CD)
+        yield query_wire(f"f.{label}.test.", flags=types.NOTIFY << 11)
+        yield query_wire(f"g.{label}.test.", size=1232)
+        yield query_wire(f"h.{label}.test.", size=4096, do=True)
+        plain = query_wire(f"i.{label}.test.")
+        yield plain[:10] + b"\0\1" + plain[12:] + edns.opt(1232, 0, cookie)
+        yield query_wire(f"j.{label}.test.") + b"\0"
+        yield query_wire("k.z.test.")
+
+
+def counted():
+    """All that has been counted, and forgotten by that; of upstreams' times only how many there were."""
+    traffic.fold_all()
+    found = {}
+    for metric in (
+        *(traffic.requests, traffic.responses, traffic.request_sizes, traffic.response_sizes),
+        *(Cache.hits, Cache.misses, Cache.entries, Cache.evictions, measures.reused, measures.opened, measures.durations),
+    ):
+        counts = {labels: getattr(cell, "value", None) or getattr(cell, "counts", 0) for labels, cell in metric.cells.items()}
+        if metric is measures.durations:
+            counts = {labels: sum(each) for labels, each in counts.items()}
+        found[metric.name] = {labels: each for labels, each in counts.items() if each}
+        metric.cells.clear()
+    return found
+
+
+@asynccontextmanager
+async def upstreams():
+    """Two of them: their addresses."""
+    loop = asyncio.get_running_loop()
+    ends = [(await loop.create_datagram_endpoint(Upstream, local_addr=(host, 0)))[0] for host in ("127.0.0.1", "::1")]
+    try:
+        yield [
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port, *_ in (e.get_extra_info("sockname") for e in ends)
+        ]
+    finally:
+        for end in ends:
+            end.close()
+
+
+async def answers(kind, corefile):
+    """What each question is answered; what was counted, and how many wait in the end; how many were passed on directly."""
+    direct = 0
+
+    class Counting(Service):
+        def count_kinds(self, listener, block, kinds, duration):
+            nonlocal direct
+            direct += len(kinds)
+            assert 0 < duration < 60e9
+            super().count_kinds(listener, block, kinds, duration)
+
+    assembled = assemble(parse(corefile))
+    ((address, served),) = assembled.addresses.items()
+    service = Counting(str(address), served)
+    listener = SilentListener(service)
+    plugins = [plugin for block in assembled.blocks for plugin in block.plugins]
+    replies = []
+    async with AsyncExitStack() as stack:
+        for plugin in plugins:
+            await stack.enter_async_context(plugin.running())
+            if plugin.name == "etcd":
+                plugin._source.mirror.state = plugin._source.mirror.state.LIVE
+                plugin._source.mirror.synced_event.set()
+        for wire in questions(kind):
+            reply = service.serve(wire, b"", listener, perf_counter_ns())
+            service.settle(1000)
+            async with asyncio.timeout(10):
+                while reply is None and not listener.sent:
+                    await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
+            if reply is None:
+                sent = listener.sent.pop()
+                assert sent[:2] == wire[:2]
+                reply = sent[2:]
+            replies.append((wire[2:], reply))
+            assert listener.sent == []
+        waiting = [service.waiting, *(plugin.waiting for plugin in plugins if plugin.name == "forward")]
+        for plugin in plugins:
+            if plugin.name == "cache":
+                plugin.count()
+    asked, Upstream.asked = Upstream.asked, []
+    return replies, (counted(), waiting, asked), direct
+
+
+@pytest.mark.parametrize("kind", COREFILES)
+async def test_the_same_is_answered_and_counted(kind, monkeypatch):
+    monkeypatch.setattr("pycoredns.plugins.etcd.zone.time", lambda: 1700000000.0)
+    monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.shuffle", list.reverse)
+    monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.randrange", lambda choices: 1)
+    plugins, least = COREFILES[kind]
+    async with upstreams() as (first, second):
+        plugins = plugins.replace("UPSTREAM6", second).replace("UPSTREAM", first)
+        corefile = f".:53 {{\n errors\n prometheus 127.0.0.1:0\n {plugins}\n}}"
+        counted()
+        replies, counts, direct = await answers(kind, corefile)
+        assert direct >= least
+        monkeypatch.setattr(Block, "way", lambda self, service: Way(self))
+        usual_replies, usual_counts, none = await answers(kind, corefile)
+    different = [(ours, usual) for ours, usual in zip(replies, usual_replies, strict=True) if ours != usual]
+    assert (different, counts, none) == ([], usual_counts, 0)
+    assert set(counts[1]) == {0} and counts[2]
