@@ -327,7 +327,7 @@ class Service:
     def memo_is_stale(self) -> None:
         """Some data have changed: every remembered reply is looked at anew before it is given again."""
         for listener in self.listeners:
-            listener.memo.tick += 1
+            listener.memo.leap()
 
 
 def _refusal(request: Request) -> Response:

@@ -158,7 +158,7 @@ class Connection(ABC):
             key = data[place + 4 : end]
             place = end
             entry, reply = remembered(key), None
-            if entry is not None and (entry.tick == tick or renew(entry)):
+            if entry is not None and (entry.tick >= tick or renew(entry)):
                 reply = entry.reply
             else:
                 entry, reply = (None, None) if is_usual(key) else alike(key)

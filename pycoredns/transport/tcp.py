@@ -153,7 +153,7 @@ class TCPListener(Listener):
                 connection.abort()
                 continue
             entry = remembered(data[4:])
-            if entry is None or entry.tick != tick or not connection.clear or data[0] or data[1] + 2 != len(data):
+            if entry is None or entry.tick < tick or not connection.clear or data[0] or data[1] + 2 != len(data):
                 connection.receive(data, batch)
                 continue
             reply = entry.reply

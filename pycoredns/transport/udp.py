@@ -153,7 +153,7 @@ class UDPListener(Listener):
             datagram = bytes(view[begin : begin + length])
             key = datagram[2:]
             entry, reply = remembered(key), None
-            if entry is not None and (entry.tick == tick or renew(entry)):
+            if entry is not None and (entry.tick >= tick or renew(entry)):
                 reply = entry.reply
             else:
                 entry = None

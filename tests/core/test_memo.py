@@ -54,15 +54,36 @@ def test_the_first_question_only_knocks():
     assert [memo.asked_before(key) for key in (b"a", b"b", b"a")] == [False, False, True]
 
 
-def test_an_entry_is_renewed_once_per_tick(clock, counting):
+def test_ticks_are_quarters_of_a_second(clock):
     memo = Memo()
-    key, _ = remembered(memo, counting)
+    tick = memo.advance()
+    clock[0] += 0.3
+    assert [memo.advance(), memo.advance()] == [tick + 1] * 2
+    clock[0] += 10
+    assert memo.advance() == tick + 41
+
+
+@pytest.mark.parametrize(
+    ("attributes", "ticks"),
+    [
+        ({}, 3),  # nothing that changes with time: a second with this tick
+        ({"until": 1000.6}, 1),
+        ({"until": 1000.5}, 1),
+        ({"until": 1000.1}, 0),
+        ({"until": 1300.0, "counts_down": True, "born": 1000.0}, 3),
+        ({"until": 1300.0, "counts_down": True, "born": 999.7}, 1),  # its TTLs change in 0.7 seconds
+        ({"until": 1300.0, "counts_down": True, "born": 999.2}, 0),
+        ({"until": 1000.3, "counts_down": True, "born": 999.7}, 0),
+    ],
+)
+def test_how_long_an_entry_holds_without_a_look(attributes, ticks, clock, counting):
+    memo = Memo()
+    key, _ = remembered(memo, counting, **attributes)
     tick = memo.advance()
     assert memo.renew(memo.entries[key])
-    assert memo.entries[key].tick == tick
-    clock[0] += 0.3
-    assert memo.advance() == tick + 1
-    assert memo.advance() == tick + 1
+    assert memo.entries[key].tick == tick + ticks
+    memo.leap()
+    assert memo.entries[key].tick < memo.tick
 
 
 def test_ttls_count_down(clock, counting):
