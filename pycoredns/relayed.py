@@ -103,12 +103,15 @@ class Relayed(Response):
         found = walk(wire, end, additionals) if end else walk(wire, place, head.records)
         opts = [each for each in found[-additionals:] if each.rtype == types.OPT] if additionals else []
         if not opts:
-            return cls(wire[: found[-1].end if found else end], asked, head, not found)
+            whole = cls(wire[: found[-1].end if found else end], asked, head, not found)
+            whole._found = found or None
+            return whole
         if opts != found[-1:]:  # pointers behind it would be wrong without it
             relayed = cls(wire, asked, head, False).plain()
         else:
-            relayed = cls(wire[: opts[0].start], asked, head, bool(end) and additionals == 1)
-            relayed.additionals -= 1
+            relayed = rest = cls(wire[: opts[0].start], asked, head, bool(end) and additionals == 1)
+            rest.additionals -= 1
+            rest._found = None if end else found[:-1]
         relayed.opt = b"\0" + wire[opts[-1].fixed : opts[-1].end]
         relayed.rcode |= relayed.opt[5] << 4
         return relayed
@@ -150,10 +153,11 @@ class Relayed(Response):
 
     def sections(self) -> Sections:
         """Its records, with whole names, without OPT; raises ServerFailure where they cannot be read."""
+        known = {12: self.asked}
         try:
-            answer, place = message.read_records(self.wire, self._place, self.answers)
-            authority, place = message.read_records(self.wire, place, self.authorities)
-            additional, _ = message.read_records(self.wire, place, self.additionals)
+            answer, place = message.read_records(self.wire, self._place, self.answers, known)
+            authority, place = message.read_records(self.wire, place, self.authorities, known)
+            additional, _ = message.read_records(self.wire, place, self.additionals, known)
         except BadMessageError as error:
             raise ServerFailure(f"an upstream's answer cannot be read: {error}") from None
         return Sections(answer, authority, [each for each in additional if each.rtype != types.OPT])
@@ -162,7 +166,7 @@ class Relayed(Response):
         """The same, uncompressed."""
         if self._plain is None:
             plain = Response.of(*self.sections(), rcode=self.rcode, flags=self.flags)
-            plain.__dict__.update({name: value for name, value in self.__dict__.items() if name in _CARRIED})
+            plain.__dict__.update({name: self.__dict__[name] for name in _CARRIED.intersection(self.__dict__)})
             self._plain = plain
         return self._plain
 

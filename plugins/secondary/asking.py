@@ -80,7 +80,7 @@ class Conversation:
             raise TransferError(f"the primary says {types.rcode_text(bits & 15)}")
         try:
             place = self._behind_question(wire, questions)
-            return message.read_records(wire, place, answers)[0]
+            return message.read_records(wire, place, answers, {})[0]
         except (names.BadNameError, BadMessageError) as error:
             raise TransferError(f"a message cannot be read: {error}") from None
 

@@ -58,10 +58,13 @@ def record(name: bytes, rtype: int, ttl: int, rdata: bytes, rclass: int = types.
     return b"%b%b%b" % (name, RECORD.pack(rtype, rclass, ttl, len(rdata)), rdata)
 
 
-def read_record(message: bytes, place: int) -> tuple[Record, int]:
-    """The record at a place of a message, and the place behind it; names in its RDATA are made whole."""
+def read_record(message: bytes, place: int, known: dict[int, bytes] | None = None) -> tuple[Record, int]:
+    """The record at a place of a message, and the place behind it; names in its RDATA are made whole.
+
+    For ``known`` see ``names.read``.
+    """
     try:
-        name, place = names.read(message, place)
+        name, place = names.read(message, place, known)
         if place + 10 > len(message):
             raise BadMessageError("record is cut off")
         rtype, rclass, ttl, size = RECORD.unpack_from(message, place)
@@ -70,18 +73,18 @@ def read_record(message: bytes, place: int) -> tuple[Record, int]:
         if end > len(message):
             raise BadMessageError("RDATA is cut off")
         layout = LAYOUTS.get(rtype)
-        rdata = message[place:end] if layout is None or not size else _whole_rdata(message, place, end, layout)
+        rdata = message[place:end] if layout is None or not size else _whole_rdata(message, place, end, layout, known)
     except names.BadNameError as error:
         raise BadMessageError(str(error)) from None
     return Record(name, rtype, rclass, ttl, rdata), end
 
 
-def _whole_rdata(message: bytes, place: int, end: int, layout: Iterable[int]) -> bytes:
+def _whole_rdata(message: bytes, place: int, end: int, layout: Iterable[int], known: dict[int, bytes] | None) -> bytes:
     """RDATA with its compressed names made whole."""
     parts = []
     for part in layout:
         if part == NAME:
-            name, behind = names.read(message, place)
+            name, behind = names.read(message, place, known)
             parts.append(name)
         else:
             behind = place + (part if part > 0 else 1 + message[place] if place < end else 1)
@@ -93,11 +96,11 @@ def _whole_rdata(message: bytes, place: int, end: int, layout: Iterable[int]) ->
     return b"".join(parts)
 
 
-def read_records(message: bytes, place: int, count: int) -> tuple[list[Record], int]:
-    """So many records from a place on, and the place behind them."""
+def read_records(message: bytes, place: int, count: int, known: dict[int, bytes] | None = None) -> tuple[list[Record], int]:
+    """So many records from a place on, and the place behind them. For ``known`` see ``names.read``."""
     found = []
     for _ in range(count):
-        each, place = read_record(message, place)
+        each, place = read_record(message, place, known)
         found.append(each)
     return found, place
 
@@ -116,14 +119,15 @@ def read_sections(message: bytes) -> Sections:
         raise BadMessageError("header is cut off")
     _, _, questions, answers, authorities, additionals = HEADER.unpack_from(message)
     place = 12
+    known: dict[int, bytes] = {}
     for _ in range(questions):
         try:
-            place = names.read(message, place)[1] + 4
+            place = names.read(message, place, known)[1] + 4
         except names.BadNameError as error:
             raise BadMessageError(str(error)) from None
-    answer, place = read_records(message, place, answers)
-    authority, place = read_records(message, place, authorities)
-    additional, _ = read_records(message, place, additionals)
+    answer, place = read_records(message, place, answers, known)
+    authority, place = read_records(message, place, authorities, known)
+    additional, _ = read_records(message, place, additionals, known)
     return Sections(answer, authority, additional)
 
 

@@ -117,13 +117,15 @@ def within(name: bytes, zone: bytes) -> bool:
     return place == apex
 
 
-def read(message: bytes, place: int) -> tuple[bytes, int]:
+def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> tuple[bytes, int]:
     """The name at a place of a message, and the place behind it.
 
-    Follows compression pointers, which must point backwards, so that it ends (RFC 1035 §4.1.4). Raises BadNameError.
+    Follows compression pointers, which must point backwards, so that it ends (RFC 1035 §4.1.4). Raises BadNameError. Where
+    names of the message are ``known`` by their places these are taken for what points there, and this one is added to them:
+    most pointers lead to where a name begins that was read before.
     """
     parts: list[bytes] = []
-    behind, limit, size, jumps = 0, place, 1, 0
+    start, behind, limit, size, jumps = place, 0, place, 1, 0
     try:
         while length := message[place]:
             if length < 0x40:
@@ -139,10 +141,18 @@ def read(message: bytes, place: int) -> tuple[bytes, int]:
             if target >= limit:
                 raise BadNameError("compression pointer does not point backwards")
             behind = behind or place + 2
+            if known is not None and (rest := known.get(target)) is not None:
+                if size + len(rest) - 1 > LONGEST_NAME:
+                    raise BadNameError("name too long")
+                name = known[start] = b"".join(parts) + rest if parts else rest
+                return name, behind
             place = limit = target
             jumps += 1
             if jumps > _MOST_JUMPS:
                 raise BadNameError("too many compression pointers")
     except IndexError:
         raise BadNameError("name is cut off") from None
-    return b"".join(parts) + ROOT, behind or place + 1
+    name = b"".join(parts) + ROOT
+    if known is not None:
+        known[start] = name
+    return name, behind or place + 1

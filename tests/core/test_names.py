@@ -1,5 +1,7 @@
 """Names between text and wire form; what a hostile message may hold in the place of one."""
 
+from random import Random
+
 import pytest
 
 from pycoredns.wire import names
@@ -97,3 +99,38 @@ def test_a_chain_of_pointers_is_given_up():
         b"\1a" + (0xC000 | (4 * number - 1 if number else 0)).to_bytes(2, "big") for number in range(100)
     )
     assert len(names.read(labels, len(labels) - 4)[0]) == 2 * 101 + 1
+
+
+def names_of_all_sorts(random):
+    """A message of names that lead to one another: whole labels, pointers to where names begin, into their middle, anywhere."""
+    octets, begins = bytearray(b"\3www\7example\4test\0"), [0, 4, 12]
+    for _ in range(40):
+        begins.append(len(octets))
+        for _ in range(random.randrange(4)):
+            octets += names.join([random.choice([b"a", b"bc", b"d" * 63])])[:-1]
+            begins.append(len(octets))
+        target = random.choice([*begins, *begins, *begins, random.randrange(len(octets) + 20)])
+        octets += random.choice(
+            [b"\0", b"\0", (0xC000 | target).to_bytes(2, "big"), (0xC000 | target).to_bytes(2, "big"), b"\x40"]
+        )
+    return bytes(octets), begins
+
+
+def test_what_is_known_makes_no_difference() -> None:
+    random = Random(4)
+    read = refused = 0
+    for _ in range(300):
+        octets, begins = names_of_all_sorts(random)
+        known: dict[int, bytes] = {}
+        for place in begins:
+            try:
+                plain = names.read(octets, place)
+            except names.BadNameError:
+                refused += 1
+                with pytest.raises(names.BadNameError):
+                    names.read(octets, place, known)
+            else:
+                read += 1
+                assert names.read(octets, place, known) == plain
+                assert known[place] == plain[0]
+    assert min(read, refused) > 1000
