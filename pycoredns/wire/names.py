@@ -124,15 +124,13 @@ def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> t
     names of the message are ``known`` by their places these are taken for what points there, and this one is added to them:
     most pointers lead to where a name begins that was read before.
     """
-    parts: list[bytes] = []
-    start, behind, limit, size, jumps = place, 0, place, 1, 0
+    start, run, behind, limit, jumps = place, place, 0, place, 0
+    begun, end = b"", place + LONGEST_NAME
     try:
         while length := message[place]:
             if length < 0x40:
-                parts.append(message[place : place + length + 1])
-                size += length + 1
                 place += length + 1
-                if size > LONGEST_NAME or place > len(message):
+                if place >= end:
                     raise BadNameError("name too long")
                 continue
             if length < 0xC0:
@@ -140,19 +138,21 @@ def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> t
             target = (length & 0x3F) << 8 | message[place + 1]
             if target >= limit:
                 raise BadNameError("compression pointer does not point backwards")
+            begun += message[run:place]
             behind = behind or place + 2
             if known is not None and (rest := known.get(target)) is not None:
-                if size + len(rest) - 1 > LONGEST_NAME:
+                if len(begun) + len(rest) > LONGEST_NAME:
                     raise BadNameError("name too long")
-                name = known[start] = b"".join(parts) + rest if parts else rest
+                name = known[start] = begun + rest
                 return name, behind
-            place = limit = target
+            place = run = limit = target
+            end = target + LONGEST_NAME - len(begun)
             jumps += 1
             if jumps > _MOST_JUMPS:
                 raise BadNameError("too many compression pointers")
     except IndexError:
         raise BadNameError("name is cut off") from None
-    name = b"".join(parts) + ROOT
+    name = begun + message[run : place + 1]
     if known is not None:
         known[start] = name
     return name, behind or place + 1
