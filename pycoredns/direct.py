@@ -67,7 +67,7 @@ ELSEWHERE: Final[tuple[()]] = ()
 LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | tuple[()] | None]
 """Finds the answer for a name as it was asked, the same in lower case, and what stands behind it. It keeps to MOST_RECORDS."""
 Query: TypeAlias = "tuple[bytes, Header, bytes, Tail, object, Listener, int]"
-"""What a Request is made of."""
+"""What a Request is made of: wire, header, the name as it was asked, tail, peer, listener, time of arrival."""
 Ask: TypeAlias = "Callable[[Relay, Query, Late], bool]"
 """Sends a query to those who know. False, and nothing done, if it has to go the usual way."""
 Keep: TypeAlias = Callable[[bytes, Tail, bytes, int, int], bytes]
