@@ -63,19 +63,23 @@ def _reason(source: Source, error: Exception) -> str:
 
 
 async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
-    signals = _Signals()
+    signals, reloaders = _Signals(), list[Reloader]()
+
+    def announce() -> None:
+        if not quiet:
+            for line in server.start_lines():
+                output.say(line)
+        reloaders.append(Reloader(server, source))
+        if not quiet:
+            for line in version_lines():
+                output.say(line)
+
     try:
-        await server.start()
+        await server.start(announce=announce)
     except (StartError, OSError) as error:
         output.complain(str(error))
         return 1
-    if not quiet:
-        for line in server.start_lines():
-            output.say(line)
-    reloader = Reloader(server, source)
-    if not quiet:
-        for line in version_lines():
-            output.say(line)
+    (reloader,) = reloaders
     _write_pid(pidfile)
     asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
     watching = asyncio.get_running_loop().create_task(reloader.watch())
