@@ -63,23 +63,19 @@ def _reason(source: Source, error: Exception) -> str:
 
 
 async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
-    signals, reloaders = _Signals(), list[Reloader]()
-
-    def announce() -> None:
-        if not quiet:
-            for line in server.start_lines():
-                output.say(line)
-        reloaders.append(Reloader(server, source))
-        if not quiet:
-            for line in version_lines():
-                output.say(line)
-
+    signals = _Signals()
     try:
-        await server.start(announce=announce)
+        await server.start()
     except (StartError, OSError) as error:
         output.complain(str(error))
         return 1
-    (reloader,) = reloaders
+    if not quiet:
+        for line in server.start_lines():
+            output.say(line)
+    reloader = Reloader(server, source)
+    if not quiet:
+        for line in version_lines():
+            output.say(line)
     _write_pid(pidfile)
     asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
     watching = asyncio.get_running_loop().create_task(reloader.watch())

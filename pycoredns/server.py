@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from time import monotonic
 
@@ -81,15 +81,13 @@ class Server:
 
     # --- start
 
-    async def start(self, old: Server | None = None, announce: Callable[[], None] | None = None) -> None:
+    async def start(self, old: Server | None = None) -> None:
         """Opens sockets and plugins, then answers. Whatever fails leaves everything as it was, and ``old`` in its place.
 
-        What there is to ``announce`` is said before the first answer. Raises StartError or OSError with what could not be opened.
+        Raises StartError or OSError with what could not be opened.
         """
         try:
             await self.prepare(old)
-            if announce is not None:
-                announce()
             await self.commit(old)
         except BaseException:
             await self.give_up(old)

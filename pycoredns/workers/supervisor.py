@@ -9,7 +9,7 @@ from typing import Any
 
 from pycoredns.assemble import Assembly
 from pycoredns.metrics import Family
-from pycoredns.output import show_debug, writer
+from pycoredns.output import show_debug
 from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become
 from pycoredns.server import Server
 from pycoredns.sockets import Sockets
@@ -84,10 +84,10 @@ class Supervisor(Server):
         """One with the same workers."""
         return Supervisor(assembly, self._source, self._crew)
 
-    async def start(self, old: Server | None = None, announce: Callable[[], None] | None = None) -> None:
+    async def start(self, old: Server | None = None) -> None:
         """Has the workers serve the assembly: all of them, or none."""
         async with self._crew.changing:
-            await super().start(old, announce)
+            await super().start(old)
 
     async def prepare(self, old: Server | None = None) -> None:
         """Opens all sockets, and has each worker make itself ready."""
@@ -107,7 +107,6 @@ class Supervisor(Server):
     async def commit(self, old: Server | None = None) -> None:
         """Has the workers answer."""
         if self._plan is not None:
-            writer.flush()  # workers have their own way to the log, and nothing is to stand before what was announced
             await self._crew.commit(self._plan)
         self._taken.clear()
 
