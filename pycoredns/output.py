@@ -50,7 +50,7 @@ class Writer:
         self._lines.clear()
         self._taken = self._given = 0
         """Octets of all lines that came, and of those that wait no more; the thread alone counts these."""
-        self._awake = False
+        self._awake = self._held = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._roused, self._hurried, self._idle = threading.Event(), threading.Event(), threading.Event()
@@ -63,7 +63,18 @@ class Writer:
             return
         self._taken += len(line)
         self._lines.append(line)
-        if not self._awake:
+        if not self._awake and not self._held:
+            self._rouse()
+
+    def hold(self) -> None:
+        """Keeps the lines that come from now on until ``release``, or ``flush``."""
+        self.flush()
+        self._held = True
+
+    def release(self) -> None:
+        """Writes what was held, and holds no more."""
+        self._held = False
+        if self._lines and not self._awake:
             self._rouse()
 
     def _rouse(self) -> None:
@@ -123,7 +134,8 @@ class Writer:
             dropped.cell().value += octets.count(b"\n")
 
     def flush(self, seconds: float = 1.0) -> None:
-        """Waits until all lines are written, but no longer than so many seconds."""
+        """Waits until all lines are written, those that were held as well, but no longer than so many seconds."""
+        self.release()
         self._hurried.set()
         if self._awake:
             self._idle.wait(seconds)

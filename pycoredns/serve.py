@@ -76,6 +76,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
     if not quiet:
         for line in version_lines():
             output.say(line)
+    await server.announced()
     _write_pid(pidfile)
     asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
     watching = asyncio.get_running_loop().create_task(reloader.watch())

@@ -116,6 +116,9 @@ class Server:
         if old is not None:
             old.hand_over(self)
 
+    async def announced(self) -> None:
+        """Called when ``start_lines`` have been said, which are to stand before the lines of answers."""
+
     async def give_up(self, old: Server | None = None) -> None:
         """Undoes what has been prepared; ``old`` has everything back."""
         for plugin, predecessor in reversed(self._taken):

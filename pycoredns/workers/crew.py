@@ -82,11 +82,14 @@ class Crew:
     # --- from one plan to the next
 
     async def begin(self, plan: Plan) -> None:
-        """Has workers born that are ready for the first plan; raises StartError if one of them is not."""
+        """Has workers born that are ready for the first plan; raises StartError if one of them is not.
+
+        What they log of their answers waits for ``speak``.
+        """
         self._plan, self._ways = plan, Ways(self.size)
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
         members = [await self._beget(number, plan) for number in range(self.size)]
-        await _all(member.channel.call("start") for member in members)
+        await _all(member.channel.call("start", Message(True)) for member in members)
         for member in members:
             self._enrol(member)
         self.begun.set()
@@ -134,6 +137,10 @@ class Crew:
         except (NobodyAnswers, Refused) as error:
             log.error("%s does not follow the reload: %s", member, error)
             member.kill()
+
+    async def speak(self) -> None:
+        """Lets all log what they answer."""
+        await self.ask_all("speak")
 
     async def give_up(self) -> None:
         """Has all go on as before; one that does not is replaced by one that will."""

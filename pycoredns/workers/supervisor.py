@@ -9,7 +9,7 @@ from typing import Any
 
 from pycoredns.assemble import Assembly
 from pycoredns.metrics import Family
-from pycoredns.output import show_debug
+from pycoredns.output import show_debug, writer
 from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become
 from pycoredns.server import Server
 from pycoredns.sockets import Sockets
@@ -109,6 +109,11 @@ class Supervisor(Server):
         if self._plan is not None:
             await self._crew.commit(self._plan)
         self._taken.clear()
+
+    async def announced(self) -> None:
+        """Has the workers' lines follow those of the supervisor."""
+        writer.flush()
+        await self._crew.speak()
 
     async def give_up(self, old: Server | None = None) -> None:
         """Has the workers go on as before; at the first start, end."""

@@ -66,7 +66,7 @@ def live(number: int, plan: Plan, sock: socket.socket, leading: bool, ways: Ways
 class Worker:
     """Does what the supervisor says.
 
-    That is ``start`` and ``commit``; on a reload ``take``, ``prepare``, and ``commit`` or ``give_up``; in the end ``stop``.
+    That is ``start``, ``commit`` and ``speak``; on a reload ``take``, ``prepare``, ``commit`` or ``give_up``; at last ``stop``.
     """
 
     def __init__(self, number: int, plan: Plan, sock: socket.socket, leading: bool, ways: Ways) -> None:
@@ -76,6 +76,7 @@ class Worker:
             "take": self.take,
             "prepare": self.prepare,
             "commit": self.commit,
+            "speak": self.speak,
             "give_up": self.give_up,
             "stop": self.stop,
             "help_out": self.help_out,
@@ -120,9 +121,11 @@ class Worker:
     # --- what the supervisor calls
 
     async def start(self, message: Message, _: list[socket.socket]) -> None:
-        """Makes its first server ready."""
+        """Makes its first server ready. Where lines of answers are not to be first, they wait for ``speak``."""
         if self._next is not None:
             await self._next.prepare()
+        if message.value:
+            writer.hold()
         asyncio.get_running_loop().call_later(memory.SETTLED_AFTER, memory.settle)
 
     def take(self, message: Message, sockets: list[socket.socket]) -> None:
@@ -177,6 +180,10 @@ class Worker:
         task = asyncio.get_running_loop().create_task(retire(old))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    def speak(self, message: Message, _: list[socket.socket]) -> None:
+        """What is served has been said."""
+        writer.release()
 
     async def give_up(self, message: Message, _: list[socket.socket]) -> None:
         """There is no next server after all."""

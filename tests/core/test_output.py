@@ -123,6 +123,29 @@ def test_lines_gather_before_they_are_written(pipe, monkeypatch):
     assert written == [b"one of five\n" * 5]
 
 
+def test_lines_that_are_held_come_in_their_order(pipe):
+    reading, writing = pipe
+    writer = Writer(writing)
+    writer.write("before")
+    writer.hold()
+    assert os.read(reading, 1000) == b"before\n"
+    for line in ("one", "two"):
+        writer.write(line)
+    writer.release()
+    writer.write("three")
+    writer.flush(10)
+    assert os.read(reading, 1000) == b"one\ntwo\nthree\n"
+
+
+def test_what_is_held_is_written_before_the_end(pipe):
+    reading, writing = pipe
+    writer = Writer(writing)
+    writer.hold()
+    writer.write("held")
+    writer.flush(10)
+    assert os.read(reading, 1000) == b"held\n"
+
+
 def test_a_child_leaves_the_lines_to_its_parent(pipe):
     reading, writing = pipe
     writer = Writer(writing)

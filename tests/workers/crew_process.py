@@ -89,12 +89,12 @@ def filled(corefile, ports):
 
 
 @asynccontextmanager
-async def serving(folder, corefile, workers=2, ends_with=0):
+async def serving(folder, corefile, workers=2, ends_with=0, program=("-m", "pycoredns")):
     """A server that has started; ``{port}`` and ``{http}`` in its Corefile become free ports. In the end it is stopped."""
     ports = {name: free_port() for name in ("port", "port2", "http", "http2") if f"{{{name}}}" in corefile}
     (folder / "Corefile").write_text(filled(corefile, ports))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pycoredns", "-workers", str(workers), "-conf", str(folder / "Corefile")),
+        *(sys.executable, *program, "-workers", str(workers), "-conf", str(folder / "Corefile")),
         *("-pidfile", str(folder / "pid")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

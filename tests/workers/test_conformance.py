@@ -8,7 +8,18 @@ import pytest
 
 from tests.test_conformance import AT_ONCE, CASES, COMMAND, Outcome, obstacle, run_case
 
-TOPICS = ("cache/", "dnssec/metrics", "health/", "loadbalance/", "loop/", "metrics/", "pipeline/every", "ready/", "reload/")
+TOPICS = (
+    "cache/",
+    "dnssec/metrics",
+    "health/",
+    "loadbalance/",
+    "log/order",
+    "loop/",
+    "metrics/",
+    "pipeline/every",
+    "ready/",
+    "reload/",
+)
 CANNOT = {
     "dnssec/metrics": "each worker signs for itself what answers of several names have in common, such as the zone's NS records",
     "metrics/forward": "each worker has its own connections to upstreams, and counts them",

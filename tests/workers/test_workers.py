@@ -51,6 +51,46 @@ async def test_one_that_dies_again_and_again_is_replaced_after_a_while(tmp_path)
             await server.line("worker 1 .*answers in its place", seen)
 
 
+SLOW_TO_SPEAK = """
+import time
+from pycoredns import cli, server
+
+lines = server.Server.start_lines
+server.Server.start_lines = lambda self: time.sleep(0.3) or lines(self)
+raise SystemExit(cli.main())
+"""
+
+
+class Impatient(asyncio.DatagramProtocol):
+    """Asks again and again, from before the server is there, until it is answered."""
+
+    def __init__(self, port):
+        self.answered = asyncio.Event()
+        self._port = port
+
+    async def run(self):
+        """Until there is an answer."""
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        while not self.answered.is_set():
+            for name in NAMES[:5]:
+                transport.sendto(query_wire(name), ("127.0.0.1", self._port))
+            await asyncio.sleep(0.001)
+        transport.close()
+
+    def datagram_received(self, data, addr):
+        self.answered.set()
+
+
+async def test_what_is_served_is_said_before_what_is_answered(tmp_path):
+    port = free_port()
+    asking = asyncio.create_task(Impatient(port).run())
+    async with serving(tmp_path, corefile(more="log").replace("{port}", str(port)), program=("-c", SLOW_TO_SPEAK)) as server:
+        await server.line(r"lab\.test\. udp")
+        await asking
+        assert [server.lines[0], server.lines[2][:6]] == [f".:{port} on 127.0.0.1", "linux/"]
+
+
 async def test_what_all_have_counted_is_what_was_asked(tmp_path):
     async with serving(tmp_path, corefile()) as server:
         for name in NAMES:
