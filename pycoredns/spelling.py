@@ -52,8 +52,10 @@ def may_be_respelled(request: Request, response: Response, key: bytes) -> bool:
 
 
 def usual_reply(request: Request, response: Response) -> bytes:
-    """The reply to the usual spelling; if it ends with a cookie, that is not the client's."""
+    """The reply to the usual spelling: what was for this client only, its cookie, is not in it."""
     reply, end = response.plain().reply(request), NAME + len(request.asked)
+    if request.terms.cookie:
+        return b"%b%b%b%b" % (reply[:NAME], request.name, reply[end:-COOKIE_SIZE], _NO_COOKIE)
     return b"%b%b%b" % (reply[:NAME], request.name, reply[end:])
 
 

@@ -107,6 +107,15 @@ async def test_all_spellings_share_an_entry() -> None:
         assert entries() == 2
 
 
+async def test_a_cookie_of_zeros_gets_nobody_elses_back() -> None:
+    """A cookie is a secret between its client and the server (RFC 7873 §4.1)."""
+    async with Upstream(reply) as upstream, running(COREFILE, upstream=upstream.address) as server:
+        for asked in [query(NAME.lower(), cookie()) for _ in range(4)] + [
+            query(NAME.lower(), edns.option(edns.COOKIE, bytes(8)))
+        ]:
+            judge(asked, await exchange_udp(asked, ("127.0.0.1", server.port)), "www.example.test.", "192.0.2.1")
+
+
 async def test_records_that_follow_the_clients_letters_are_not_given_to_others() -> None:
     spellings = [b"localhost", b"localhost", b"LOCALHOST", b"LOCALHOST", b"localhost", b"LocalHost"]
     async with running(".:{port} {\n local \n}") as server:
