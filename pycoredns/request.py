@@ -27,7 +27,7 @@ _KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 256, 512, 15
 _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
-_OPT_HEAD = b"\0" + types.OPT.to_bytes(2, "big")
+OPT_HEAD = b"\0" + types.OPT.to_bytes(2, "big")
 _USUAL_SIZE, _OPT_SIZE = 16, 11
 _COOKIE_OPTION_SIZE = len(COOKIE_HEAD) + COOKIE_SIZE
 _COOKIE_ONLY = _COOKIE_OPTION_SIZE.to_bytes(2, "big") + COOKIE_HEAD
@@ -92,6 +92,7 @@ class Tail:
     """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
 
     __slots__ = (
+        "bare_opt",
         "beside",
         "cookie",
         "direct",
@@ -126,6 +127,8 @@ class Tail:
         self.key = self.question + (b"\1" if self.do else b"\0")
         """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
+        self.bare_opt = edns.opt(self.size) if opt else b""
+        """The OPT record of an answer that says nothing in it."""
         self.id_less_opt = 2 - len(self.opt)
         """What CoreDNS counts of a reply, less the reply without its ID: the octets of the ID, less those of the OPT record."""
         self.beside = _USUAL_SIZE + (_OPT_SIZE + len(self.options) if opt else 0)
@@ -147,7 +150,7 @@ class Tail:
         other.qtype, other.qclass, other.question, other.key = self.qtype, self.qclass, self.question, self.key
         other.edns, other.size, other.limit, other.version = self.edns, self.size, self.limit, self.version
         other.flags, other.do, other.usual, other.expects_base64 = self.flags, self.do, self.usual, self.expects_base64
-        other.direct = self.direct
+        other.direct, other.bare_opt = self.direct, self.bare_opt
         other.options, other.cookie, other.beside = cookie, True, self.beside + len(cookie)
         other.opt = self.opt[:-2] + _COOKIE_ONLY[:2] + cookie
         other.id_less_opt = 2 - len(other.opt)
@@ -194,7 +197,13 @@ def tail_of(wire: bytes, end: int, header: Header) -> Tail:
     tails, octets = header.tails, wire[end:]
     tail = tails.get(octets)
     if tail is None:
-        if octets[13:19] == _COOKIE_ONLY and len(octets) == 27 and octets[4:7] == _OPT_HEAD and header.additionals == 1:
+        if (
+            octets[13:19] == _COOKIE_ONLY
+            and len(octets) == 27
+            and octets[4:7] == OPT_HEAD
+            and header.additionals
+            and header.plain
+        ):
             # a client makes a new cookie for each query: the rest is known
             return tail_of(wire[: end + 13] + b"\0\0", end, header).with_cookie(octets[15:])
         tail = _read_tail(wire, end, header)
@@ -213,7 +222,7 @@ def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
         return Tail(int.from_bytes(wire[end : end + 2], "big"), 0)
     try:
         qtype, qclass = _QUESTION.unpack_from(wire, end)
-        if header.plain and header.additionals and wire[end + 4 : end + 7] == _OPT_HEAD:
+        if header.plain and header.additionals and wire[end + 4 : end + 7] == OPT_HEAD:
             return _plain_tail(wire, end, qtype, qclass)
     except struct.error:
         raise BadMessageError("question is cut off") from None

@@ -45,6 +45,13 @@ def test_octets_like_a_cookie_that_no_record_holds_mean_nothing() -> None:
     assert (found["edns"], found["opt"], found["options"]) == (False, b"", b"")
 
 
+def test_a_cookie_in_an_answer_section_means_nothing() -> None:
+    wire = bytearray(with_opt(edns.option(edns.COOKIE, bytes(8))))
+    wire[7] = 1
+    found = read(bytes(wire))
+    assert (found["edns"], found["opt"], found["options"]) == (False, b"", b"")
+
+
 @pytest.mark.parametrize(
     ("code", "value"),
     [
