@@ -57,13 +57,16 @@ def head_of(wire: bytes) -> Head:
 
 
 def count_plain_answers(header: Header, octets: bytes) -> int:
-    """How many records answer a query with this header and without EDNS, where the ten octets behind the ID of an answer fit it
-    just as they are, nothing else is in the message, and it is for everybody, as AD is not; 0 for others. It is remembered."""
+    """How many records answer a query with this header, where the ten octets behind the ID of an answer fit it just as they are,
+    nothing else is in the message, but for an OPT record if one is in the query, and it is for everybody, as AD is not; 0 for
+    others. It is remembered."""
     head = head_of(b"\0\0" + octets)
-    fits = head.asks == header.reply_bits and not header.additionals and not head.flags & AD
+    answers, authorities, additionals = head.counts
+    plain = not (head.rcode or head.flags & (TC | AD) or authorities)
+    fits = head.asks == header.reply_bits and additionals == header.additionals
     if len(header.plain_answers) >= _MOST_HEADS:
         header.plain_answers.clear()
-    count = header.plain_answers[octets] = head.answers_only if fits else 0
+    count = header.plain_answers[octets] = answers if plain and fits else 0
     return count
 
 
@@ -104,7 +107,7 @@ class Relayed(Response):
         opts = [each for each in found[-additionals:] if each.rtype == types.OPT] if additionals else []
         if not opts:
             whole = cls(wire[: found[-1].end if found else end], asked, head, not found)
-            whole._found = found or None
+            whole._found = None if end else found
             return whole
         if opts != found[-1:]:  # pointers behind it would be wrong without it
             relayed = cls(wire, asked, head, False).plain()

@@ -6,8 +6,10 @@ import pytest
 
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward.messages import behind_id, is_bare_error, new_id, read_answer
+from pycoredns.plugins.forward.tests.support import ONE_ADDRESS, reply_to
 from pycoredns.request import Request
 from pycoredns.testing import SilentListener, query_wire, request_for
+from pycoredns.wire import edns
 from pycoredns.wire.message import BadMessageError
 
 ASKED = b"\3www\7example\3org\0"
@@ -65,6 +67,15 @@ def test_an_unharmed_answer_is_accepted() -> None:
     answer = read_answer(an_answer(), ASKED, 4096)
     reply = dns.message.from_wire(bytes(2) + answer.reply(request_for("www.example.org", size=4096)))
     assert [len(section) for section in (reply.answer, reply.authority, reply.additional)] == [2, 4, 0]
+
+
+@pytest.mark.parametrize("opt", [b"", edns.opt(1232)])
+def test_all_records_of_an_answer_are_found(opt: bytes) -> None:
+    """Also where those that answer are of the usual sort, and only others are looked for."""
+    query, beside = query_wire("www.example.org"), b"\1a\xc0\x10\0\1\0\1\0\0\0\x1e\0\4\xc0\0\2\2"
+    answer = read_answer(reply_to(query, ONE_ADDRESS + beside + opt, (1, 0, 1 + bool(opt))), ASKED, 4096)
+    assert [[each.ttl for each in found] for _, found in answer.walk()] == [[300], [], [30]]
+    assert [[each.ttl for each in section] for section in answer.with_ttl(7).sections()] == [[7], [], [7]]
 
 
 @pytest.mark.parametrize(
