@@ -13,13 +13,10 @@ from struct import Struct
 from time import gmtime, strftime
 from typing import IO
 
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
-
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.wire.types import type_text
+from pycoredns.zone.texts import rdata_text
 
 _MODE = 0o644
 """Zones are no secret, and other programs may serve the file."""
@@ -33,14 +30,8 @@ def record_lines(records: Iterable[Record]) -> Iterator[str]:
         if each.name != name:
             name, owner = each.name, names.to_text(each.name)
         text = _TEXTS.get(each.rtype)
-        rdata = text(each.rdata) if text else _any_text(each)
+        rdata = text(each.rdata) if text else rdata_text(each.rtype, each.rdata)
         yield f"{owner}\t{each.ttl}\tIN\t{type_text(each.rtype)}\t{rdata}\n"
-
-
-def _any_text(record: Record) -> str:
-    """By dnspython, which knows all types."""
-    rtype = dns.rdatatype.RdataType.make(record.rtype)
-    return dns.rdata.from_wire(dns.rdataclass.IN, rtype, record.rdata, 0, len(record.rdata)).to_text()
 
 
 def _rrsig_text(rdata: bytes) -> str:

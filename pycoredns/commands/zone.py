@@ -55,19 +55,9 @@ def _fail(reason: str) -> int:
 def lines(records: Iterable[Record]) -> Iterator[str]:
     """Records as master files have them, SOA first, then in canonical order (RFC 4034 §6), names in full."""
     from pycoredns.zone.denial import canonical
+    from pycoredns.zone.texts import rdata_text
 
     soa, *others = records
     for record in (soa, *sorted(others, key=lambda record: (canonical(record.name), record.rtype, record.rdata))):
-        yield f"{names.to_text(record.name)}\t{record.ttl}\tIN\t{types.type_text(record.rtype)}\t{_data(record)}"
-
-
-def _data(record: Record) -> str:
-    import dns.exception
-    import dns.rdata
-    from dns.rdataclass import IN
-    from dns.rdatatype import RdataType
-
-    try:
-        return dns.rdata.from_wire(IN, RdataType.make(record.rtype), record.rdata, 0, len(record.rdata)).to_text()
-    except dns.exception.DNSException:
-        return f"\\# {len(record.rdata)} {record.rdata.hex()}"  # RFC 3597 §5
+        rdata = rdata_text(record.rtype, record.rdata)
+        yield f"{names.to_text(record.name)}\t{record.ttl}\tIN\t{types.type_text(record.rtype)}\t{rdata}"

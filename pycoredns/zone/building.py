@@ -57,11 +57,13 @@ class Builder:
         self.origin = origin
         self._bodies: dict[bytes, bytes | list[bytes]] = {}
         self._other_zone = False
+        self._own_soa = False
         self._parent: bytes | None = None  # of the last name, so that its siblings need not be looked at
 
     def add(self, name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
         """Takes a record of class IN; one that lies outside the zone is left out, of several SOA the last counts.
 
+        A SOA record at another name of the zone counts where its own has none: CoreDNS serves such zones.
         Raises BadZoneError where the RDATA has not the form that look-ups rely on.
         """
         name = name.lower()
@@ -72,8 +74,10 @@ class Builder:
             self._parent = name[name[0] + 1 :] if name != self.origin else None
         if rtype in CHECKED:
             if rtype == types.SOA:
-                if name != self.origin:
+                if name != self.origin and self._own_soa:
                     return
+                self._own_soa = name == self.origin
+                name = self.origin
                 self._forget_soa()
             rdata = _checked(name, rtype, rdata)
         if len(rdata) > LONGEST_RDATA:

@@ -12,6 +12,8 @@ from pycoredns.zone.packed import WITH_TARGETS
 _BESIDE_ALIAS = frozenset({types.RRSIG, types.NSEC, types.CNAME})
 _AT_CUTS = frozenset({types.NS, types.DS, types.RRSIG, types.NSEC, types.A, types.AAAA})
 _ADDRESSES = frozenset({types.A, types.AAAA})
+_DIGEST_SIZES = {1: 20, 2: 32, 4: 48}
+"""Octets of the digests in DS records, by their types (RFC 3658, RFC 4509, RFC 6605)."""
 _ALONE = {types.CNAME: "RFC 2181 §10.1", types.DNAME: "RFC 6672 §2.4", types.SOA: "RFC 1035 §5.2"}
 
 
@@ -39,6 +41,8 @@ class _Judge:
             yield f"{names.to_text(name)}: lies outside the zone and is left out"
         if types.NS not in self._sets[self._origin]:
             yield f"{names.to_text(self._origin)}: has no NS records (RFC 1035 §5.2)"
+        if types.SOA not in self._sets[self._origin]:
+            yield f"{names.to_text(self._origin)}: has no SOA record of its own (RFC 1035 §5.2)"
         for name, sets in self._sets.items():
             shown = names.to_text(name)
             for fault in (*self._of_name(name, sets), *self._of_sets(sets), *self._of_targets(sets), *self._of_place(name, sets)):
@@ -61,6 +65,8 @@ class _Judge:
                 yield f"the same {text} record stands more than once"
             if kind != types.RRSIG and len({record.ttl for record in found}) > 1:
                 yield f"{text} records have different TTLs (RFC 2181 §5.2)"
+            if kind == types.DS and any(_DIGEST_SIZES.get(rdata[3], len(rdata) - 4) != len(rdata) - 4 for rdata in different):
+                yield "the digest of a DS record has not the length of its type"
 
     def _of_targets(self, sets: dict[int, list[Record]]) -> Iterator[str]:
         """Name servers and the like must have addresses, and must not be aliases (RFC 2181 §10.3)."""

@@ -1,7 +1,8 @@
 """The plain lines of master files, which are nearly all: read without a tokenizer, many times as fast.
 
 A line that holds anything but words (comments, escapes, parentheses, directives), and whatever is not understood here or breaks a
-rule, is left to the full reader, which also says what is wrong with it.
+rule, is left to the full reader, which also says what is wrong with it. Read only here are types that the full reader does not
+know, and digests whose length it does not like.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from base64 import b64decode
 from binascii import unhexlify
 from calendar import timegm
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct, error
 
@@ -29,8 +30,14 @@ _PREFERENCE = Struct("!H")
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
 _RRSIG = Struct("!HBBIIIH")
-_DIGEST = Struct("!HBB")
-_DIGEST_SIZES = {"1": 20, "2": 32, "4": 48}
+_DIGESTS = {
+    "DS": "!HBB", "CDS": "!HBB", "DLV": "!HBB", "TA": "!HBB", "SSHFP": "!BB", "TLSA": "!BBB", "SMIMEA": "!BBB", "ZONEMD": "!IBB",
+    "EID": "!", "NIMLOC": "!",
+}  # fmt: skip
+"""The numbers before the hexadecimal digits of each type that ends with some."""
+_OLD = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2}
+"""Types of old that hold names alone, and how many."""
+_GENERIC = r"\#"
 _WINDOW = 256
 
 
@@ -46,10 +53,11 @@ class PlainLines:
         self.origin = origin
         self._longest = min(LONGEST_LABEL, LONGEST_NAME - len(origin) - 1)
         self._readers: dict[str, tuple[int, Callable[[list[str]], bytes]]] = {
-            "A": (types.A, _address), "AAAA": (types.AAAA, _address6), "NS": (types.NS, self._target),
+            **_WITHOUT_NAMES, "NS": (types.NS, self._target),
             "CNAME": (types.CNAME, self._target), "PTR": (types.PTR, self._target), "DNAME": (types.DNAME, self._target),
-            "MX": (types.MX, self._mail), "SRV": (types.SRV, self._service), "DS": (types.DS, _digest),
+            "MX": (types.MX, self._mail), "SRV": (types.SRV, self._service),
             "RRSIG": (types.RRSIG, self._signature), "NSEC": (types.NSEC, self._next), "SOA": (types.SOA, self._start),
+            **{text: (types.TYPE_NUMBERS[text], partial(self._targets, number)) for text, number in _OLD.items()},
         }  # fmt: skip
 
     def name(self, text: str) -> bytes:
@@ -87,6 +95,11 @@ class PlainLines:
     def _target(self, words: list[str]) -> bytes:
         (target,) = words
         return self.name(target)
+
+    def _targets(self, number: int, words: list[str]) -> bytes:
+        if len(words) != number:
+            raise NotPlain
+        return b"".join(map(self.name, words))
 
     def _mail(self, words: list[str]) -> bytes:
         preference, target = words
@@ -140,12 +153,19 @@ def _address6(words: list[str]) -> bytes:
     return inet_pton(AF_INET6, text)
 
 
-def _digest(words: list[str]) -> bytes:
-    tag, algorithm, kind, *digest = words
-    octets = unhexlify("".join(digest))
-    if len(octets) != _DIGEST_SIZES.get(kind):
+def _digest(before: Struct, fields: int, words: list[str]) -> bytes:
+    if words[0] == _GENERIC:
+        return _generic(words[1:])
+    return before.pack(*map(_number, words[:fields])) + unhexlify("".join(words[fields:]))
+
+
+def _generic(words: list[str]) -> bytes:
+    """RDATA of any type as hexadecimal digits (RFC 3597 §5)."""
+    length, *digits = words
+    octets = unhexlify("".join(digits))
+    if len(octets) != _number(length):
         raise NotPlain
-    return _DIGEST.pack(_number(tag), _number(algorithm), _number(kind)) + octets
+    return octets
 
 
 @lru_cache(maxsize=1024)
@@ -170,3 +190,11 @@ def _bitmap(kinds: tuple[str, ...]) -> bytes:
         window.extend(bytes(place // 8 + 1 - len(window)))
         window[place // 8] |= 0x80 >> place % 8
     return b"".join([b"%c%c%b" % (number, len(window), bytes(window)) for number, window in windows.items()])
+
+
+_WITHOUT_NAMES: dict[str, tuple[int, Callable[[list[str]], bytes]]] = {
+    "A": (types.A, _address),
+    "AAAA": (types.AAAA, _address6),
+    **{text: (types.TYPE_NUMBERS[text], partial(_digest, Struct(form), len(form) - 1)) for text, form in _DIGESTS.items()},
+}
+"""The types whose RDATA is the same below any origin."""

@@ -36,6 +36,7 @@ LONGEST_ENTRY = 1 << 20
 _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
+_COMMENT = re.compile(r";[^\n]*")
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _CAUGHT = re.compile(r"^.*?:\d+: |caught exception <class '[^']*'>: ")
 
@@ -46,11 +47,11 @@ def read_zone(path: Path, origin: bytes) -> Zone:
 
 
 def read_serial(path: Path, origin: bytes) -> int | None:
-    """The serial of the first SOA record in a file; None where something before it cannot be read. Raises OSError."""
+    """The serial of the zone's first SOA record in a file; None where something before it cannot be read. Raises OSError."""
     found: list[int] = []
 
     def take(name: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
-        if rtype == types.SOA and name.lower() == origin:
+        if rtype == types.SOA and names.within(name.lower(), origin):
             found.append(int.from_bytes(rdata[-20:-16], "big"))
             raise _Enough
 
@@ -211,6 +212,8 @@ class _MasterFile:
         except BadGenerateError as error:
             raise BadZoneError(place, f"{error}: {_shown(entry)}") from None
         except dns.exception.DNSException as error:
+            if self._read_unfolded(entry):
+                return
             found = min(max(self._reader.tok.where()[1], number), last)
             raise BadZoneError(f"{self._path}:{found}", _cause(error, entry)) from None
 
@@ -227,6 +230,12 @@ class _MasterFile:
         self._owner = reader.last_name.to_wire() if reader.last_name is not None else None
         if reader.current_origin is not before and reader.current_origin is not None:
             self._plain = PlainLines(reader.current_origin.to_wire() or names.ROOT)
+
+    def _read_unfolded(self, entry: str) -> bool:
+        """Reads a record that dnspython does not take, if it is a plain one but for comments and parentheses."""
+        text = _COMMENT.sub("", entry)
+        line = text.replace("(", " ").replace(")", " ")
+        return text.count("(") == text.count(")") and SPECIAL.search(line.replace(r"\#", "")) is None and self._read_plain(line)
 
     def _take_read(self, owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
         """Takes what dnspython has read; to a SOA record without a TTL it gives the minimum, and CoreDNS none."""

@@ -28,6 +28,7 @@ def path(tmp_path: Path) -> Path:
         ("a CNAME ns\na CNAME b", ["a.example.org.: there is more than one CNAME (RFC 2181 §10.1)"]),
         ("d DNAME ns\nd DNAME b", ["d.example.org.: there is more than one DNAME (RFC 6672 §2.4)"]),
         ("@ SOA ns host 2 2 3 4 5", ["example.org.: there is more than one SOA (RFC 1035 §5.2)"]),
+        ("a SOA ns host 2 2 3 4 5", []),
         ("a A 192.0.2.1\na A 192.0.2.1", ["a.example.org.: the same A record stands more than once"]),
         ("a A 192.0.2.1\na 60 A 192.0.2.2", ["a.example.org.: A records have different TTLs (RFC 2181 §5.2)"]),
         ("k NS ns.k", ["k.example.org.: NS leads to ns.k.example.org., which has no address"]),
@@ -38,6 +39,8 @@ def path(tmp_path: Path) -> Path:
         ("m MX 0 .", []),
         ("m SRV 1 2 3 a\na CNAME ns", ["m.example.org.: SRV leads to a.example.org., which is an alias (RFC 2181 §10.3)"]),
         ("s DS 1 13 1 " + "ab" * 20, ["s.example.org.: DS records without NS records (RFC 4035 §2.4)"]),
+        ("k NS ns\nk DS 1 13 2 abcd", ["k.example.org.: the digest of a DS record has not the length of its type"]),
+        ("k NS ns\nk DS 1 13 9 abcd", []),
         ("k NS ns\nk TXT x", ["k.example.org.: nobody sees TXT: the name is delegated"]),
         (
             "k NS ns\nx.k TXT x",
@@ -59,6 +62,11 @@ def test_faults_are_told(path: Path, lines: str, told: list[str]) -> None:
 def test_a_zone_has_name_servers() -> None:
     soa = Record(ORIGIN, 6, 1, 60, b"\0\0" + bytes(20))
     assert complaints(ORIGIN, [soa]) == ["example.org.: has no NS records (RFC 1035 §5.2)"]
+
+
+def test_a_zone_has_a_soa_of_its_own() -> None:
+    found = [Record(ORIGIN, 2, 1, 60, b"\0"), Record(b"\1x" + ORIGIN, 6, 1, 60, b"\0\0" + bytes(20))]
+    assert complaints(ORIGIN, found) == ["example.org.: has no SOA record of its own (RFC 1035 §5.2)"]
 
 
 def test_a_zone_is_printed_in_canonical_form(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,31 @@ def test_most_lines_are_plain(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(records(path, text)) == 6
 
 
+@pytest.mark.parametrize(
+    ("line", "rtype", "rdata"),
+    [
+        ("MB host.", 7, "04686f737400"),
+        ("MINFO a. b.", 14, "016100016200"),
+        ("EID ab cd", 31, "abcd"),
+        ("DS 1 13 2 abcd", 43, "00010d02abcd"),
+        ("DS ( 1 13 2 ; (\n ab\tcd ) ; digest", 43, "00010d02abcd"),
+        (r"DS \# 6 00010d02 abcd", 43, "00010d02abcd"),
+        ("SSHFP 1 2 abcd", 44, "0102abcd"),
+        ("TLSA 3 1 1 abcd", 52, "030101abcd"),
+        ("ZONEMD 1 1 1 abcd", 63, "000000010101abcd"),
+        ("TA 1 13 2 abcd", 32768, "00010d02abcd"),
+    ],
+)
+def test_what_dnspython_does_not_take_is_read_as_it_stands(path: Path, line: str, rtype: int, rdata: str) -> None:
+    assert records(path, f"{START}x 60 {line}\n  A 192.0.2.1\n")[1:] == [
+        Record(b"\1x" + ORIGIN, rtype, 1, 60, bytes.fromhex(rdata)),
+        Record(b"\1x" + ORIGIN, 1, 1, 300, bytes((192, 0, 2, 1))),
+    ]
+
+
 WRONG = [
+    ("bad DS 1 13 2 abc", 3, "bad DS 1 13 2 abc"),
+    ("bad MB ; nobody", 3, "bad MB"),
     ("bad A 192.0.2.300", 3, "192.0.2.300"),
     ("bad A", 3, "bad A"),
     ("bad AAAA 192.0.2.1", 3, "bad AAAA"),
@@ -145,9 +169,23 @@ def test_mistakes_are_told_with_file_and_line(path: Path, lines: str, number: in
 
 
 def test_a_zone_needs_a_soa(path: Path) -> None:
-    path.write_text("$TTL 60\n@ NS ns\nx SOA a b 1 2 3 4 5\n")
+    path.write_text("$TTL 60\n@ NS ns\n")
     with pytest.raises(BadZoneError, match=r"db: no SOA record for example.org"):
         read_zone(path, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("lines", "serial"),
+    [
+        ("x SOA a b 7 2 3 4 5", 7),
+        ("x SOA a b 7 2 3 4 5\n@ SOA a b 8 2 3 4 5", 8),
+        ("@ SOA a b 8 2 3 4 5\nx SOA a b 7 2 3 4 5", 8),
+    ],
+)
+def test_a_soa_below_the_zones_name_stands_for_one_that_is_missing(path: Path, lines: str, serial: int) -> None:
+    path.write_text(f"$TTL 60\n@ NS ns\n{lines}\n")
+    soa = read_zone(path, ORIGIN).soa()
+    assert (soa.name, int.from_bytes(soa.rdata[-20:-16], "big")) == (ORIGIN, serial)
 
 
 @pytest.mark.parametrize("soa", ["@ SOA ns host 7 2 3 4 5", "@ SOA ns host (7 2 3 4\n 5 )"])
@@ -276,7 +314,10 @@ def test_words_that_only_look_plain_are_for_the_full_reader() -> None:
         ["A", "192.0.2"],
         ["A", "192.0.2.01"],
         ["MX", "65536", "x"],
-        ["DS", "1", "1", "2", "ab"],
+        ["DS", "1", "1", "2", "abc"],
+        ["DS", "1", "1"],
+        ["DS", r"\#", "5", "00010101"],
+        ["MINFO", "a"],
     ):
         with pytest.raises(plain.NotPlain):
             lines.record(words)

@@ -16,6 +16,7 @@ from pycoredns.plugins.sign.signing import Lifetime, SignedZone
 from pycoredns.plugins.sign.tests.support import APEX, RICH, STALE, ZONE, work_in
 from pycoredns.plugins.sign.worker import next_serial, perform, sign
 from pycoredns.plugins.sign.writing import record_lines, replacing
+from pycoredns.wire import types
 from pycoredns.zone.reading import read_zone
 from tests.judges.programs import program
 
@@ -175,6 +176,14 @@ def test_what_is_written_is_what_dnspython_writes(tmp_path):
         assert dns.rdata.from_text("IN", rtype, parsed.to_text()) == parsed
         if rtype not in ("RRSIG", "TXT"):
             assert parsed.to_text() == rdata
+
+
+@pytest.mark.parametrize("line", ["kid DS 1 13 2 abcd", "key SSHFP 1 2 abcd", "box MB ns", "end EID abcd"])
+def test_what_dnspython_does_not_take_is_signed_and_read_again(tmp_path, line):
+    work = work_in(tmp_path, f"{APEX}kid NS ns\n{line}\n")
+    sign(work, NOW)
+    before, after = read_zone(work.source, ZONE), read_zone(work.target, ZONE)
+    assert {each for each in before.records() if each.rtype != types.SOA} <= set(after.records())
 
 
 def test_a_failure_leaves_the_old_file_and_no_other(tmp_path):
