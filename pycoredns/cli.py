@@ -58,7 +58,8 @@ FLAGS = (*(name for flag in SERVER_FLAGS.values() for name in flag.names if not 
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
 With -workers several processes share the work, and signals, reloads, /metrics, /health and /ready are those of one server.
-Signals: SIGUSR1 reloads the Corefile, SIGTERM and SIGINT let pending answers leave and end the server.
+Signals: SIGUSR1 reloads the Corefile, SIGTERM and SIGINT let pending answers leave and end the server, SIGQUIT
+ends it at once.
 """
 
 

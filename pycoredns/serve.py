@@ -63,7 +63,7 @@ def _reason(source: Source, error: Exception) -> str:
 
 
 async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
-    signals = _Signals()
+    signals = _Signals(pidfile)
     try:
         await server.start()
     except (StartError, OSError) as error:
@@ -115,28 +115,38 @@ def _write_pid(file: str) -> None:
 
 
 class _Signals:
-    """The signals that matter, in their order; a second one to end does so at once."""
+    """The signals that matter, in their order. SIGQUIT, and a second SIGINT, end the process with all that is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, pidfile: str) -> None:
         self.queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        self._ending = False
+        self._pidfile = pidfile
+        self._interrupted = False
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             loop.add_signal_handler(number, self._take, number)
+        loop.add_signal_handler(signal.SIGQUIT, self._leave, "SIGQUIT: Quitting process immediately", 0)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
     def _take(self, number: signal.Signals) -> None:
-        if number != signal.SIGUSR1:
-            if self._ending:
-                os._exit(2)
-            self._ending = True
+        if number == signal.SIGINT and self._interrupted:
+            self._leave("SIGINT: Force quit", 2)
+        self._interrupted = self._interrupted or number == signal.SIGINT
         self.queue.put_nowait(number)
+
+    def _leave(self, line: str, status: int) -> None:
+        log.info(line)
+        _remove_pid(self._pidfile)
+        output.writer.flush()
+        os._exit(status)
 
 
 async def _until_signal(reloader: Reloader, signals: _Signals) -> int:
     """Reloads on SIGUSR1; returns on a signal to end, which waits for no reload."""
     reloads: set[asyncio.Task[bool]] = set()
-    while (number := await signals.queue.get()) == signal.SIGUSR1:
+    while (number := await signals.queue.get()) in (signal.SIGUSR1, signal.SIGUSR2):
+        if number == signal.SIGUSR2:
+            log.warning("SIGUSR2: Upgrading takes a restart; nothing has changed")
+            continue
         log.info("SIGUSR1: Reloading")
         task = asyncio.get_running_loop().create_task(reloader.reload())
         reloads.add(task)

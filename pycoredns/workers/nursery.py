@@ -18,7 +18,7 @@ CRASHED = 70
 """Exit status of a child that ended by an error nobody had thought of (sysexits.h: EX_SOFTWARE)."""
 FATAL = 1
 """That of one that says no server should run: see ``output.fatal``."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 """Are for the supervisor, which tells its workers; a terminal, or systemd, sends them to all processes."""
 _DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
 _STANDARD = 3

@@ -1,0 +1,78 @@
+"""What signals do to a server in a process of its own."""
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2
+
+import pytest
+
+from pycoredns.testing import free_port
+
+LAMEDUCK = 0.5
+COREFILE = ".:{port} {{\n bind 127.0.0.1\n health 127.0.0.1:{http} {{\n  lameduck 500ms\n }}\n}}\n"
+
+
+@asynccontextmanager
+async def server(folder):
+    """A server that has begun to answer."""
+    (folder / "Corefile").write_text(COREFILE.format(port=free_port(), http=free_port()))
+    command = sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-pidfile", "pid"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        await until((folder / "pid").exists)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until(true):
+    """Waits for something that is seen from outside."""
+    async with asyncio.timeout(15):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("signals", "status", "patient", "last"),
+    [
+        ([SIGTERM], 0, True, "Going into lameduck mode for 500ms"),
+        ([SIGINT], 0, True, "Going into lameduck mode for 500ms"),
+        ([SIGQUIT], 0, False, "[INFO] SIGQUIT: Quitting process immediately"),
+        ([SIGTERM, SIGTERM], 0, True, "Going into lameduck mode for 500ms"),
+        ([SIGTERM, SIGINT], 0, True, "Going into lameduck mode for 500ms"),
+        ([SIGINT, SIGINT], 2, False, "[INFO] SIGINT: Force quit"),
+        ([SIGTERM, SIGQUIT], 0, False, "[INFO] SIGQUIT: Quitting process immediately"),
+        ([SIGHUP, SIGUSR2, SIGQUIT], 0, False, "[INFO] SIGQUIT: Quitting process immediately"),
+    ],
+    ids=lambda value: "+".join(each.name for each in value) if isinstance(value, list) else None,
+)
+async def test_signals_end_it_as_coredns_does(tmp_path, signals, status, patient, last):
+    async with server(tmp_path) as process:
+        begun = asyncio.get_running_loop().time()
+        for each in signals:
+            process.send_signal(each)
+            await asyncio.sleep(0.1)
+        output, _ = await asyncio.wait_for(process.communicate(), 15)
+        took = asyncio.get_running_loop().time() - begun
+    assert process.returncode == status
+    assert output.decode().splitlines()[-1].endswith(last)
+    assert took >= LAMEDUCK or not patient
+    assert not (tmp_path / "pid").exists()
+
+
+async def test_an_upgrade_is_not_offered_and_ends_nothing(tmp_path):
+    async with server(tmp_path) as process:
+        process.send_signal(SIGUSR2)
+        async with asyncio.timeout(15):
+            while not (line := await process.stdout.readline()).startswith(b"[WARNING]"):
+                assert line
+        assert line == b"[WARNING] SIGUSR2: Upgrading takes a restart; nothing has changed\n"
+        process.send_signal(SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
