@@ -68,6 +68,8 @@ def assemble(corefile: Corefile, port: int = DEFAULT_PORT) -> Assembly:
         block = _make_block(server_block, keys, assembly.settings, corefile.file, errors)
         assembly.keys[len(assembly.blocks)] = keys
         assembly.blocks.append(block)
+    for server_block in corefile.left_out:
+        _known(_by_name(server_block), errors)
     if not errors:
         _place(assembly, errors)
     if errors:
@@ -98,9 +100,7 @@ def _make_block(
     server_block: ServerBlock, keys: list[Key], server: ServerSettings, file: str, errors: list[ConfigError]
 ) -> Block:
     """A block with its plugins in the chain's order."""
-    directives: dict[str, list[Directive]] = {}
-    for directive in server_block.directives:
-        directives.setdefault(directive.name.text, []).append(directive)
+    directives = _by_name(server_block)
     settings = BlockSettings(server=server)
     zones = tuple(dict.fromkeys(key.zone for key in keys))
     context = Context(zones, Path(), file, scheme=keys[0].scheme if keys else "dns", names=frozenset(directives), errors=errors)
@@ -112,6 +112,14 @@ def _make_block(
         context.root = Path(settings.root)
         plugins += made
     return Block(zones, plugins, settings)
+
+
+def _by_name(server_block: ServerBlock) -> dict[str, list[Directive]]:
+    """The lines of a block that are for the same plugin."""
+    directives: dict[str, list[Directive]] = {}
+    for directive in server_block.directives:
+        directives.setdefault(directive.name.text, []).append(directive)
+    return directives
 
 
 def _known(directives: dict[str, list[Directive]], errors: list[ConfigError]) -> list[str]:

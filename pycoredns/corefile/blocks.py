@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pycoredns.corefile.grammar import Line
-from pycoredns.corefile.model import Directive, Place, ServerBlock, Token
+from pycoredns.corefile.model import Directive, ServerBlock, Token
 from pycoredns.errors import ConfigError
 
 
 def group(lines: Sequence[Line]) -> tuple[tuple[ServerBlock, ...], list[ConfigError], list[ConfigError]]:
-    """The server blocks that the outermost lines make, the mistakes, and what is legal but surely not meant."""
+    """The server blocks that the outermost lines make, also those without keys; mistakes; what is legal but surely not meant."""
     grouping = _Grouping(list(lines))
     try:
         while grouping.rest:
@@ -40,11 +40,10 @@ class _Grouping:
             directives = self.directives(last.block)
             if last.crowded:
                 self.errors.append(
-                    ConfigError(_end(last), 'unexpected "}" on the line of a directive', "put it on a line of its own")
+                    ConfigError(last.crowded, 'unexpected "}" on the line of a directive', "put it on a line of its own")
                 )
-        if keys:
-            self.blocks.append(ServerBlock(keys, directives, place))
-        else:
+        self.blocks.append(ServerBlock(keys, directives, place))
+        if not keys:
             self.warnings.append(
                 ConfigError(place, "this block has no zone and is left out", "put a zone before it, such as . for all")
             )
@@ -102,11 +101,6 @@ def _directive(line: Line) -> Directive:
             raise ConfigError(word.place, f'unexpected "}}" behind "{line.words[0]}"', "there is no opening brace that matches")
     block = None if line.block is None else tuple([_directive(inner) for inner in line.block])
     return Directive(line.words[0], line.words[1:], block)
-
-
-def _end(line: Line) -> Place:
-    """Where the last word of a line and its block stands."""
-    return _end(line.block[-1]) if line.block else line.words[-1].place if line.words else line.place
 
 
 def _warn_of_brace(key: Token, warnings: list[ConfigError]) -> None:

@@ -35,6 +35,8 @@ class Corefile:
     """The files it was read from, its own first."""
     empty: bool = False
     """Has it no server block, so that DEFAULT stands in its place?"""
+    left_out: tuple[ServerBlock, ...] = ()
+    """Blocks without a zone: they are not served, but there must be plugins for their directives."""
 
     @property
     def checksum(self) -> str:
@@ -64,14 +66,16 @@ def parse_all(text: str, file: str = "Corefile") -> tuple[Corefile, list[ConfigE
         lines = list(expansion.expand(parse_lines(text, file, expansion.warnings), outermost=True))
     except ConfigError as error:
         return Corefile(file, ()), [error]
-    blocks, errors, warnings = group(lines)
+    grouped, errors, warnings = group(lines)
+    blocks, left_out = tuple(each for each in grouped if each.keys), tuple(each for each in grouped if not each.keys)
     errors += expansion.errors
     empty = not blocks and not errors and text != DEFAULT
     if empty:
         cause, remedy = "there is no server block", "the default is served: whoami and log for all zones"
         warnings.append(ConfigError(Place(file, 1), cause, remedy))
         blocks = parse(DEFAULT, file).blocks
-    return Corefile(file, blocks, tuple(expansion.warnings + warnings), tuple(dict.fromkeys(expansion.sources)), empty), errors
+    sources = tuple(dict.fromkeys(expansion.sources))
+    return Corefile(file, blocks, tuple(expansion.warnings + warnings), sources, empty, left_out), errors
 
 
 @changeable
@@ -115,7 +119,8 @@ class _Expansion:
         if "{" not in word.text:
             return word
         try:
-            return word._replace(text=replace_references(word.text))
+            text = replace_references(word.text)
+            return word if text == word.text else word._replace(text=text, quoted=True)  # a brace from a variable is none
         except ValueError as error:
             raise ConfigError(word.place, str(error)) from None
 

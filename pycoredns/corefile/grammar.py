@@ -2,7 +2,7 @@
 
 A word ends at white space. A `#` at its start begins a comment up to the end of the line; one inside it cuts off the rest of the
 word alone. Quotes open at a word's start only and may hold line breaks; in them a backslash escapes nothing but a quote. A brace
-is one where it is a word of its own.
+is one where it is a word of its own, in quotes or not. Carriage returns are nothing at all.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _CUT = r"(?:\#\S*)?"
 _END = r"(?![^\s#])"
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _PLAIN = rf'[^\s#"][^\s#]*{_CUT}'
-_WORD = rf"(?:{_QUOTED}|(?![{{}}]{_END}){_PLAIN})"
-_WORD_OR_CLOSING = rf"(?:{_QUOTED}|(?!\{{{_END}){_PLAIN})"
+_WORD = rf'(?:(?!"[{{}}]"){_QUOTED}|(?![{{}}]{_END}){_PLAIN})'
+_WORD_OR_CLOSING = rf'(?:(?!"\{{"){_QUOTED}|(?!\{{{_END}){_PLAIN})'
 _DEEPEST_QUICKLY = 50
 _any_word = re.compile(rf"{_QUOTED}|{_PLAIN}", re.DOTALL)
 _escape = re.compile(r"\\(.)", re.DOTALL)
@@ -42,8 +42,8 @@ class Line:
     block: tuple[Line, ...] | None = None
     below: bool = False
     """The opening brace does not stand on the line of the words."""
-    crowded: bool = False
-    """The closing brace does not stand on a line of its own, and the block is not empty."""
+    crowded: Place | None = None
+    """Where the closing brace stands, if that is not a line of its own and the block is not empty."""
     behind: bool = False
     """The line begins right behind the closing brace of the one before."""
 
@@ -58,8 +58,8 @@ def _words(word: str) -> str:
     return rf"(?P<words>{word}(?:{_SPACE}*{word})*)"
 
 
-_OPENING = rf"(?P<opening>\{{{_END}){_CUT}"
-_CLOSING = rf"(?P<closing>\}}{_END}){_CUT}"
+_OPENING = rf'(?P<opening>"\{{"|\{{{_END}{_CUT})'
+_CLOSING = rf'(?P<closing>"\}}"|\}}{_END}{_CUT})'
 
 
 @functools.cache
@@ -109,7 +109,7 @@ def parse_lines(text: str, file: str, warnings: list[ConfigError] | None = None)
 
     With `warnings` the very last brace may be missing behind that of a plugin's block, as CoreDNS lets it be.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    text = text.removeprefix("\ufeff").replace("\r", "")
     parsed = _read_quickly(text)
     return _parse(text, file, warnings) if parsed is None else _Placed(text, file).lines(parsed)
 
@@ -125,13 +125,18 @@ def _parse(text: str, file: str, warnings: list[ConfigError] | None) -> tuple[Li
         if warnings is None or not isinstance(missing, _LastBraceMissingError):
             raise missing from None
         lines = parse_lines(f"{text}\n}}", file)
-        if any(line.block is None for line in lines) or lines[-1].words[0].text.startswith("("):
+        if not all(map(_may_stand_above, lines[:-1])) or (lines[-1].words[:1] and lines[-1].words[0].text.startswith("(")):
             raise missing from None
         warnings.append(missing)
         return lines
     except RecursionError:
         raise ConfigError(Place(file, 1), "braces are nested too deeply") from None
     return _Placed(text, file).lines(parsed)
+
+
+def _may_stand_above(line: Line) -> bool:
+    """May the line of a block's key follow? It may not where that has begun a block without braces."""
+    return line.block is not None or line.words[-1].text.endswith(",") or line.words[0].text == "import"
 
 
 class _LastBraceMissingError(ConfigError):
@@ -173,7 +178,8 @@ class _Placed:
         last, end = self.line, self.number(closing.start("closing"))
         place = words[0].place if words else Place(self.file, opened)
         below = bool(words) and opened != ended
-        return Line(words, place, block, below, crowded=bool(block) and last == end, behind=place.line == closed)
+        crowded = Place(self.file, end) if block and last == end else None
+        return Line(words, place, block, below, crowded, behind=place.line == closed)
 
     def words(self, match: re.Match[str]) -> tuple[Token, ...]:
         """The words of a line; ends where they end."""
@@ -188,7 +194,8 @@ class _Placed:
         if not text.startswith('"'):
             return Token(text.partition("#")[0], place)
         inner = text[1:] if _open(text) else text[1:-1]
-        return Token(_escape.sub(lambda match: '"' if match[1] == '"' else match[0], inner), place, quoted=True)
+        quoted = inner not in ("{", "}")
+        return Token(_escape.sub(lambda match: '"' if match[1] == '"' else match[0], inner), place, quoted)
 
 
 def _open(text: str) -> bool:
@@ -205,12 +212,12 @@ def _unclosed(text: str, file: str) -> ConfigError:
             continue
         last = match[0] if match[0].startswith('"') else match[0].partition("#")[0]
         place = Place(file, text.count("\n", 0, match.start()) + 1)
-        if last == "{":
+        if last in ("{", '"{"'):
             openings.append(place)
-        elif last == "}" and openings:
+        elif last in ("}", '"}"') and openings:
             openings.pop()
     if last.startswith('"') and _open(last):
         return ConfigError(place, "the quote that opens here is never closed", 'end it with "')
     opened = f", which closes the block opened at {openings[-1]}" if openings else ""
-    missing = _LastBraceMissingError if len(openings) == 1 and last == "}" else ConfigError
+    missing = _LastBraceMissingError if len(openings) == 1 and last in ("}", '"}"') else ConfigError
     return missing(place, f'"}}" is missing behind "{last}"', f'add a line with "}}"{opened}')

@@ -26,6 +26,7 @@ class Token(NamedTuple):
     text: str
     place: Place
     quoted: bool = False
+    """Is it no brace, whatever it holds?"""
 
     def __str__(self) -> str:
         """The word itself."""

@@ -52,6 +52,10 @@ NEVER = "no question ever reaches it, for"
         (". {\n forward . 127.0.0.9 {\n  except a.\n }\n whoami\n}", []),
         ("# nothing", ["Corefile:1: warning: there is no server block; the default is served: whoami and log for all zones"]),
         (". {\n whoami\n}\n}\n", ['Corefile:4: warning: a stray "}" is taken for a zone; take it away']),
+        (
+            ". {\n whoami\n}\n{\n cahce\n chaos x {\n  y\n }\n}\n",
+            ["Corefile:4: warning: this block has no zone", 'Corefile:5: unknown directive "cahce"; did you mean "cache"?'],
+        ),
         (". {\n import *.nothing\n whoami\n}", ["Corefile:2: warning: No files matching import glob pattern: *.nothing"]),
     ],
 )

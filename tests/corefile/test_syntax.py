@@ -56,6 +56,8 @@ def mistakes(text: str, file: str = "Corefile") -> list[str]:
         ("\ufeff. {\r\n chaos a b\r\n}\r\n", [".: chaos a b"]),
         (". {\n\n\tchaos\t a  \n\n}\n\n", [".: chaos a"]),
         (". {\n a\u00a0b\u2003c\n}", [".: a b c"]),
+        (". {\n a\rb \r c\n}", [".: ab c"]),
+        ('. "{"# a comment\n a "{"\n  b\n "}"\n c\n"}" d. {\n}', [".: a { b } | c", "d.: "]),
     ],
 )
 def test_blocks(text: str, expected: list[str]) -> None:
@@ -75,10 +77,12 @@ def test_blocks(text: str, expected: list[str]) -> None:
         ('"a"b"c "d"', ["a", 'b"c', "d"]),
         ('a "b\n c" d', ["a", "b\n c", "d"]),
         ("a {} {b} {{ c }}", ["a", "{}", "{b}", "{{", "c", "}}"]),
-        ('a "{"', ["a", "{"]),
+        ('a "{ " " }" {$OPENING} {$CLOSING}', ["a", "{ ", " }", "{", "}"]),
     ],
 )
-def test_words(line: str, words: list[str]) -> None:
+def test_words(line: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENING", "{")
+    monkeypatch.setenv("CLOSING", "}")
     [directive] = parse(f". {{\n {line}\n}}").blocks[0].directives
     assert [word.text for word in directive.words] == words
     assert directive.block is None
@@ -99,10 +103,12 @@ def test_places_are_those_of_the_words() -> None:
             'Corefile:2: "}" is missing behind "whoami"; add a line with "}", which closes the block opened at Corefile:1',
         ),
         (". {\n errors }\n}", 'Corefile:2: unexpected "}" on the line of a directive; put it on a line of its own'),
-        (". {\n a {\n } }\n", 'Corefile:2: unexpected "}" on the line of a directive; put it on a line of its own'),
+        (". {\n a {\n } }\n", 'Corefile:3: unexpected "}" on the line of a directive; put it on a line of its own'),
         (". {\n a {\n } b\n}", 'Corefile:3: unexpected "b" behind a closing brace; put it on a line of its own'),
         (". {\n a\n {\n }\n}", 'Corefile:2: the "{" of a stands on another line; put it on the same line'),
         (". {\n {\n }\n}", 'Corefile:2: unexpected "{"; a directive must stand before it, on the same line'),
+        ('. {\n a "}" b\n}', 'Corefile:2: unexpected "}" on the line of a directive; put it on a line of its own'),
+        ('. {\n a "}"\n', 'Corefile:2: unexpected "}" on the line of a directive; put it on a line of its own'),
         ("a.\nlog }", 'Corefile:2: unexpected "}" behind "log"; there is no opening brace that matches'),
         ("a., {\n}", 'Corefile:1: another address must follow the comma behind "a."; take the comma away'),
         ("a.,", 'Corefile:1: another address must follow the comma behind "a."; take the comma away'),
@@ -136,12 +142,21 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [line.partition(": ")[0] for line in found] == ["Corefile:2", "Corefile:3", "Corefile:8"]
 
 
-def test_the_last_brace_may_be_missing_behind_that_of_a_plugin() -> None:
-    corefile = parse(". {\n hosts {\n }\n")
-    assert shapes(corefile) == [".: hosts {  }"]
-    assert [str(warning) for warning in corefile.warnings] == [
-        'Corefile:3: "}" is missing behind "}"; add a line with "}", which closes the block opened at Corefile:1'
-    ]
+@pytest.mark.parametrize(
+    ("above", "expected"),
+    [
+        (". {\n", [".: hosts {  }"]),
+        ("a.,\n. {\n", ["a. .: hosts {  }"]),
+        ("a. {\n}\n. {\n", ["a.: ", ".: hosts {  }"]),
+        ("{\n", [".: whoami | log"]),
+    ],
+)
+def test_the_last_brace_may_be_missing_behind_that_of_a_plugin(above: str, expected: list[str]) -> None:
+    corefile = parse(f"{above} hosts {{\n }}\n")
+    assert shapes(corefile) == expected
+    opened = above.count("\n")
+    assert str(corefile.warnings[0]).startswith(f'Corefile:{opened + 2}: "}}" is missing behind "}}"')
+    assert str(corefile.warnings[0]).endswith(f"closes the block opened at Corefile:{opened}")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "(s) {\n log\n}\n", "{\n}\n"])
