@@ -19,7 +19,21 @@ PACKAGE, PLUGINS = ROOT / "pycoredns", ROOT / "plugins"
 
 LAYERS = (
     ("wire",),
-    ("dnssec", "durations", "errors", "frozen", "memory", "metrics", "order", "output", "peers", "settings", "spelling", "tsig"),
+    (
+        "background",
+        "dnssec",
+        "durations",
+        "errors",
+        "frozen",
+        "memory",
+        "metrics",
+        "order",
+        "output",
+        "peers",
+        "settings",
+        "spelling",
+        "tsig",
+    ),
     ("bounds", "corefile", "http", "listener", "pauses", "request", "traffic"),
     ("response", "stream"),
     ("answer", "relayed"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.answer import Answer
+from pycoredns.background import in_background
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
@@ -22,7 +23,6 @@ from pycoredns.plugins.auto.naming import WORKING_DIRECTORY, ZoneFiles
 from pycoredns.request import Request
 from pycoredns.wire import names
 from pycoredns.wire.names import to_text
-from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.files import Loaded, ZoneFile
 from pycoredns.zone.holder import HoldsZones

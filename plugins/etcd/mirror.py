@@ -18,14 +18,14 @@ import asyncio
 import importlib
 import logging
 import random
-import sys
 import time
 from collections.abc import Coroutine
 from enum import IntEnum
-from types import ModuleType
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pycoredns import memory
+from pycoredns.background import in_background
 
 from . import allocator
 from .copy import Copy, Store
@@ -88,7 +88,8 @@ class Mirror:
     async def run(self) -> None:
         """Follow etcd until cancelled."""
         allocator.share_one_arena()
-        client_module = await asyncio.to_thread(import_beside_others, f"{__package__}.client")
+        # gRPC takes 100 ms
+        client_module = await in_background(partial(importlib.import_module, f"{__package__}.client"))
         async with client_module.Client(self.settings) as client:
             while True:
                 pause = await self._follow_until_it_breaks(client)
@@ -212,17 +213,6 @@ async def look_for_new_files(client: "Client", key: bytes) -> None:
         log.error("etcd: the new TLS files do not work: %s; staying with the old connection", error)
         return
     raise NewCertificates(f"{client.endpoint.text}: connecting again with the new TLS files")
-
-
-def import_beside_others(name: str) -> ModuleType:
-    """Import a module in a thread that is asked for the interpreter ten times as often: gRPC takes 100 ms, and the event loop
-    would wait for 5 ms each time it has something to do."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.setswitchinterval(usual)
 
 
 async def first_end(*coroutines: Coroutine[Any, Any, None]) -> None:

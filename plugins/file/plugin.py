@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
+from pycoredns.background import in_background
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Fallthrough, Zone
 from pycoredns.corefile.model import Directive
@@ -19,7 +20,6 @@ from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.file.options import Ignored
 from pycoredns.wire.names import to_text
-from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError, OtherZoneError
 from pycoredns.zone.files import ZoneFile
 from pycoredns.zone.holder import HoldsZones

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from struct import Struct
 from time import monotonic, time
 
+from pycoredns.background import in_background
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.output import logger
 from pycoredns.plugins.secondary.incoming import Incoming, TransferError, serial_of
 from pycoredns.tsig import BadTSIGError, Key, Verifier, sign
 from pycoredns.wire import message, names, types
 from pycoredns.wire.message import BadMessageError, Record
-from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone

@@ -12,10 +12,10 @@ from pathlib import Path
 from time import time
 from urllib.parse import quote
 
+from pycoredns.background import in_background
 from pycoredns.output import logger
 from pycoredns.wire import message, names
 from pycoredns.wire.message import BadMessageError, Record
-from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.zone import Zone
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import random
 from time import monotonic
 
+from pycoredns.background import in_background
 from pycoredns.durations import duration_text
 from pycoredns.output import logger
 from pycoredns.peers import here
@@ -17,7 +18,6 @@ from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.turns import Turns
 from pycoredns.wire import names
-from pycoredns.zone.background import in_background
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone

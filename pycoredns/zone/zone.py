@@ -15,8 +15,8 @@ from pycoredns.response import Response
 from pycoredns.stream import AT_ONCE, Body, Form
 from pycoredns.wire.message import RECORD, Record
 from pycoredns.zone import lookup
-from pycoredns.zone.background import crumble
 from pycoredns.zone.building import BadZoneError, Builder, Names
+from pycoredns.zone.crumbling import crumble
 from pycoredns.zone.denial import Denial, denial_of
 from pycoredns.zone.packed import ALONE, DS, LARGEST, NS, SOA, START, TARGETS, Node, bodies, counted, find, records, sets_of
 

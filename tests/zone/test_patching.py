@@ -7,7 +7,7 @@ import pytest
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
-from pycoredns.zone import background, journal
+from pycoredns.zone import crumbling, journal
 from pycoredns.zone.journal import difference
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
@@ -82,7 +82,7 @@ def test_unchanged_names_are_shared_not_made_anew(monkeypatch):
 
 
 def test_the_new_zone_stays_whole_when_the_old_one_is_freed(monkeypatch):
-    monkeypatch.setattr(background, "MANY", 0)
+    monkeypatch.setattr(crumbling, "MANY", 0)
     kid = Record(names.from_text("kid.p.test"), types.NS, types.IN, 60, names.from_text("ns.kid.p.test"))
     glue = Record(names.from_text("ns.kid.p.test"), types.A, types.IN, 60, b"\1\2\3\4")
     old, patch = Zone.of(ORIGIN, [soa(1), kid, glue]), Patch()

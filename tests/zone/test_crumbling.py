@@ -1,6 +1,5 @@
-"""Large zones come and go beside the answers."""
+"""Large zones go beside the answers."""
 
-import sys
 import threading
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from pycoredns.testing import eventually
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
-from pycoredns.zone import background
+from pycoredns.zone import crumbling
 from pycoredns.zone.patching import Patch
 from pycoredns.zone.zone import Zone
 
@@ -25,8 +24,8 @@ def zone() -> Zone:
 
 
 async def test_a_zone_that_nobody_has_any_more_is_freed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "MANY", 50)
-    monkeypatch.setattr(background, "_AT_ONCE", 7)
+    monkeypatch.setattr(crumbling, "MANY", 50)
+    monkeypatch.setattr(crumbling, "_AT_ONCE", 7)
     old = zone()
     nodes, cuts = old.nodes, old.cuts
     del old
@@ -35,7 +34,7 @@ async def test_a_zone_that_nobody_has_any_more_is_freed_in_a_thread(monkeypatch:
 
 
 async def test_a_version_made_from_another_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "MANY", 50)
+    monkeypatch.setattr(crumbling, "MANY", 50)
     old = zone()
     cuts = old.cuts
     patch = Patch()
@@ -45,10 +44,3 @@ async def test_a_version_made_from_another_outlives_it(monkeypatch: pytest.Monke
     await eventually(lambda: not cuts)
     assert len(new.cuts) == 100
     assert len(list(new.records())) == 202
-
-
-async def test_long_work_takes_short_turns() -> None:
-    usual = sys.getswitchinterval()
-    seen = await background.in_background(sys.getswitchinterval)
-    assert seen == pytest.approx(background.POLITE)
-    assert sys.getswitchinterval() == usual
