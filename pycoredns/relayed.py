@@ -58,12 +58,12 @@ def head_of(wire: bytes) -> Head:
 
 def count_plain_answers(header: Header, octets: bytes) -> int:
     """How many records answer a query with this header, where the ten octets behind the ID of an answer fit it just as they are,
-    nothing else is in the message, but for an OPT record if one is in the query, and it is for everybody, as AD is not; 0 for
-    others. It is remembered."""
+    nothing else is in the message, but perhaps an OPT record where one is in the query, and it is for everybody, as AD is not;
+    0 for others. It is remembered."""
     head = head_of(b"\0\0" + octets)
     answers, authorities, additionals = head.counts
     plain = not (head.rcode or head.flags & (TC | AD) or authorities)
-    fits = head.asks == header.reply_bits and additionals == header.additionals
+    fits = head.asks == header.reply_bits and additionals <= header.additionals
     if len(header.plain_answers) >= _MOST_HEADS:
         header.plain_answers.clear()
     count = header.plain_answers[octets] = answers if plain and fits else 0
@@ -180,6 +180,10 @@ class Relayed(Response):
             return len(self.wire) + grown + (len(self.opt) if self.opt else 0)
         return self.plain().size(request)
 
+    def flags_to(self, request: Request) -> int:
+        """To a notification the server's own answers do not repeat RD and CD, an upstream's may."""
+        return super().flags_to(request) | request.header.bits & _REPEATED_FLAGS & ~self.withheld
+
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
@@ -190,8 +194,7 @@ class Relayed(Response):
         head = self.head
         if head is not None and head.asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
             return wire[2:]
-        # to a notification the server's own answers do not repeat RD and CD, an upstream's may
-        repeated = request.header.reply_bits | request.header.bits & _REPEATED_FLAGS
+        repeated = request.header.reply_bits | request.header.bits & _REPEATED_FLAGS  # as flags_to has it
         bits = repeated & ~self.withheld | self.flags | self.rcode & 15
         beginning = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
         return b"%b%b%b%b%b" % (beginning, asked, question, wire[self._place :], opt)

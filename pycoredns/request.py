@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Self
 
@@ -240,16 +241,22 @@ def _plain_tail(wire: bytes, end: int, qtype: int, qclass: int) -> Tail:
 
 
 def _last_opt(wire: bytes, place: int, header: Header) -> Record | None:
-    """The last OPT of the additional section; records that the counts promise but that are not there do not matter."""
+    """The last OPT of the additional section."""
     found = None
-    for number in range(header.skip + header.additionals):
-        if place == len(wire):
-            break
-        each, place = read_record(wire, place)
+    for number, each in enumerate(_records(wire, place, header)):
         if each.rtype == types.OPT:
             edns.check(each.rdata)
             found = each if number >= header.skip else found
     return found
+
+
+def _records(wire: bytes, place: int, header: Header) -> Iterator[Record]:
+    """The records of a query; those that the counts promise but that are not there do not matter."""
+    for _ in range(header.skip + header.additionals):
+        if place == len(wire):
+            break
+        each, place = read_record(wire, place)
+        yield each
 
 
 class Request:
@@ -371,6 +378,10 @@ class Request:
         origin = self.origin
         origin._verified, origin.personal = verified, True
 
+    def records(self) -> Iterator[Record]:
+        """The records behind its question."""
+        return _records(self.wire, _USUAL_SIZE + len(self.asked), self.header)
+
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""
         self.personal = True
@@ -435,6 +446,10 @@ class _Derived(Request):
     def origin(self) -> Request:
         """The client's question."""
         return self._origin or self
+
+    def records(self) -> Iterator[Record]:
+        """The records behind its question."""
+        return _records(self.wire, _USUAL_SIZE + len(self.asked), self.header)
 
     def make_personal(self) -> None:
         """Keeps the answer to the client's question from being remembered."""

@@ -175,6 +175,10 @@ class Response:
         found = [(octets, each) for octets, count in sections if may_hold(octets) for each in walk(octets, 0, count)]
         return sum([surplus(each.rtype, octets[each.fixed + 10 : each.end]) for octets, each in found])
 
+    def flags_to(self, request: Request) -> int:
+        """The flags in the header of the message, where it need not be cut: its own, and those of the question that it repeats."""
+        return request.header.reply_bits & ~self.withheld | self.flags
+
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)

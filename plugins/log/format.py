@@ -15,7 +15,7 @@ from pycoredns.durations import seconds_text
 from pycoredns.listener import STREAM_LIMIT
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log.classes import EMPTY, metadata
-from pycoredns.request import AA, AD, CD, QR, RA, RD, TC
+from pycoredns.request import AA, AD, CD, QR, RA, RD, TC, Request
 from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import bracketed, join
 from pycoredns.wire import names, types
@@ -43,17 +43,28 @@ _OPT_FIXED = 11
 
 
 def _size(outcome: Outcome) -> int:
-    """Octets of the question, without its signature and what may stand behind its end."""
+    """Octets of the question before compression, without its signature and what may stand behind its end."""
     request = outcome.request
     if request.verified is not None:
-        return request.verified.signature.start
-    if not request.header.plain or (request.header.additionals and not request.tail.edns):
-        return len(request.wire)
+        return request.verified.signature.start if request.header.plain else _signed_size(request)
+    plain = request.header.plain and (not request.header.additionals or request.tail.edns)
+    beside = 0 if plain else _records_size(request)
     if outcome.error is None and outcome.response.opt is None:  # CoreDNS measures what of the question's OPT is in the answer
         opt = len(request.terms.opt)
     else:
         opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
-    return _HEADER_AND_QUESTION + len(request.asked) + opt
+    return _HEADER_AND_QUESTION + len(request.asked) + opt + beside
+
+
+def _records_size(request: Request) -> int:
+    """Octets of a question's records before compression (a NOTIFY has some, or an IXFR), but for the OPT record that counts."""
+    opt = _OPT_FIXED + len(request.tail.options) if request.tail.edns else 0
+    return sum(len(each.wire()) for each in request.records()) - opt
+
+
+def _signed_size(request: Request) -> int:
+    """Octets of a signed question with records before compression, without the last of them, which is the signature."""
+    return _HEADER_AND_QUESTION + len(request.asked) + sum([len(each.wire()) for each in request.records()[:-1]])
 
 
 def _buffer_size(outcome: Outcome) -> int:
@@ -70,7 +81,7 @@ def _response_flags(outcome: Outcome) -> str:
     request, response = outcome.request, outcome.response
     if response is NO_ANSWER:
         return EMPTY
-    bits = request.header.reply_bits & ~response.withheld | response.flags
+    bits = response.flags_to(request)
     if response.size(request) > request.limit:
         bits = int.from_bytes(response.reply(request)[:2], "big")  # whether it was cut is known only when it is made
     return _flags_text(bits & _ALL_FLAGS)

@@ -10,6 +10,7 @@ from pycoredns.errors import ConfigErrors, ServerFailure
 from pycoredns.metadata import ProvidesMetadata, RequestMetadata
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log import Log
+from pycoredns.relayed import Relayed
 from pycoredns.request import RA, Request
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.testing import request_for, running
@@ -20,6 +21,7 @@ from pycoredns.wire.names import from_text
 
 SOA = record(from_text("test"), types.SOA, 30, bytes(22))
 A = record(from_text("a.test"), types.A, 30, bytes(4))
+SHORT_SOA = record(b"\xc0\x0c", types.SOA, 5, b"\xc0\x0c\xc0\x0c" + bytes(20))
 
 
 @pytest.fixture
@@ -88,6 +90,33 @@ def test_options_that_mean_nothing_to_the_server_are_left_out_of_the_size_where_
     outcome = Outcome(Request.read(wire, b"", asked.listener, 0), response, None, error)
     outcome.duration, outcome.number = 0, 7
     assert f'"A IN a.test. udp {size} false 1232" ' in logged(lines, outcome)
+
+
+def test_a_notification_that_is_passed_on_shows_the_flags_of_the_answer(lines):
+    outcome = outcome_of(ANSWER, flags=0x2100)
+    asked = outcome.request
+    message = asked.wire[:2] + b"\xa1\x84" + asked.wire[4:]
+    outcome.response = Relayed.read(message, asked.asked)
+    assert logged(lines, outcome, ".", "{rcode} {>rflags}") == "[INFO] NOTIMP qr,rd,ra"
+
+
+@pytest.mark.parametrize(
+    ("sections", "behind", "size"),
+    [
+        ((1, 0, 0), SHORT_SOA, 66),
+        ((0, 1, 0), SHORT_SOA, 66),
+        ((0, 1, 1), SHORT_SOA + edns.opt(1232), 77),
+        ((0, 0, 2), edns.opt(512) + edns.opt(1232), 43),
+        ((0, 0, 1), record(b"\xc0\x0c", types.A, 30, bytes(4)), 40),
+        ((1, 0, 0), b"", 21),
+        ((1, 0, 0), SHORT_SOA + b"behind the end", 66),
+    ],
+)
+def test_a_question_with_records_is_as_long_as_without_compression(lines, sections, behind, size):
+    asked = request_for("a.x")
+    counts = b"".join(count.to_bytes(2, "big") for count in sections)
+    request = Request.read(asked.wire[:6] + counts + asked.wire[12:] + behind, b"", asked.listener, 0)
+    assert logged(lines, Outcome(request, ANSWER, None), ".", "{size}") == f"[INFO] {size}"
 
 
 def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
