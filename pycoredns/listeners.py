@@ -72,6 +72,6 @@ class Listeners:
         for listener in self:
             listener.memo.forget()
             listener.close()
-            listener.service.listeners.remove(listener)
+            listener.service.leave(listener)
         self.udp.clear()
         self.tcp.clear()

@@ -324,6 +324,12 @@ class Service:
         if block.failures and str(outcome.error or outcome.response.error or ""):
             tell(block.failures, outcome)
 
+    def leave(self, listener: Listener) -> None:
+        """No more questions come there; answers that are still to come know their way."""
+        self.listeners.remove(listener)
+        for left in [each for each in self._late if each[0] is listener]:
+            del self._late[left]
+
     def memo_is_stale(self) -> None:
         """Some data have changed: every remembered reply is looked at anew before it is given again."""
         for listener in self.listeners:

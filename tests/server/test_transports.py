@@ -1,18 +1,21 @@
 """Real sockets: answers come from the address that was asked, connections are bounded, no client stops the server."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from pycoredns.assemble import Address
 from pycoredns.sockets import Sockets
-from pycoredns.testing import eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
+from pycoredns.testing import Upstream, eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
 from pycoredns.transport import connection, tcp, udp
 from tests.server.support import connected
 
 WHOAMI = ".:{port} {\n whoami\n}"
+FORWARDING = ".:{port} {\n bind 127.0.0.1\n forward . {upstream}\n}"
 LOCAL = ".:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}"
 
 
@@ -247,3 +250,18 @@ async def test_a_server_helps_out_at_the_sockets_of_another_worker():
         assert len(server.server.services[key.address].listeners) == 4
         writer.close()
         beside.close()
+
+
+async def test_nothing_is_left_of_who_has_helped_where_answers_came_later():
+    async with Upstream(lambda query: query.reply()) as upstream, running(FORWARDING, upstream=upstream.address) as server:
+        lent = Sockets.open([Address("127.0.0.1", port := free_port())])
+        kinds = {key.protocol: several for key, several in lent.bound.items()}
+        await server.server.help_out(1, Sockets({key: kinds[key.protocol] for key in server.server.sockets.bound}))
+        helping = server.server._helping[1]
+        gone = [weakref.ref(listener) for listener in helping]
+        await exchange_udp(query_wire("a.test"), ("127.0.0.1", port))
+        server.server.help_no_more(1)
+        server.server._let_go(helping)
+        lent.close()
+        gc.collect()
+        assert [listener() for listener in gone] == [None, None]
