@@ -182,7 +182,8 @@ class Relayed(Response):
 
     def flags_to(self, request: Request) -> int:
         """To a notification the server's own answers do not repeat RD and CD, an upstream's may."""
-        return super().flags_to(request) | request.header.bits & _REPEATED_FLAGS & ~self.withheld
+        repeated: int = request.header.bits & _REPEATED_FLAGS & ~self.withheld
+        return super().flags_to(request) | repeated
 
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""

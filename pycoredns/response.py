@@ -176,8 +176,9 @@ class Response:
         return sum([surplus(each.rtype, octets[each.fixed + 10 : each.end]) for octets, each in found])
 
     def flags_to(self, request: Request) -> int:
-        """The flags in the header of the message, where it need not be cut: its own, and those of the question that it repeats."""
-        return request.header.reply_bits & ~self.withheld | self.flags
+        """The flags of the message, where it need not be cut: its own, and those of the question that it repeats."""
+        flags: int = request.header.reply_bits & ~self.withheld | self.flags
+        return flags
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, as this client takes it (RFC 1035 §4.1, RFC 6891 §7)."""

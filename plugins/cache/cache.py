@@ -313,6 +313,7 @@ class Cache(Plugin):
     def _store_with_care(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
         """Keeps an answer where not all are, or where it ends a denial."""
         if kept.sort in self._disabled and any(names.within(request.name, zone) for zone in self._disabled[kept.sort]):
+            self.tally(request).kept = True
             return
         if kept.sort == SUCCESS:
             self._replace_denial(key, kept, behind)

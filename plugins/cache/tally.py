@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 class Tally:
     """The counts of one server's questions."""
 
-    __slots__ = ("denials", "evictions", "labels", "misses", "prefetches", "stale", "successes")
+    __slots__ = ("denials", "evictions", "kept", "labels", "misses", "prefetches", "stale", "successes")
 
     def __init__(self, server: str, zones: str, view: str) -> None:
         """Takes the labels' values."""
         self.labels = (server, zones, view)
+        self.kept = False
+        """Was there an answer to keep? From then on it is shown how many there are, be it none as all were disabled."""
         self._clear()
 
     def _clear(self) -> None:
@@ -47,7 +49,8 @@ class Tally:
         ):
             if count:
                 metric.cell(server, zones, view).value += count
-        if any(cache.stores.values()):
+        self.kept = self.kept or (self.misses > 0 and any(cache.stores.values()))
+        if self.kept:
             for sort, store in cache.stores.items():
                 cache.entries.cell(server, sort, zones, view).value = len(store)
         if cache.budget is not None:

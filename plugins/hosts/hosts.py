@@ -38,7 +38,8 @@ from pycoredns.wire import names, types
 log = logger("plugin/hosts")
 
 ETC_HOSTS = Path("/etc/hosts")
-_MANY = 32
+_MANY = 1024
+"""Records of a name that are given as they are: all count in the answer's size, and loadbalance may put any first."""
 _MAPPED = names.from_text("f.f.f.f" + 20 * ".0" + ".ip6.arpa")
 _MAPPED_SIZE = len(names.from_text(32 * "0." + "ip6.arpa"))
 

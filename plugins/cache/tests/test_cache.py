@@ -18,6 +18,8 @@ from pycoredns.plugins.cache.options import Disabled, Limits
 from pycoredns.relayed import Relayed
 from pycoredns.request import AA, AD, RA, TC
 from pycoredns.response import Response
+from pycoredns.service import Service
+from pycoredns.testing import request_for
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 
@@ -293,6 +295,32 @@ def test_denials_make_room_for_answers_where_they_take_more(setting):
     for number in range(20):
         setting.ask(f"{number}.a.test")
     assert (len(setting.cache.stores["success"]), len(setting.cache.stores["denial"]) < denials) == (20, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "shown"),
+    [
+        (POSITIVE, {}, {"success": 1, "denial": 0}),
+        (POSITIVE, {"disable": (Disabled("denial"),)}, {"success": 1, "denial": 0}),
+        (POSITIVE, {"disable": (Disabled("success"), Disabled("denial"))}, {"success": 0, "denial": 0}),
+        (NO_NAME, {"disable": (Disabled("denial", (ZONE,)),)}, {"success": 0, "denial": 0}),
+        (Response(types.REFUSED), {}, {}),
+        (Response(types.REFUSED), {"disable": (Disabled("success"),)}, {}),
+    ],
+    ids=["kept", "others disabled", "all disabled", "disabled in the zone", "nothing to keep", "nothing to keep or disable"],
+)
+def test_how_many_are_kept_is_shown_from_the_first_answer_to_keep(setting, answer, options, shown):
+    setting.begin(answer, **options).cache.count()
+    assert {labels[1]: cell.value for labels, cell in Cache.entries.cells.items()} == shown
+
+
+def test_a_server_that_only_gives_what_another_one_had_kept_shows_no_entries(setting):
+    setting.begin(POSITIVE)
+    request = request_for("a.test")
+    request.listener.service = Service("dns://:54", [])
+    setting.cache.handle(request)
+    setting.cache.count()
+    assert {labels[0] for labels in Cache.entries.cells} == {"dns://:53"}
 
 
 def test_a_full_cache_drops_its_oldest(setting):

@@ -139,6 +139,13 @@ def test_of_very_many_records_as_many_are_given_as_the_client_takes(size, protoc
     assert reply.flags & dns.flags.TC
 
 
+def test_an_answer_is_as_large_as_all_addresses_of_its_name_whatever_the_client_takes():
+    plugin = hosts_of(*(f"192.0.2.{number} a.test" for number in range(200)))
+    request = request_for("a.test", plugins=[plugin])
+    response = plugin.handle(request)
+    assert (response.answers, response.size(request)) == (200, 24 + 200 * len(b"\1a\4test\0" + bytes(14)))
+
+
 # --- files
 
 
