@@ -71,8 +71,8 @@ Query: TypeAlias = "tuple[bytes, Header, bytes, Tail, object, Listener, int]"
 Ask: TypeAlias = "Callable[[Relay, Query, Late], bool]"
 """Sends a query to those who know. False, and nothing done, if it has to go the usual way."""
 Keep: TypeAlias = Callable[[bytes, Tail, bytes, int, int], bytes]
-"""Keeps a message that answers a name as it was asked, and what stands behind it, by so many records of this TTL in seconds.
-Returns the same as it is to be given."""
+"""Keeps a message that answers a name as it was asked, and what stands behind it, by so many records of this TTL in seconds, but
+for an OPT record at its end. Returns the same as it is to be given."""
 Kind: TypeAlias = tuple[bytes, int, int, int]
 """What is counted of an answer: type with class and DO (``Tail.key``), response code, octets of the request, and of the response
 before compression and without OPT."""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pycoredns.direct import Found, response_of
 from pycoredns.errors import ServerFailure
 from pycoredns.memory import turnover
-from pycoredns.relayed import Relayed, head_of
+from pycoredns.relayed import Relayed
 from pycoredns.request import AD
 from pycoredns.response import Response
 from pycoredns.wire import names
@@ -117,7 +117,8 @@ def opened(noted: Noted) -> Kept:
     if isinstance(answer, tuple):
         if len(answer) == 2:
             wire, asked = answer
-            answer = Relayed(wire, asked, head_of(wire), simple=True)
+            answer = Relayed.read(wire, asked)
+            answer = answer if answer.opt is None else answer.alike(opt=None)
         else:
             answer = response_of(answer)
             answer.until = inf

@@ -12,7 +12,7 @@ from pycoredns.output import logger
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.relayed import count_plain_answers
-from pycoredns.request import SMALLEST_LIMIT, Request
+from pycoredns.request import OPT_HEAD, Request
 from pycoredns.wire import types
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _IN = types.IN.to_bytes(2, "big")
 _BEGINNINGS = {kind + _IN: b"\xc0\x0c" + kind + _IN for kind in (n.to_bytes(2, "big") for n in (types.A, types.AAAA, types.TXT))}
 """By type and class asked for: how records begin that answer just that, and hold no names."""
+_ONE = b"\0\1"
+_NOTHING_SAID = bytes(6)
+"""What stands in an OPT record behind the size, where there is nothing more."""
 _question_and_record, _record = Struct("!4s6sIH").unpack_from, Struct("!6sIH").unpack_from
 log = logger("plugin/forward")
 
@@ -87,24 +90,32 @@ class Attempt(Waiting):
         end = len(asked) + 28 + size
         if count > 1:
             end = _end_of_alike(reply, end, count - 1, beginning, ttl) if count <= relay.most_records else 0
+        keep, opt, counted = relay.keep, tail.opt, end
+        if end != len(reply):
+            if not (opt and reply[11]) or reply[end : end + 3] != OPT_HEAD or reply[end + 5 :] != _NOTHING_SAID:
+                return False
+            if keep is None:  # who keeps an answer takes its own OPT record off
+                opt, counted = tail.bare_opt, len(reply)
+        elif opt and reply[11]:
+            return False
         if (
             not count
-            or end != len(reply)
-            or end > SMALLEST_LIMIT
+            or end + len(opt) > tail.limit
             or beginning != _BEGINNINGS.get(question)
             or question != tail.question
             or not reply.startswith(asked, 12)
         ):
             return False
-        if relay.keep is not None:
-            reply = relay.keep(asked, tail, reply, count, ttl)
+        if keep is not None:
+            reply = keep(asked, tail, reply, count, ttl)
+        message = b"".join((wire[:2], reply[2:10], _ONE, reply[12:end], opt)) if opt else wire[:2] + reply[2:]
         self.forward.waiting -= 1
         self.order[0].measures.answers.append((0, self.sent))
-        late.kinds[received].append((tail.key, 0, len(wire), end + count * (len(asked) - 2)))
+        late.kinds[received].append((tail.key, 0, len(wire), counted + count * (len(asked) - 2)))
         if late.direct:
-            late.direct.append((peer, wire[:2] + reply[2:]))
+            late.direct.append((peer, message))
         else:
-            late.begin_direct(peer, wire[:2] + reply[2:])
+            late.begin_direct(peer, message)
         return True
 
     # --- all the rest

@@ -37,8 +37,13 @@ def reply(query, *answers, bits=0x8180, authority=(), additional=(), question=No
 def typed(query, count=1, **changes):
     """Records of the type that was asked for."""
     rtype = query[query.index(0, 12) + 2]
-    rdata = {types.AAAA: bytes(16), types.TXT: b"\4text", types.NS: b"\2ns" + POINTER}.get(rtype, b"\xc0\0\2\1")
-    return [record(rtype, rdata=rdata[:-1] + bytes([number]) if number else rdata, **changes) for number in range(count)]
+    rdata = {types.AAAA: bytes(16), types.TXT: b"\2te", types.NS: b"\2ns" + POINTER}.get(rtype, b"\xc0\0\2\1")
+    return [record(rtype, rdata=rdata[:2] + bytes([number]) + rdata[3:], **changes) for number in range(count)]
+
+
+def opts(query, *terms):
+    """The OPT record of an answer, if there is one in the query."""
+    return [edns.opt(1400, *terms)] if query[11] else []
 
 
 SCRIPTS = {
@@ -52,6 +57,31 @@ SCRIPTS = {
     "alias": lambda q: [reply(q, record(types.CNAME, rdata=b"\1x" + POINTER), *typed(q, owner=b"\1x\xc0\x0c"))],
     "other": lambda q: [reply(q, record(types.TXT, rdata=b"\1x"))],
     "elsewhere": lambda q: [reply(q, *typed(q, owner=b"\1y\0"))],
+    "echo": lambda q: [reply(q, *typed(q), additional=opts(q))],
+    "echo three": lambda q: [reply(q, *typed(q, 3), additional=opts(q))],
+    "echo thirty": lambda q: [reply(q, *typed(q, 30), additional=opts(q))],
+    "echo ninety": lambda q: [reply(q, *typed(q, 90), additional=opts(q))],
+    "echo uneven": lambda q: [reply(q, *typed(q), *typed(q, ttl=60), additional=opts(q))],
+    "echo zero": lambda q: [reply(q, *typed(q, ttl=0), additional=opts(q))],
+    "echo day": lambda q: [reply(q, *typed(q, 2, ttl=86400), additional=opts(q))],
+    "echo flags": lambda q: [reply(q, *typed(q), additional=opts(q, 0x8000))],
+    "echo bits": lambda q: [reply(q, *typed(q), additional=opts(q, 0x40))],
+    "echo rcode": lambda q: [reply(q, *typed(q), additional=opts(q, 0, b"", 1))],
+    "echo version": lambda q: [reply(q, *typed(q), additional=opts(q, 0, b"", 0, 1))],
+    "echo option": lambda q: [reply(q, *typed(q), additional=opts(q, 0, edns.option(edns.NSID, b"me")))],
+    "echo twice": lambda q: [reply(q, *typed(q), additional=opts(q) * 2)],
+    "echo glue": lambda q: [reply(q, *typed(q), additional=[*typed(q), *opts(q)])],
+    "echo before": lambda q: [reply(q, *typed(q), additional=[*opts(q), *typed(q)])],
+    "echo junk": lambda q: [reply(q, *typed(q), additional=opts(q)) + b"\0"],
+    "echo cut": lambda q: [reply(q, *typed(q), additional=opts(q))[:-1]],
+    "echo none": lambda q: [reply(q, *typed(q), additional=opts(q))[: -11 * len(opts(q)) or None]],
+    "echo owner": lambda q: [reply(q, *typed(q), additional=[b"\1x" + each for each in opts(q)])],
+    "echo authentic": lambda q: [reply(q, *typed(q), bits=0x81A0, additional=opts(q))],
+    "echo nothing": lambda q: [reply(q, additional=opts(q))],
+    "echo uncounted": lambda q: [reply(q, *typed(q)) + edns.opt(1400)],
+    "echo other": lambda q: [reply(q, *typed(q), additional=[b"\0\0\x01\0\1" + bytes(6)] * len(opts(q)))],
+    "brim": lambda q: [reply(q, *typed(q, 30))],
+    "echo brim": lambda q: [reply(q, *typed(q, 29), additional=opts(q))],
     "opt": lambda q: [reply(q, *typed(q), additional=[edns.opt(1232)])],
     "authority": lambda q: [reply(q, *typed(q), authority=[record(types.NS, rdata=b"\1n\0")])],
     "nodata": lambda q: [reply(q, authority=[SOA])],
@@ -79,14 +109,14 @@ SCRIPTS = {
 ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
 FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
 COREFILES = {
-    "forward": (FORWARD, 25),
-    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 15),
-    "short times": (f"cache 60\n {FORWARD}", 15),
-    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 15),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 8),
+    "forward": (FORWARD, 150),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 110),
+    "short times": (f"cache 60\n {FORWARD}", 110),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 110),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 75),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
-        20,
+        150,
     ),
     "only some": ("cache\n forward . UPSTREAM {\n except one.test\n max_connect_attempts 1\n }", 0),
     "the first of two": ("forward . UPSTREAM {\n next NXDOMAIN\n max_connect_attempts 1\n }\n" + FORWARD, 0),
@@ -125,11 +155,12 @@ def questions(kind):
         yield query_wire(f"e.{label}.test.", flags=RD | CD)
         yield query_wire(f"f.{label}.test.", flags=types.NOTIFY << 11)
         yield query_wire(f"g.{label}.test.", size=1232)
+        yield query_wire(f"m.{label}.test.", size=512)
         yield query_wire(f"h.{label}.test.", size=4096, do=True)
         plain = query_wire(f"i.{label}.test.")
         yield plain[:10] + b"\0\1" + plain[12:] + edns.opt(1232, 0, cookie)
         yield query_wire(f"j.{label}.test.") + b"\0"
-        yield query_wire("k.z.test.")
+        yield query_wire(f"{label}.z.test.")
 
 
 def counted():
