@@ -75,7 +75,10 @@ class Stream(Response):
         self.sent = 0
 
     def size(self, request: Request) -> int:
-        """Octets of all messages that have been made so far, before compression and without OPT: what CoreDNS logs and counts."""
+        """Octets of all messages that have been made so far, before compression, as CoreDNS logs and counts them.
+
+        The OPT record counts only where they are signed.
+        """
         return self.sent
 
     def messages(self, request: Request) -> Iterator[bytes]:
@@ -85,10 +88,11 @@ class Stream(Response):
         question = request.asked + request.tail.question
         form, total = Form(self.origin, request.asked), 0
         around = _HEADER.size + len(question)
+        behind = len(opt) + self.room if self.seal else 0
         for records in portions(self.records(form), around + len(opt) + self.room):
             octets, count = b"".join(records), len(records)
             total += count
-            self.sent += around + len(octets) + count * form.saved
+            self.sent += around + len(octets) + count * form.saved + behind
             head = _HEADER.pack(request.id, bits, 1, count, 0, bool(opt))
             message = b"%b%b%b%b" % (head, question, octets, opt)
             yield self.seal(message) if self.seal else message

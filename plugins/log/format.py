@@ -64,7 +64,7 @@ def _records_size(request: Request) -> int:
 
 def _signed_size(request: Request) -> int:
     """Octets of a signed question with records before compression, without the last of them, which is the signature."""
-    return _HEADER_AND_QUESTION + len(request.asked) + sum([len(each.wire()) for each in request.records()[:-1]])
+    return _HEADER_AND_QUESTION + len(request.asked) + sum([len(each.wire()) for each in list(request.records())[:-1]])
 
 
 def _buffer_size(outcome: Outcome) -> int:

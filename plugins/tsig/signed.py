@@ -24,9 +24,9 @@ class Signed(Response):
         self.__dict__ = {**plain.__dict__, "verified": verified, "room": verified.size, "flags": plain.flags & ~AD, **_OF_ALL}
 
     def size(self, request: Request) -> int:
-        """Octets before compression, with the OPT and the TSIG record."""
+        """Octets before compression, with the OPT and the TSIG record, as CoreDNS logs and counts them."""
         opt = len(request.terms.opt) if self.opt is None else 0
-        return super().size(request) + opt + self.room
+        return super().size(request) + opt + self.room + self.verified.surplus
 
     def reply(self, request: Request) -> bytes:
         """The message behind its ID, signed."""

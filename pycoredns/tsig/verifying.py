@@ -48,6 +48,11 @@ class Verified(NamedTuple):
         clock = _CLOCK_OCTETS if self.status == Status.BADTIME else 0
         return self.signature.size - len(self.signature.mac) - len(self.signature.other) + mac + clock
 
+    @property
+    def surplus(self) -> int:
+        """Octets that CoreDNS counts besides: an answer that is not signed has the question's MAC there."""
+        return len(self.signature.mac) if self.status in _UNSIGNED else 0
+
     def signer(self) -> Signer:
         """Signs the messages of the answer to a good request; raises BadTSIGError for any other."""
         if not self.good or self.key is None:

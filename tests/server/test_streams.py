@@ -17,7 +17,7 @@ from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.stream import AT_ONCE, USUAL_SIZE, Body, Form, Stream, portions
-from pycoredns.testing import eventually, query_wire
+from pycoredns.testing import eventually, query_wire, request_for
 from pycoredns.transport import connection, outgoing, tcp
 from pycoredns.transport.outgoing import Outgoing
 from pycoredns.transport.tcp import TCPListener, bind
@@ -298,6 +298,19 @@ def test_owners_are_compressed_and_come_out_as_they_went_in(asked: str, messages
     assert came == [(owner, int.from_bytes(body[:2], "big"), body[10:]) for owner, body in sent]
     assert len(sizes) == messages
     assert max(sizes) <= USUAL_SIZE
+
+
+@pytest.mark.parametrize(
+    ("size", "sealed", "beside"),
+    [(0, {}, 0), (1232, {}, 0), (0, {"seal": bytes, "room": 50}, 50), (1232, {"seal": bytes, "room": 50}, 50 + 11)],
+)
+def test_an_opt_record_counts_only_beside_a_signature(size: int, sealed: dict[str, object], beside: int):
+    some = [record("a.example.test"), record("b.example.test")]
+    stream = Stream(lambda form: form.lists(some), ZONE).alike(**sealed)
+    request = request_for("example.test", "AXFR", size=size, protocol="tcp")
+    assert len(list(stream.messages(request))) == 1
+    question = 12 + len(ZONE) + 4
+    assert stream.size(request) == question + sum(len(owner) + len(body) for owner, body in some) + beside
 
 
 def packed(records: list[Body], origin: bytes, asked: bytes, reserved: int = 0) -> Iterator[tuple[int, bytes]]:

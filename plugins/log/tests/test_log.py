@@ -3,6 +3,7 @@
 import re
 
 import dns.message
+import dns.rrset
 import dns.tsigkeyring
 import pytest
 
@@ -176,9 +177,11 @@ def test_no_metadata_without_the_plugin(lines, label):
     assert logged(lines, outcome, ".", f"{{/{label}}}") == "[INFO] -"
 
 
-def test_a_signed_question_is_as_long_as_without_its_signature(lines):
+@pytest.mark.parametrize("beside", [[], ["a.test. 0 IN SOA a.test. b.test. 1 2 3 4 5"]])
+def test_a_signed_question_is_as_long_as_without_its_signature(lines, beside):
     query = dns.message.make_query("a.test", "A", use_edns=True, payload=1232)
-    size = len(query.to_wire())
+    query.authority += [dns.rrset.from_text(*line.split(" ", 4)) for line in beside]
+    size = len(query.to_wire()) + len(beside) * (6 + 6 + 4)  # before compression
     query.use_tsig(dns.tsigkeyring.from_text({"key.": "AAAA"}))
     listener = request_for("a.test").listener
     request = Request.read(query.to_wire(), b"", listener, 0)

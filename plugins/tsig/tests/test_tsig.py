@@ -288,8 +288,9 @@ def test_the_signature_fits_a_message_over_tcp(count):
     assert asked.read(wire).had_tsig
 
 
-def test_what_is_logged_is_the_size_with_the_signature():
-    asked = Asked(tsig(), use_edns=True, payload=1400)
+@pytest.mark.parametrize(("secret", "surplus"), [(SECRET, 0), ("AAAA", 32)])
+def test_what_is_logged_is_the_size_with_a_signature_as_long_as_the_questions(secret, surplus):
+    asked = Asked(tsig(), secret=secret, use_edns=True, payload=1400)
     seen = []
 
     class Observer(Plugin):
@@ -303,7 +304,7 @@ def test_what_is_logged_is_the_size_with_the_signature():
     service = Service("dns://:53", [(ORIGIN, block)])
     reply = service.serve(asked.wire, b"", SilentListener(service), 0)
     service.settle(1)
-    assert seen == [len(reply) + 2]
+    assert seen == [len(reply) + 2 + surplus]
 
 
 # --- transfers
