@@ -123,8 +123,7 @@ class Server:
         """Undoes what has been prepared; ``old`` has everything back."""
         for plugin, predecessor in reversed(self._taken):
             predecessor.take_over(plugin)
-        await self._stack.aclose()
-        self._close()
+        await self._end_plugins()
         show_debug(old is not None and old.assembly.settings.debug)
 
     def _in_order(self) -> list[Plugin]:
@@ -189,6 +188,10 @@ class Server:
         await self._finish(final)
         for listeners in self._all_listeners():
             await listeners.forget()  # those who count what they gave are still there
+        await self._end_plugins()
+
+    async def _end_plugins(self) -> None:
+        """Closes what they own, and then everything else; the fault of one stops nothing of that."""
         try:
             await self._stack.aclose()
         except Exception as error:  # a background task ends here

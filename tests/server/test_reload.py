@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pycoredns import traffic
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
+from pycoredns.plugins.hosts import Hosts
 from pycoredns.reload import Reloader, failed, version
 from pycoredns.server import Server
 from pycoredns.settings import ReloadSettings
@@ -179,6 +181,27 @@ async def test_descriptors_stay_level(reloading):
             assert await reloading.reloader.reload()
             await reloading.reloader.stopped()
         assert open_descriptors() == descriptors
+
+
+async def test_a_plugin_that_cannot_be_stopped_keeps_nothing_open_after_a_reload_that_fails(reloading, monkeypatch, caplog):
+    @asynccontextmanager
+    async def running(self):
+        yield
+        raise RuntimeError("no way out")
+
+    async def refuse(self):
+        raise OSError(24, "no more files")
+
+    async with reloading:
+        descriptors = open_descriptors()
+        monkeypatch.setattr(Hosts, "running", running)
+        monkeypatch.setattr(TCPListener, "start", refuse)
+        reloading.write(2)
+        assert not await reloading.reloader.reload()
+        monkeypatch.undo()
+        assert open_descriptors() == descriptors
+        assert "no way out" in caplog.text
+        assert "no more files" in caplog.text
 
 
 async def test_a_link_that_is_switched_is_seen(tmp_path, monkeypatch):
