@@ -16,7 +16,7 @@ from pycoredns.errors import ServerFailure
 from pycoredns.request import AA, TC, Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
-from pycoredns.wire.message import BadMessageError, record
+from pycoredns.wire.message import record
 from pycoredns.wire.walk import walk, with_ttl
 
 from . import packed as packing
@@ -289,11 +289,7 @@ class Inquiry:
             waited_for = self.request.listener.service.resolve(self.request, name, qtype)
         except ServerFailure:
             return None
-        response = yield waited_for
-        try:
-            return response.plain()
-        except BadMessageError:
-            return None
+        return (yield waited_for).plain()
 
 
 def leads_back(target: bytes, name: bytes, targets: tuple[bytes, ...]) -> bool:

@@ -40,7 +40,6 @@ class Copy:
     def __init__(self, prefix: bytes, store: Store) -> None:
         """Begin empty."""
         self._prefix = prefix
-        self._prefix = prefix
         self.start = prefix or b"\0"
         self.end = end_of_prefix(prefix)
         self.store = store
