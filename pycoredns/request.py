@@ -178,6 +178,8 @@ class Tail:
         return Tail(self.qtype if qtype is None else qtype, self.qclass, opt)
 
 
+NOTHING = Tail(0, 0)
+"""The tail of a message that ends where its question should begin."""
 headers: dict[bytes, Header] = {}
 """The headers seen so far, by their ten octets behind the ID."""
 
@@ -410,10 +412,10 @@ class Request:
 
     @classmethod
     def read(cls, wire: bytes, peer: object, listener: Listener, received: int) -> Self:
-        """A query from its wire form, checked in full; raises Malformed."""
+        """A query from its wire form, checked in full; raises Malformed. A mere header has no name, and NOTHING for a tail."""
         header = header_of(wire[2:12])
         if len(wire) == 12:
-            raise Malformed(header.reply_bits | types.SERVFAIL)
+            return cls(wire, header, b"", NOTHING, peer, listener, received)
         format_error, question = header.bits & _KEPT_BITS | QR | types.FORMERR, b""
         try:
             asked, end = names.read(wire, 12)

@@ -20,8 +20,8 @@ from pycoredns.memo import LONGEST
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Answered, Outcome, Plugin, tell
-from pycoredns.request import Malformed, Request, header_of, headers, tail_of
-from pycoredns.response import NO_ANSWER, Response
+from pycoredns.request import NOTHING, Malformed, Request, header_of, headers, tail_of
+from pycoredns.response import NO_ANSWER, Response, pack_head
 from pycoredns.spelling import may_be_respelled, usual
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
@@ -130,13 +130,15 @@ class Service:
                 b"\0\1\0\0\0\0\0\0" if error.question else bytes(8),
                 error.question,
             )
+        if request.tail is NOTHING:
+            return self._drop(request, _NO_QUESTION)
         if request.qclass != types.IN and not self._chaos:
-            return self._drop(request)
+            return self._drop(request, _refusal(request))
         if request.tail.version:
             return self._bad_version(request)
         block = self.find(request)
         if block is None or block.empty:
-            return self._drop(request)
+            return self._drop(request, _refusal(request))
         return self._ask(request, block)
 
     def _bad_version(self, request: Request) -> bytes:
@@ -191,9 +193,8 @@ class Service:
             log.error('Recovered from panic in server: "%s" %r', self.address, error, exc_info=shown)
         return Response(error.rcode if isinstance(error, DNSError) else types.SERVFAIL, flags=0)
 
-    def _drop(self, request: Request) -> bytes:
-        """Refuses what belongs to no zone."""
-        response = _refusal(request)
+    def _drop(self, request: Request, response: Response) -> bytes:
+        """Answers what belongs to no zone."""
         self.outcomes.append(Outcome(request, response, None))
         return response.reply(request)
 
@@ -341,6 +342,21 @@ def _refusal(request: Request) -> Response:
     response = Response(types.REFUSED, flags=0)
     response.opt = request.tail.opt or None
     return response
+
+
+class _NoQuestion(Response):
+    """The answer to a mere header: another one."""
+
+    def size(self, request: Request) -> int:
+        """The same for all."""
+        return 12
+
+    def reply(self, request: Request) -> bytes:
+        """The header behind its ID."""
+        return pack_head(request.header.reply_bits | self.rcode, 0, 0, 0, 0)
+
+
+_NO_QUESTION = _NoQuestion(types.SERVFAIL, flags=0)
 
 
 class _Nowhere(Plugin):

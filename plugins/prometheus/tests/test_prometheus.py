@@ -15,7 +15,7 @@ from pycoredns.plugin import Outcome
 from pycoredns.plugins.prometheus import _takes_gzip
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.response import Response
-from pycoredns.testing import request_for, running
+from pycoredns.testing import exchange_udp, request_for, running
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +113,27 @@ async def test_requests_and_responses():
         }
         durations = await samples(server, "coredns_dns_request_duration_seconds_count")
         assert durations == {"a.test.": 9, "b.a.test.": 1, "c.test.": 1, "dropped": 2}
+
+
+@pytest.mark.parametrize(
+    ("header", "rcode"),
+    [
+        ("000101000001000000000000", "SERVFAIL"),
+        ("000121000001000000000000", "SERVFAIL"),
+        ("000101000001000100000001", "SERVFAIL"),
+        ("000101000000000000000000", None),
+        ("000129000001000000000000", None),
+    ],
+    ids=["query", "notification", "records announced", "no question announced", "update"],
+)
+async def test_a_mere_header_is_counted_as_dropped_where_it_announces_a_question(header, rcode):
+    async with running(COREFILE) as server:
+        reply = await exchange_udp(bytes.fromhex(header), ("127.0.0.1", server.port))
+        assert reply[4:] == bytes(8)
+        assert await samples(server, "coredns_dns_requests_total") == ({"1 udp other dropped": 1} if rcode else {})
+        assert await samples(server, "coredns_dns_responses_total") == ({f" {rcode} dropped": 1} if rcode else {})
+        for side in ("request", "response"):
+            assert await samples(server, f"coredns_dns_{side}_size_bytes_sum") == ({"udp dropped": 12} if rcode else {})
 
 
 @pytest.fixture
