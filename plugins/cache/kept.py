@@ -167,12 +167,12 @@ class Store(dict[bytes, Kept | Noted]):
         return len(oldest)
 
     def take_over(self, old: Store, zones: Iterable[bytes]) -> None:
-        """Copies what an older store holds for these zones."""
+        """Copies what an older store holds for these zones; no answer is looked into, as questions wait meanwhile."""
         zones = tuple(zones)
-        for key in tuple(old):
-            name, _ = names.read(key, 0)
-            if any(names.within(name, zone) for zone in zones) and (kept := old.find(key)) is not None:
-                self.put(key, kept.copy())
+        everything = names.ROOT in zones
+        for key, kept in old.items():
+            if everything or any(names.within(names.read(key, 0)[0], zone) for zone in zones):
+                self.put(key, kept.copy() if isinstance(kept, Kept) else kept)
 
 
 class Budget:
