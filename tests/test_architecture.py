@@ -105,6 +105,13 @@ def test_imports_go_down(path: Path) -> None:
     assert not {each for each in imported if LEVELS[each] > LEVELS[part]}
 
 
+def test_each_part_stands_in_the_table() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text.partition("## The parts")[2].partition("\n## ")[0]
+    parts = {f"{path.name}{'/' if path.is_dir() else ''}" for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not {f"`{part}`" for part in parts if not part.startswith("__")} - set(re.findall(r"`[^`]+`", table)) - {"`plugins/`"}
+
+
 @pytest.mark.parametrize("path", plugin_modules(), ids=named)
 def test_plugins_import_what_is_below_them_and_of_others_only_public_classes(path: Path) -> None:
     own = path.relative_to(PLUGINS).parts[0]
