@@ -12,10 +12,9 @@ from typing import Annotated, ClassVar, Self
 
 from pycoredns.answer import Answer
 from pycoredns.background import in_background
-from pycoredns.corefile.kinds import Zone
-from pycoredns.corefile.model import Directive
+from pycoredns.corefile.kinds import Ignored, Zone
 from pycoredns.corefile.numbers import Duration
-from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition, zones_of_block
+from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.auto.folder import Look, look, shown
@@ -31,17 +30,6 @@ log = logger("plugin/auto")
 reload_log = logger("plugin/file")  # CoreDNS's auto reads changed files by its file plugin, in whose name they are told
 _AT_ONCE = 0.02
 """Seconds for which files are read before what has been read is served."""
-
-
-class Ignored:
-    """A line that older Corefiles have, and that means nothing any more."""
-
-    placeholder: ClassVar[str] = "[ADDRESS...]"
-
-    @classmethod
-    def from_line(cls, line: Directive, context: Context) -> Self:
-        """Takes any words."""
-        return cls()
 
 
 @changeable

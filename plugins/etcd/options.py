@@ -49,17 +49,6 @@ class TLS(TLSFiles):
         return cls(certificate, key, authorities)
 
 
-class Ignored:
-    """Words that mean nothing any more."""
-
-    placeholder: ClassVar[str] = "[ANYTHING...]"
-
-    @classmethod
-    def from_line(cls, line: Directive, context: Context) -> Self:
-        """Whatever stands there."""
-        return cls()
-
-
 @frozen
 class SkyDNS:
     """That questions are answered as SkyDNS did, and the name that local.dns.ZONE stands for."""

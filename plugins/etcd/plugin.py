@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pycoredns.answer import Answer, then
-from pycoredns.corefile.kinds import Fallthrough
+from pycoredns.corefile.kinds import Fallthrough, Ignored
 from pycoredns.corefile.kinds import Zone as ZoneName
 from pycoredns.corefile.numbers import TimeToLive
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
@@ -26,7 +26,7 @@ from pycoredns.wire import names, types
 from . import several
 from .answers import MOST_KEYS, Inquiry, NoSuchKey, follow
 from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
-from .options import TLS, Credentials, Ignored, SkyDNS
+from .options import TLS, Credentials, SkyDNS
 from .packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
 from .parted import LAST
 from .settings import Settings

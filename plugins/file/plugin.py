@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 
 from pycoredns.background import in_background
 from pycoredns.corefile.configure import parse_directive
-from pycoredns.corefile.kinds import Fallthrough, Zone
+from pycoredns.corefile.kinds import Fallthrough, Ignored, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, Arguments, Context, Option, Repetition, zones_of_block
@@ -18,7 +18,6 @@ from pycoredns.durations import duration_text
 from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
-from pycoredns.plugins.file.options import Ignored
 from pycoredns.wire.names import to_text
 from pycoredns.zone.building import BadZoneError, OtherZoneError
 from pycoredns.zone.files import ZoneFile

@@ -100,6 +100,17 @@ class Fallthrough:
         return False
 
 
+class Ignored:
+    """A line that older Corefiles have, and that means nothing any more."""
+
+    placeholder: ClassVar[str] = "[ADDRESS...]"
+
+    @classmethod
+    def from_line(cls, line: Directive, context: Context) -> Self:
+        """Takes any words."""
+        return cls()
+
+
 @frozen
 class ListenAddress:
     """An address to listen on, `HOST:PORT`; without a host on all addresses."""
