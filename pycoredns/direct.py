@@ -70,9 +70,9 @@ Query: TypeAlias = "tuple[bytes, Header, bytes, Tail, object, Listener, int]"
 """What a Request is made of: wire, header, the name as it was asked, tail, peer, listener, time of arrival."""
 Ask: TypeAlias = "Callable[[Relay, Query, Late], bool]"
 """Sends a query to those who know. False, and nothing done, if it has to go the usual way."""
-Keep: TypeAlias = Callable[[bytes, Tail, bytes, int, int], bytes]
-"""Keeps a message that answers a name as it was asked, and what stands behind it, by so many records of this TTL in seconds, but
-for an OPT record at its end. Returns the same as it is to be given."""
+Keep: TypeAlias = Callable[[bytes, Tail, bytes, Meaning, int, int, int], bytes]
+"""Keeps a message about a name as it was asked, and what stands behind it; what it means, where the first record's type stands,
+and how many records it has, of this TTL in seconds, but for an OPT record at its end. Returns it as it is to be given."""
 Kind: TypeAlias = tuple[bytes, int, int, int]
 """What is counted of an answer: type with class and DO (``Tail.key``), response code, octets of the request, and of the response
 before compression and without OPT."""

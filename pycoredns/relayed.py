@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Self
+from typing import Self, TypeAlias
 
 from pycoredns.errors import ServerFailure
+from pycoredns.meaning import Meaning
 from pycoredns.request import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Header, Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
@@ -18,6 +19,12 @@ _CARRIED = frozenset(
 )
 _HEAD = Struct("!HHHHH")
 _MOST_HEADS = 256
+_DENIALS = {types.NOERROR: Meaning.NO_DATA, types.NXDOMAIN: Meaning.NO_NAME}
+"""What a SOA record alone says, by the response code (RFC 2308 §2)."""
+
+
+Plainness: TypeAlias = tuple[Meaning | None, int, int]
+"""What a plain answer says, None if it is not plain; its response code, and how many records answer."""
 
 
 class Head:
@@ -56,18 +63,24 @@ def head_of(wire: bytes) -> Head:
     return head
 
 
-def count_plain_answers(header: Header, octets: bytes) -> int:
-    """How many records answer a query with this header, where the ten octets behind the ID of an answer fit it just as they are,
-    nothing else is in the message, but perhaps an OPT record where one is in the query, and it is for everybody, as AD is not;
-    0 for others. It is remembered."""
+def plainness(header: Header, octets: bytes) -> Plainness:
+    """Is an answer plain whose ten octets behind the ID are these, to a query with this header? It is remembered.
+
+    It is if they fit it just as they are, if it is for everybody, as AD is not, and if nothing else is in the message than the
+    records that answer, or one that says why there are none, and perhaps an OPT record where one is in the query.
+    """
     head = head_of(b"\0\0" + octets)
     answers, authorities, additionals = head.counts
-    plain = not (head.rcode or head.flags & (TC | AD) or authorities)
-    fits = head.asks == header.reply_bits and additionals <= header.additionals
-    if len(header.plain_answers) >= _MOST_HEADS:
-        header.plain_answers.clear()
-    count = header.plain_answers[octets] = answers if plain and fits else 0
-    return count
+    meaning = None
+    if head.asks == header.reply_bits and additionals <= header.additionals and not head.flags & (TC | AD):
+        if answers and not (authorities or head.rcode):
+            meaning = Meaning.ANSWER
+        elif authorities == 1 and not answers:
+            meaning = _DENIALS.get(head.rcode)
+    if len(header.plainness) >= _MOST_HEADS:
+        header.plainness.clear()
+    plain = header.plainness[octets] = meaning, head.rcode, answers
+    return plain
 
 
 class Relayed(Response):

@@ -204,15 +204,18 @@ class Cache(Plugin):
 
     def _keeping(self, relay: Relay, tally: Tally) -> Relay:
         """Keeps what comes from elsewhere."""
-        shortest, longest, sort = self._answer_bounds
-        store, capacity = self.stores[sort], self.stores[sort].capacity
+        limits = {
+            meaning: (shortest, longest, sort, self.stores[sort], self.stores[sort].capacity)
+            for meaning, (shortest, longest, sort) in self._bounds.items()
+        }
         usual = relay.usual
 
-        def keep(asked: bytes, tail: Tail, wire: bytes, count: int, ttl: int) -> bytes:
+        def keep(asked: bytes, tail: Tail, wire: bytes, meaning: Meaning, fixed: int, count: int, ttl: int) -> bytes:
             tally.misses += 1
+            shortest, longest, sort, store, capacity = limits[meaning]
             bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
             if bounded != ttl:
-                wire = with_one_ttl(wire, 16 + len(asked), count, bounded)
+                wire = with_one_ttl(wire, fixed, count, bounded)
             if bounded:
                 store[asked.lower() + tail.key] = (wire, asked), bounded, monotonic() + bounded, sort
                 if len(store) > capacity:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from pycoredns.answer import pending
 from pycoredns.output import logger
+from pycoredns.plugins.forward.denials import authority_of
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.waiting import Waiting
-from pycoredns.relayed import count_plain_answers
+from pycoredns.relayed import plainness
 from pycoredns.request import OPT_HEAD, Request
 from pycoredns.wire import types
 
@@ -83,13 +84,20 @@ class Attempt(Waiting):
         """All in here, as a call more takes 3 % of the way back."""
         wire, header, asked, tail, peer, _, received = self.query
         relay, late = self.relay, self.late
-        count = header.plain_answers.get(reply[2:12])
-        if count is None:
-            count = count_plain_answers(header, reply[2:12])
-        question, beginning, ttl, size = _question_and_record(reply, 12 + len(asked))
-        end = len(asked) + 28 + size
-        if count > 1:
-            end = _end_of_alike(reply, end, count - 1, beginning, ttl) if count <= relay.most_records else 0
+        meaning, rcode, count = header.plainness.get(reply[2:12]) or plainness(header, reply[2:12])
+        start = 16 + len(asked)
+        if count and meaning:
+            question, beginning, ttl, size = _question_and_record(reply, start - 4)
+            fixed, end, grown = start + 2, start + 12 + size, count * (len(asked) - 2)
+            if count > 1:
+                end = _end_of_alike(reply, end, count - 1, beginning, ttl) if count <= relay.most_records else 0
+            if beginning != _BEGINNINGS.get(question):
+                return False
+        elif meaning and (authority := authority_of(reply, start)):
+            fixed, end, ttl, grown = authority
+            question, count = reply[start - 4 : start], 1
+        else:
+            return False
         keep, opt, counted = relay.keep, tail.opt, end
         if end != len(reply):
             if not (opt and reply[11]) or reply[end : end + 3] != OPT_HEAD or reply[end + 5 :] != _NOTHING_SAID:
@@ -98,20 +106,14 @@ class Attempt(Waiting):
                 opt, counted = tail.bare_opt, len(reply)
         elif opt and reply[11]:
             return False
-        if (
-            not count
-            or end + len(opt) > tail.limit
-            or beginning != _BEGINNINGS.get(question)
-            or question != tail.question
-            or not reply.startswith(asked, 12)
-        ):
+        if end + len(opt) > tail.limit or question != tail.question or not reply.startswith(asked, 12):
             return False
         if keep is not None:
-            reply = keep(asked, tail, reply, count, ttl)
+            reply = keep(asked, tail, reply, meaning, fixed, count, ttl)
         message = b"".join((wire[:2], reply[2:10], _ONE, reply[12:end], opt)) if opt else wire[:2] + reply[2:]
         self.forward.waiting -= 1
-        self.order[0].measures.answers.append((0, self.sent))
-        late.kinds[received].append((tail.key, 0, len(wire), counted + count * (len(asked) - 2)))
+        self.order[0].measures.answers.append((rcode, self.sent))
+        late.kinds[received].append((tail.key, rcode, len(wire), counted + grown))
         if late.direct:
             late.direct.append((peer, message))
         else:

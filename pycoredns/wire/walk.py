@@ -65,11 +65,11 @@ def end_of_usual(wire: bytes, place: int, count: int) -> int:
     return place if place <= len(wire) else 0
 
 
-def with_one_ttl(wire: bytes, place: int, count: int, ttl: int) -> bytes:
-    """A message with another TTL in seconds; from ``place`` on so many usual records are all it holds."""
+def with_one_ttl(wire: bytes, fixed: int, count: int, ttl: int) -> bytes:
+    """A message with another TTL in seconds; the type of its first record stands at ``fixed``, others are usual ones."""
     if count > 1:
-        return with_ttl(wire, walk(wire, place, count), ttl)
-    return b"%b%b%b" % (wire[: place + 6], _TTL.pack(ttl), wire[place + 10 :])
+        return with_ttl(wire, walk(wire, fixed - 2, count), ttl)
+    return b"%b%b%b" % (wire[: fixed + 4], _TTL.pack(ttl), wire[fixed + 8 :])
 
 
 def with_ttl(wire: bytes, found: list[Found], ttl: int) -> bytes:

@@ -46,6 +46,21 @@ def opts(query, *terms):
     return [edns.opt(1400, *terms)] if query[11] else []
 
 
+def to(place):
+    """A compression pointer."""
+    return (0xC000 | place).to_bytes(2, "big")
+
+
+def soa(query, owner=None, server=None, mailbox=b"\4mail\0", ttl=60, rtype=types.SOA):
+    """The authority section of a denial; its owner is the name's parent, and so is that of its server."""
+    above = to(13 + query[12])
+    return [record(rtype, ttl, (server or b"\2ns" + above) + mailbox + bytes(20), owner or above)]
+
+
+def denied(query, authority, bits=0x8183):
+    return [reply(query, bits=bits, authority=authority, additional=opts(query))]
+
+
 SCRIPTS = {
     "one": lambda q: [reply(q, *typed(q))],
     "three": lambda q: [reply(q, *typed(q, 3))],
@@ -82,6 +97,31 @@ SCRIPTS = {
     "echo other": lambda q: [reply(q, *typed(q), additional=[b"\0\0\x01\0\1" + bytes(6)] * len(opts(q)))],
     "brim": lambda q: [reply(q, *typed(q, 30))],
     "echo brim": lambda q: [reply(q, *typed(q, 29), additional=opts(q))],
+    "no name": lambda q: denied(q, soa(q)),
+    "no data": lambda q: denied(q, soa(q), 0x8180),
+    "no name by root": lambda q: denied(q, soa(q, b"\0", b"\1a\0", ttl=86400)),
+    "no name by test": lambda q: denied(q, soa(q, b"\4test\0", b"\2ns\4test\0", ttl=1900)),
+    "no name, own server": lambda q: denied(q, soa(q, server=to(12))),
+    "no name, own mailbox": lambda q: denied(q, soa(q, mailbox=b"\1m" + to(12))),
+    "no name, mailbox at server": lambda q: denied(q, soa(q, mailbox=to(q.index(0, 12) + 17))),
+    "no name, in a label": lambda q: denied(q, soa(q, to(14), b"\2ns" + to(15))),
+    "no name, ahead": lambda q: denied(q, soa(q, to(60))),
+    "no name, to itself": lambda q: denied(q, soa(q, to(q.index(0, 12) + 5))),
+    "no name, in the header": lambda q: denied(q, soa(q, to(6))),
+    "no name for a day": lambda q: denied(q, soa(q, ttl=86400)),
+    "no name now": lambda q: denied(q, soa(q, ttl=0)),
+    "no name, authentic": lambda q: denied(q, soa(q), 0x81A3),
+    "no name, authoritative": lambda q: denied(q, soa(q), 0x8583),
+    "no name by two": lambda q: denied(q, soa(q) * 2),
+    "no name by NS": lambda q: denied(q, soa(q, rtype=types.NS)),
+    "no data by MX": lambda q: denied(q, soa(q, rtype=types.MX), 0x8180),
+    "no name, cut": lambda q: [denied(q, soa(q))[0][:-15]],
+    "no name, junk": lambda q: [denied(q, soa(q))[0] + b"\0"],
+    "no name for others": lambda q: (
+        [each.replace(b"\0\1" + to(13 + q[12]), b"\0\3" + to(13 + q[12])) for each in denied(q, soa(q))] + denied(q, soa(q))
+    ),
+    "refused": lambda q: denied(q, soa(q), 0x8185),
+    "no data, but": lambda q: [reply(q, *typed(q), authority=soa(q), additional=opts(q))],
     "opt": lambda q: [reply(q, *typed(q), additional=[edns.opt(1232)])],
     "authority": lambda q: [reply(q, *typed(q), authority=[record(types.NS, rdata=b"\1n\0")])],
     "nodata": lambda q: [reply(q, authority=[SOA])],
