@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b32encode
+from base64 import b32hexencode
 from collections.abc import Iterable
 
 HASH_SIZE = 20
 """Octets of a SHA-1 hash."""
-_TO_HEX = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghijklmnopqrstuv")
 
 
 def type_bitmap(rtypes: Iterable[int]) -> bytes:
@@ -32,7 +31,7 @@ def nsec3_hash(name: bytes, salt: bytes = b"", iterations: int = 0) -> bytes:
 
 def hashed_label(digest: bytes) -> bytes:
     """The first label of an NSEC3's owner, with its length octet (RFC 5155 §3, RFC 4648 §7)."""
-    text = b32encode(digest).translate(_TO_HEX)
+    text = b32hexencode(digest).lower()
     return bytes((len(text),)) + text
 
 

@@ -5,13 +5,12 @@ Each proof is a list of the owners of such records, with the packed set of each 
 
 from __future__ import annotations
 
-from base64 import b32hexencode
 from bisect import bisect_right
 from collections.abc import Iterable
-from hashlib import sha1
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash
 from pycoredns.wire import names
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.packed import NSEC, NSEC3, NSEC3PARAM, Node, find, rdatas
@@ -149,15 +148,7 @@ class HashedChain:
 
     def _hash(self, name: bytes) -> bytes:
         """The owner of a name's record, if it has one (§5)."""
-        return b"\x20" + hashed(name, self._iterations, self._salt) + self._zone.origin
-
-
-def hashed(name: bytes, iterations: int, salt: bytes) -> bytes:
-    """A name's hash as the label that its NSEC3 record has (RFC 5155 §5)."""
-    digest = sha1(name + salt, usedforsecurity=False).digest()
-    for _ in range(iterations):
-        digest = sha1(digest + salt, usedforsecurity=False).digest()
-    return b32hexencode(digest).lower()
+        return hashed_label(nsec3_hash(name, self._salt, self._iterations)) + self._zone.origin
 
 
 def next_closer(name: bytes, encloser: bytes) -> bytes:

@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct, error
 
+from pycoredns.dnssec.bitmaps import type_bitmap
 from pycoredns.wire import types
 from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
 
@@ -38,7 +39,6 @@ _DIGESTS = {
 _OLD = {"MD": 1, "MF": 1, "MB": 1, "MG": 1, "MR": 1, "MINFO": 2}
 """Types of old that hold names alone, and how many."""
 _GENERIC = r"\#"
-_WINDOW = 256
 
 
 class NotPlain(Exception):
@@ -183,13 +183,7 @@ def _moment(text: str) -> int:
 @lru_cache(maxsize=4096)
 def _bitmap(kinds: tuple[str, ...]) -> bytes:
     """The types of a name as NSEC records have them (RFC 4034 §4.1.2)."""
-    windows: dict[int, bytearray] = {}
-    for number in sorted(types.TYPE_NUMBERS[kind] for kind in kinds):
-        window = windows.setdefault(number // _WINDOW, bytearray())
-        place = number % _WINDOW
-        window.extend(bytes(place // 8 + 1 - len(window)))
-        window[place // 8] |= 0x80 >> place % 8
-    return b"".join([b"%c%c%b" % (number, len(window), bytes(window)) for number, window in windows.items()])
+    return type_bitmap(types.TYPE_NUMBERS[kind] for kind in kinds)
 
 
 _WITHOUT_NAMES: dict[str, tuple[int, Callable[[list[str]], bytes]]] = {
