@@ -116,7 +116,7 @@ class Late:
             self._listener.forget(request.peer)
             outcome = Outcome(request, NO_ANSWER, self._block)
         else:
-            response = self._service.failure(request, error)
+            response = self._service.failure(error)
             self._listener.send(request.peer, request.wire[:2] + response.reply(request))
             outcome = Outcome(request, response, self._block, error)
         self._observe(outcome)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pycoredns.plugin import Outcome
 
 pack_head = Struct("!HHHHH").pack
-_unpack_counts = Struct("!HHH").unpack_from
 _HEADER_SIZE = 12
 _BESIDE_NAME = _HEADER_SIZE + 4
 """Octets of a question's message besides the name."""

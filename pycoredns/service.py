@@ -163,7 +163,7 @@ class Service:
             self.outcomes.append(Outcome(request, NO_ANSWER, block))
             return None
         except Exception as error:  # noqa: BLE001  a query ends here
-            answer = self.failure(request, error)
+            answer = self.failure(error)
             self.outcomes.append(Outcome(request, answer, block, error))
             return answer.reply(request)
         if answer.memorable and not request.personal and answer.error is None:
@@ -185,7 +185,7 @@ class Service:
         except Exception as error:  # what plugins do there must not cost the answer
             log.error("an answer could not be remembered: %r", error, exc_info=error)
 
-    def failure(self, request: Request, error: Exception) -> Response:
+    def failure(self, error: Exception) -> Response:
         """The server's own answer after an error."""
         if not isinstance(error, DNSError):
             panics.cell().value += 1
@@ -224,7 +224,7 @@ class Service:
         except Dropped:
             return Outcome(request, NO_ANSWER, block)
         except Exception as error:  # noqa: BLE001  a query ends here
-            return Outcome(request, self.failure(request, error), block, error)
+            return Outcome(request, self.failure(error), block, error)
 
     # --- who answers what
 

@@ -152,7 +152,7 @@ class Dnssec(Plugin):
             if response.rcode == types.NXDOMAIN or types.SOA in known.rtypes:
                 return response  # proven already, or not to be proven
             if types.NS in known.rtypes:
-                return self._delegated(request, response, known, tally)
+                return self._delegated(response, known, tally)
         return self._with_signatures(request, response, known, tally)
 
     def _with_signatures(self, request: Request, response: Response, known: Authority, tally: Tally) -> Response:
@@ -225,7 +225,7 @@ class Dnssec(Plugin):
         made.gist = response.authority
         return made
 
-    def _delegated(self, request: Request, response: Response, known: Authority, tally: Tally) -> Response:
+    def _delegated(self, response: Response, known: Authority, tally: Tally) -> Response:
         """Another zone begins: its DS records are signed, or proven not to be there; its NS records are its own."""
         octets, count = response.authority, response.authorities
         first = next(each for each in walk(octets, 0, count) if each.rtype == types.NS)
