@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pycoredns.direct import Shape
     from pycoredns.listener import Listener
     from pycoredns.metadata import RequestMetadata
+    from pycoredns.relayed import Plainness
     from pycoredns.tsig import Verified
 
 SMALLEST_LIMIT = 512
@@ -55,7 +56,7 @@ class Header:
         "heads",
         "opcode",
         "plain",
-        "plain_answers",
+        "plainness",
         "reply_bits",
         "skip",
         "tails",
@@ -85,8 +86,8 @@ class Header:
         """Does its answer depend on the rest of the query only?"""
         self.heads: tuple[dict[Shape, bytes], dict[Shape, bytes]] = {}, {}
         """Of answers to such queries, by what they have in common: without an OPT record, and with one."""
-        self.plain_answers: dict[bytes, int] = {}
-        """See ``count_plain_answers``."""
+        self.plainness: dict[bytes, Plainness] = {}
+        """Of answers from elsewhere, by the ten octets behind their ID; see ``pycoredns.relayed.plainness``."""
 
 
 class Tail:
