@@ -55,6 +55,10 @@ SERVER_FLAGS = {
 }
 FLAGS = (*(name for flag in SERVER_FLAGS.values() for name in flag.names if not name.startswith("--")), "--help")
 """CoreDNS's flags, and those of our own: -waiting, -overload, -workers; two dashes do as well."""
+_TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 EPILOG = """\
 Without a command a server is run from the Corefile that -conf names, else ./Corefile, else one that answers whoami on port 53.
 With -workers several processes share the work, and signals, reloads, /metrics, /health and /ready are those of one server.
@@ -89,7 +93,7 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _without_truths(sys.argv[1:] if arguments is None else arguments)
     plain = _read_plain(words)
     if plain is not None:
         return _serve(plain)
@@ -101,6 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command:
         return int(options.run(options))
     return _serve(options)
+
+
+def _without_truths(words: Sequence[str]) -> list[str]:
+    """The words with flags that stand for themselves as such, where they say so, as Go's do: -quiet=true, -version=0."""
+    switches = {name for flag in SERVER_FLAGS.values() if flag.kind is None for name in flag.names}
+    found = []
+    for word in words:
+        name, equals, truth = word.partition("=")
+        if not equals or name not in switches or truth not in _TRUTHS:
+            found.append(word)
+        elif _TRUTHS[truth]:
+            found.append(name)
+    return found
 
 
 def _read_plain(words: Sequence[str]) -> SimpleNamespace | None:
@@ -130,6 +147,11 @@ def _unknown(words: Sequence[str]) -> bool:
 
 def _serve(options: Namespace | SimpleNamespace) -> int:
     """The server itself, and the flags that only print."""
+    if options.version:
+        from pycoredns.serve import version_lines
+
+        print("\n".join(version_lines()))
+        return 0
     if options.plugins:
         from pycoredns.registry import available
 
@@ -140,8 +162,5 @@ def _serve(options: Namespace | SimpleNamespace) -> int:
     memory.begin()
     from pycoredns import bounds, serve, sources
 
-    if options.version:
-        print("\n".join(serve.version_lines()))
-        return 0
     bounds.overload.most_waiting, bounds.overload.silent = options.waiting, options.overload
     return serve.run(sources.find(options.conf, options.port), options.quiet, options.pidfile, workers=options.workers)

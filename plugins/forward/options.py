@@ -37,6 +37,8 @@ class FirstZone(Zone):
     def parse(cls, token: Token, context: Context) -> Self:
         """Warns where zones are left out."""
         zones = cls.parse_all(token, context)
+        if not zones:
+            raise BadValueError("the zone is empty")
         if len(zones) > 1:
             only = names.to_text(zones[0])
             log.warning("Unsupported CIDR notation: '%s' expands to multiple zones. Using only '%s'.", token.text, only)

@@ -81,6 +81,8 @@ class Hosts(Plugin):
         passed = False
         for line in directive.lines:
             passed = passed or line.name.text == "fallthrough"
+            if line.block is not None:
+                raise ConfigError(line.place, f'hosts: unexpected "{{" behind "{line.name}"', "an entry has no block")
             if passed and line in plugin.entries:
                 raise ConfigError(line.place, f'hosts: unknown option "{line.name}"', "entries stand before fallthrough")
         if directive.arguments:
@@ -104,7 +106,7 @@ class Hosts(Plugin):
         self._use(table)
 
     def _new_table(self) -> Table:
-        return Table(self.zones or (names.ROOT,), self.ttl, not self.no_reverse)
+        return Table(self.zones, self.ttl, not self.no_reverse)
 
     def _use(self, table: Table) -> None:
         self._table = table

@@ -57,7 +57,10 @@ class Members:
     @classmethod
     def from_line(cls, line: Directive, context: Context) -> Self:
         """Any number of zones."""
-        return cls(tuple(bytes(zone) for word in line.arguments for zone in Zone.parse_all(word, context)))
+        zones = tuple(bytes(zone) for word in line.arguments for zone in Zone.parse_all(word, context))
+        if line.arguments and not zones:
+            raise BadValueError("the zones are empty", "without any all are admitted")
+        return cls(zones)
 
     def admit(self, zone: bytes) -> bool:
         """May this zone be served?"""

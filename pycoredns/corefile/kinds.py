@@ -44,7 +44,10 @@ class Kind(Protocol):
 
 
 class Zone(bytes):
-    """A zone in lower-case wire form. A network stands for its reverse zones; a scheme and a port are dropped."""
+    """A zone in lower-case wire form. A network stands for its reverse zones; a scheme and a port are dropped.
+
+    An empty word, as of a variable that is not set, stands for none.
+    """
 
     placeholder: ClassVar[str] = "ZONE"
 
@@ -52,15 +55,15 @@ class Zone(bytes):
     def parse(cls, token: Token, context: Context) -> Self:
         """Exactly one zone."""
         zones = cls.parse_all(token, context)
-        if len(zones) > 1:
-            raise BadValueError(f'"{token.text}" stands for {len(zones)} zones', "give one zone")
+        if len(zones) != 1:
+            raise BadValueError(f'"{token.text}" stands for {len(zones) or "no"} zones', "give one zone")
         return zones[0]
 
     @classmethod
     def parse_all(cls, token: Token, context: Context) -> tuple[Self, ...]:
         """One zone for a name; for a network as many as cover it on the boundaries of labels (RFC 1035 §3.5, RFC 3596 §2.5)."""
         try:
-            return tuple(map(cls, split_key(token.text).zones))
+            return tuple(map(cls, split_key(token.text).zones)) if token.text else ()
         except ValueError as error:
             raise BadValueError(str(error)) from None
 
@@ -90,7 +93,7 @@ class Fallthrough:
     def from_line(cls, line: Directive, context: Context) -> Self:
         """The word alone stands for all names."""
         zones = [zone for token in line.arguments for zone in Zone.parse_all(token, context)]
-        return cls(tuple(map(bytes, zones)) or (names.ROOT,))
+        return cls(tuple(map(bytes, zones)) if line.arguments else (names.ROOT,))
 
     def covers(self, name: bytes) -> bool:
         """Is a question for this name (lower-case wire form) passed on?"""

@@ -44,3 +44,21 @@ def test_both_ways_lead_to_the_same_options(words):
 )
 def test_all_else_is_left_to_argparse(words):
     assert cli._read_plain(words) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["-quiet=true", "-conf=Corefile"], ["-quiet", "-conf=Corefile"]),
+        (["--version=0", "-plugins=T", "-quiet=False"], ["-plugins"]),
+        (["-quiet=maybe", "-quiet=", "--workers=1", "-p=1"], ["-quiet=maybe", "-quiet=", "--workers=1", "-p=1"]),
+    ],
+    ids=str,
+)
+def test_flags_that_stand_alone_may_say_whether_they_are_meant(words, expected):
+    assert cli._without_truths(words) == expected
+
+
+def test_the_version_is_shown_rather_than_the_plugins(capsys):
+    assert cli.main(["-plugins", "-version=1"]) == 0
+    assert capsys.readouterr().out.startswith("CoreDNS-")

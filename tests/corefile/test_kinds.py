@@ -126,6 +126,7 @@ def test_values(kind: Any, text: str, expected: Any) -> None:
         (TimeToLive, "soon", '"soon" is not a TTL; write it as 30, 30s, 5m or 2h30m'),
         (TimeToLive, "4294967296", "is out of range"),
         (Zone, "a..b", 'zone "a..b" is not a domain name'),
+        (Zone, "", '"" stands for no zones; give one zone'),
         (Zone, "10.0.0.0/22", '"10.0.0.0/22" stands for 4 zones; give one zone'),
         (Name, "", '"" is not a domain name'),
         (kind_of(Address), "10.0.0.256", '"10.0.0.256" is not an IP address'),
@@ -160,6 +161,12 @@ def test_fallthrough(words: str, covered: list[str], not_covered: list[str]) -> 
     fallthrough = Fallthrough.from_line(line, CONTEXT)
     assert [name for name in covered + not_covered if fallthrough.covers(from_text(name))] == covered
     assert not Fallthrough().covers(from_text("a.org"))
+
+
+def test_an_empty_word_is_no_zone() -> None:
+    empty = Token("", PLACE)
+    assert Zone.parse_all(empty, CONTEXT) == ()
+    assert not Fallthrough.from_line(Directive(Token("fallthrough", PLACE), (empty,)), CONTEXT).covers(from_text("a.org"))
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def test_random_order_begins_with_each_and_leaves_none_out() -> None:
     [
         ("forward .", "TO is missing"),
         ("forward", "FROM is missing"),
+        ('forward "" 127.0.0.1', "FROM: the zone is empty"),
         ("forward . " + " ".join(f"192.0.2.{n}" for n in range(16)), "more than 15 TOs configured: 16"),
         ("forward . 192.0.2.1 {\n policy fastest\n}", 'unknown policy "fastest"'),
         ("forward . 192.0.2.1 {\n expire -1s\n}", "is negative"),

@@ -115,6 +115,7 @@ def test_options(lines, name, qtype, expected):
         (["fallthrough", "fallthrough_unsupported x"], "unexpected"),
         (["192.0.2.1 a.test", "fallthrough", "192.0.2.2 b.test"], 'Corefile:5: hosts: unknown option "192.0.2.2"'),
         (["ttl 5", "}", "hosts {"], "once per Server Block"),
+        (["192.0.2.1 a.test {", "}"], 'Corefile:3: hosts: unexpected "{" behind "192.0.2.1"'),
     ],
 )
 def test_what_is_refused(lines, cause):
@@ -316,3 +317,8 @@ def test_logging_of_each_reading_is_for_debug_only(file, caplog):
     with caplog.at_level(logging.INFO):
         asyncio.run(hosts_of(file=file).refresh())
     assert caplog.records == []
+
+
+def test_an_empty_zone_is_none():
+    plugin = hosts_of("192.0.2.1 a.test", file='/dev/null ""')
+    assert answered(plugin, "a.test") == answered(plugin, "1.2.0.192.in-addr.arpa", "PTR") == "passed"
