@@ -7,10 +7,12 @@ from itertools import filterfalse
 from os import urandom
 from struct import Struct
 
-from pycoredns.relayed import Relayed
+from pycoredns.errors import ServerFailure
+from pycoredns.relayed import Relayed, head_of
 from pycoredns.request import AA, AD, RA, TC, Request
 from pycoredns.response import Response
 from pycoredns.wire import types
+from pycoredns.wire.message import BadMessageError
 
 _FLAGS = AA | TC | RA | AD
 ONE_QUESTION = b"\0\1"
@@ -35,13 +37,30 @@ def is_bare_error(reply: bytes) -> bool:
 
 
 def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:
-    """An upstream's answer, empty and truncated where it is above ``limit`` octets; raises BadMessageError or ServerFailure."""
-    if len(reply) > limit or reply[4:6] != ONE_QUESTION:
-        truncated = TC if len(reply) > limit else 0
-        return Response(reply[3] & 15, flags=(reply[2] << 8 | reply[3]) & _FLAGS | truncated)
-    answer = Relayed.read(reply, asked)
-    if answer.__class__ is Relayed and not answer.simple:
-        answer.plain()  # follows all names now: nobody behind meets a broken one
+    """An upstream's answer, empty and truncated where it is above ``limit`` octets, or says that it was cut and ends in a record.
+
+    Raises BadMessageError or ServerFailure.
+    """
+    if len(reply) > limit:
+        return _cut(reply)
+    if reply[4:6] != ONE_QUESTION:
+        return Response(reply[3] & 15, flags=(reply[2] << 8 | reply[3]) & _FLAGS)
+    try:
+        answer = Relayed.read(reply, asked)
+        if answer.__class__ is Relayed and not answer.simple:
+            answer.plain()  # follows all names now: nobody behind meets a broken one
+    except (BadMessageError, ServerFailure):
+        if reply[2] << 8 & TC:
+            return _cut(reply)
+        raise
+    return answer
+
+
+def _cut(reply: bytes) -> Response:
+    """What is left of an answer that was cut: its header. So the client asks again over TCP (RFC 2181 §9)."""
+    head = head_of(reply)
+    answer = Response(head.rcode, flags=head.flags | TC)
+    answer.withheld = head.withheld
     return answer
 
 

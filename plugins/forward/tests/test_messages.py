@@ -36,6 +36,19 @@ def test_an_answer_to_a_notification_repeats_rd_if_the_upstream_does(sent: int, 
     assert int.from_bytes(read_answer(reply, ASKED, 512).reply(request)[:2], "big") == passed_on
 
 
+@pytest.mark.parametrize("end", range(33, 60))
+def test_an_answer_that_says_it_was_cut_may_end_anywhere(end: int) -> None:
+    answer = read_answer(an_answer()[:2] + b"\x83\x80" + an_answer()[4:end], ASKED, 4096)
+    assert (answer.truncated, answer.answers, answer.rcode) == (True, 0, 0)
+
+
+@pytest.mark.parametrize(("bits", "passed_on"), [(0x8180, 0x8380), (0x8190, 0x8390), (0x8583, 0x8783), (0x8080, 0x8280)])
+def test_of_an_answer_that_is_too_large_the_flags_are_passed_on(bits: int, passed_on: int) -> None:
+    request = request_for("www.example.org", flags=0x0110)
+    reply = reply_to(request.wire, ONE_ADDRESS * 40, (40, 0, 0), bits)
+    assert read_answer(reply, ASKED, 512).reply(request)[:10] == passed_on.to_bytes(2, "big") + b"\0\1" + bytes(6)
+
+
 @pytest.mark.parametrize("behind", [b"", b"more"])
 def test_ad_is_set_where_the_answer_may_be_for_others_too(behind: bytes) -> None:
     wire = query_wire("www.example.org")
