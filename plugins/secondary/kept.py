@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -40,6 +41,10 @@ class Shelf:
         self._waiting: dict[bytes, Zone] = {}
         self._writing: dict[bytes, asyncio.Task[None]] = {}
         self._closing = asyncio.Event()
+        self._dropped: set[bytes] = set()
+        """Zones whose files are not to come back when they have been written."""
+        self._placing = threading.Lock()
+        """A file comes or goes; held by whoever does that."""
 
     def path(self, origin: bytes) -> Path:
         """The file of a zone."""
@@ -56,10 +61,12 @@ class Shelf:
 
     async def _write_newest(self, origin: bytes) -> None:
         while (zone := self._waiting.pop(origin, None)) is not None:
+            self._dropped.discard(origin)
             await self.write(zone)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), PAUSE)
         del self._writing[origin]
+        self._dropped.discard(origin)
 
     async def write(self, zone: Zone) -> None:
         """Puts a version in the place of the last one; what goes wrong is logged."""
@@ -87,10 +94,11 @@ class Shelf:
                 file.write(digest.digest())
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(self.path(zone.origin))
-        except BaseException:
+            with self._placing:
+                if zone.origin not in self._dropped:
+                    Path(temporary).replace(self.path(zone.origin))
+        finally:
             Path(temporary).unlink(missing_ok=True)
-            raise
         self._sync_folder()
 
     def _sync_folder(self) -> None:
@@ -109,7 +117,9 @@ class Shelf:
     def drop(self, origin: bytes) -> None:
         """The zone is served no more."""
         self._waiting.pop(origin, None)
-        with suppress(OSError):
+        with self._placing, suppress(OSError):
+            if origin in self._writing:
+                self._dropped.add(origin)
             self.path(origin).unlink()
 
     def load(self, origin: bytes) -> tuple[Zone, float] | None:

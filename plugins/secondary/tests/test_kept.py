@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -82,6 +83,27 @@ async def test_of_many_versions_the_newest_is_written(tmp_path: Path, monkeypatc
     await shelf.close()
     assert written == [1, 8]
     assert (shelf.load(ORIGIN) or pytest.fail("it is not there"))[0].serial == 8
+
+
+async def test_what_is_dropped_while_it_is_written_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    writing, dropped, sync = threading.Event(), threading.Event(), os.fsync
+
+    def wait_and_sync(file: int) -> None:
+        writing.set()
+        dropped.wait(5)
+        sync(file)
+
+    shelf = Shelf(tmp_path)
+    monkeypatch.setattr(os, "fsync", wait_and_sync)
+    shelf.keep(zone())
+    await asyncio.to_thread(writing.wait, 5)
+    shelf.drop(ORIGIN)
+    dropped.set()
+    await shelf.close()
+    assert files_in(tmp_path) == []
+    shelf.keep(zone(serial=2))
+    await shelf.close()
+    assert files_in(tmp_path) == ["a.test.zone"]
 
 
 @pytest.mark.parametrize("text", [".", "a/b.test", r"\000\255.test", ".".join(["x" * 60] * 4), "a.test"])
