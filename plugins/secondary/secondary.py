@@ -174,6 +174,7 @@ class Secondary(HoldsZones):
         """A zone is served no more."""
         self._stop(origin)
         self._followers.pop(origin).forget()
+        self._together.ended(origin)
         self.drop(origin)
 
     def _stop(self, origin: bytes) -> None:

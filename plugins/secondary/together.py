@@ -45,6 +45,10 @@ class Together:
         self._newest += 1
         self._versions[origin] = self._newest
 
+    def ended(self, origin: bytes) -> None:
+        """A zone is served no more."""
+        self._versions.pop(origin, None)
+
     def _answer(self, message: Message) -> Message:
         """As the one that leads: looks at the zones another has heard of, and says which have new versions."""
         for name, client in message.value["heard"]:

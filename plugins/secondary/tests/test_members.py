@@ -6,8 +6,10 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from pycoredns.plugins.secondary import Secondary
 from pycoredns.plugins.secondary.tests.support import Primary, Records, notify, says, says_after_reload, zone
 from pycoredns.testing import RunningServer, eventually, running
+from pycoredns.wire import names
 
 pytestmark = pytest.mark.usefixtures("quick")
 CATALOG = "cat.test."
@@ -64,6 +66,8 @@ async def test_members_of_a_catalog_are_served_and_forgotten():
         await notify(server, CATALOG)
         await eventually(lambda: refused(server))
         await eventually(lambda: says(server, "b", "v.b.test"))
+        (secondary,) = server.server.blocks[0].find(Secondary)
+        assert [names.to_text(name) for name in secondary._together._versions] == ["cat.test.", "b.test."]
 
 
 async def test_a_catalog_does_not_bring_what_it_is_itself_in_nor_more_than_it_may(caplog):

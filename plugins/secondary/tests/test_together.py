@@ -103,3 +103,12 @@ async def test_what_was_heard_while_none_leads_is_told_to_the_next_one(present, 
     first, second, *_ = told
     zones = [ORIGIN.hex(), ORIGIN.hex(), b"\1b\4test\0".hex()]
     assert (first, second) == ([list(each) for each in zip(zones, ("192.0.2.1", "192.0.2.2", "192.0.2.1"), strict=True)], [])
+
+
+def test_nothing_is_kept_of_a_zone_that_has_ended():
+    leading = Together(lambda *call: None)
+    for number in range(3):
+        leading.arrived(bytes((1, number)) + ORIGIN)
+    leading.ended(b"\1\1" + ORIGIN)
+    told = leading._answer(Message({"since": -1, "heard": []})).value
+    assert told == {"newest": 3, "new": [(bytes((1, number)) + ORIGIN).hex() for number in (0, 2)]}
