@@ -71,6 +71,10 @@ class Auto(HoldsZones):
         """Names without a file are passed on; where nobody stands behind, they are refused."""
         return super().elsewhere(request) if self._answers(request.name) else self.next(request)
 
+    def notified(self, request: Request, origin: bytes) -> Answer:
+        """A NOTIFY gets the zone's SOA record, as with CoreDNS, so that its sender does not try again."""
+        return self.answered(request, origin)
+
     def counted_zone(self, name: bytes) -> bytes | None:
         """Each zone is counted for itself."""
         return self.origin_of(name)

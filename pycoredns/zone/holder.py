@@ -137,6 +137,10 @@ class HoldsZones(Plugin):
             return self.elsewhere(request)
         if request.header.opcode == types.NOTIFY and request.qtype not in types.TRANSFERS:
             return self.notified(request, origin)
+        return self.answered(request, origin)
+
+    def answered(self, request: Request, origin: bytes) -> Answer:
+        """Answers from the zone with this name, or from its parent where that is to say something of it."""
         if request.qtype == types.DS and request.name == origin:
             origin = self._parent_of(origin)
         zone = self._held[origin]

@@ -5,6 +5,10 @@ import logging
 import os
 import re
 
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.query
 import pytest
 
 from pycoredns.assemble import assemble
@@ -121,6 +125,15 @@ async def test_the_longest_zone_answers_and_others_are_refused(tmp_path):
         assert await server.rcode("x.sub.date.test") == "NXDOMAIN"
         assert await server.rcode("other.test") == "REFUSED"
         assert await server.rcode("date.test", "AXFR", tcp=True) == "REFUSED"
+
+
+async def test_a_notify_is_answered_like_any_question(tmp_path):
+    write(tmp_path / "db.date.test", text(7))
+    async with running(COREFILE, folder=tmp_path) as server:
+        query = dns.message.make_query("date.test", "SOA")
+        query.set_opcode(dns.opcode.NOTIFY)
+        reply = await asyncio.to_thread(dns.query.udp, query, "127.0.0.1", 2, server.port)
+    assert (reply.rcode(), reply.flags, reply.answer[0][0].serial) == (0, dns.flags.QR | dns.flags.AA | 0x2000, 7)
 
 
 @pytest.mark.parametrize(
