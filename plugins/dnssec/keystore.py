@@ -11,7 +11,7 @@ from pycoredns.dnssec.keys import BadKeyError, Key
 from pycoredns.dnssec.schedule import next_event
 from pycoredns.output import logger
 from pycoredns.plugins.dnssec.keyring import ZoneKeys, arrange
-from pycoredns.plugins.dnssec.options import KeySource, keys_in
+from pycoredns.plugins.dnssec.options import Found, KeySource, keys_in
 from pycoredns.plugins.dnssec.secrets import read_secrets
 from pycoredns.wire import names
 
@@ -29,6 +29,7 @@ class KeyStore:
         self._bases = [base for base, _ in files]
         self._always = [key for _, key in files]
         self._folders = [folder for source in sources for folder in source.folders]
+        self._found = Found()
         self._scheduled: list[tuple[Path, Key]] = []
         self._faults: set[str] = set()
         self.secrets = [secret for source in sources for secret in source.secrets]
@@ -43,15 +44,15 @@ class KeyStore:
 
     def read_folders(self) -> None:
         """Reads the folders again; what cannot be read is told once."""
-        found: list[tuple[Path, Key]] = []
-        faults: set[str] = set()
+        found, faults = Found(), set[str]()
         for folder in self._folders:
-            keys, wrong = keys_in(folder)
-            found += [(base, key) for base, key in keys if key.zone in self._zones]
+            keys, wrong = keys_in(folder, self._found)
+            found |= keys
             faults.update(wrong)
         for fault in sorted(faults - self._faults):
             log.warning("%s", fault)
-        self._scheduled, self._faults = found, faults
+        self._found, self._faults = found, faults
+        self._scheduled = [(base, key) for base, (_, key) in found.items() if key.zone in self._zones]
 
     def read_secrets(self) -> None:
         """Fetches the keys in secrets, which takes its time; raises BadKeyError."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 from pycoredns.corefile.kinds import FilePath
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context, UnknownWordError
-from pycoredns.dnssec.keys import BadKeyError, Key, base_of, read_key
+from pycoredns.dnssec.keys import BadKeyError, Key, base_of, files_of, read_key
 
 KINDS = ("file", "directory", "aws_secretsmanager")
+Version: TypeAlias = tuple[int, ...]
+"""What differs once a key's files have been replaced."""
+Found: TypeAlias = dict[Path, tuple[Version, Key]]
+"""Keys by their paths. To read one takes 0.3 ms, of RSA 60."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,27 @@ def _checked_folder(path: Path) -> Path:
     return path
 
 
-def keys_in(folder: Path) -> tuple[Sequence[tuple[Path, Key]], Sequence[str]]:
-    """The keys of a folder with their paths, and what is wrong with the files that hold none."""
-    keys, faults = [], []
+def keys_in(folder: Path, known: Found) -> tuple[Found, Sequence[str]]:
+    """The keys of a folder, and what is wrong with the files that hold none; those that are known already are not read again."""
+    found, faults = Found(), []
     try:
         bases = sorted(base_of(path) for path in folder.glob("K*.private"))
     except OSError as error:
-        return [], [f"cannot read {folder}: {(error.strerror or str(error)).lower()}"]
+        return found, [f"cannot read {folder}: {(error.strerror or str(error)).lower()}"]
     for base in bases:
+        version, before = _version(base), known.get(base)
         try:
-            keys.append((base, read_key(base)))
+            found[base] = before if before and before[0] == version else (version, read_key(base))
         except BadKeyError as error:
             faults.append(str(error))
-    return keys, faults
+    return found, faults
+
+
+def _version(base: Path) -> Version:
+    """Time, size and number of a key's files; nothing of one that is missing."""
+    version: list[int] = []
+    for path in files_of(base):
+        with suppress(OSError):
+            status = path.stat()
+            version += status.st_mtime_ns, status.st_size, status.st_ino
+    return tuple(version)

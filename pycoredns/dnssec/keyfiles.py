@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pycoredns.dnssec.algorithms import MNEMONICS, new_signer
-from pycoredns.dnssec.keys import SEP, TIMES, ZONE, BadKeyError, Key, Times
+from pycoredns.dnssec.keys import SEP, TIMES, ZONE, BadKeyError, Key, Times, files_of
 from pycoredns.wire import names
 
 _ALL_MAY_READ = 0o004
@@ -26,11 +26,12 @@ def write_key(key: Key, folder: Path) -> Path:
     A file that is there already is not written over.
     """
     base = folder / key.base
-    _write(base.with_name(base.name + ".private"), private_text(key), 0o600)
+    public, private = files_of(base)
+    _write(private, private_text(key), 0o600)
     try:
-        _write(base.with_name(base.name + ".key"), public_text(key), 0o644)
+        _write(public, public_text(key), 0o644)
     except OSError:
-        base.with_name(base.name + ".private").unlink()
+        private.unlink()
         raise
     return base
 
@@ -71,7 +72,7 @@ def _readable(value: int) -> str:
 
 def read_by_all(base: Path) -> Path | None:
     """The private file of a key, if everyone on this machine may read it; raises BadKeyError where it is not there."""
-    private = base.with_name(base.name + ".private")
+    _, private = files_of(base)
     try:
         return private if private.stat().st_mode & _ALL_MAY_READ else None
     except OSError as error:

@@ -114,10 +114,14 @@ def base_of(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".private").removesuffix(".key"))
 
 
+def files_of(base: Path) -> tuple[Path, Path]:
+    """Where a key's public and private parts are."""
+    return base.with_name(base.name + ".key"), base.with_name(base.name + ".private")
+
+
 def read_key(base: Path) -> Key:
     """The key in ``base.key`` and ``base.private``, either of whose names may be given; raises BadKeyError."""
-    base = base_of(base)
-    public, private = base.with_name(base.name + ".key"), base.with_name(base.name + ".private")
+    public, private = files_of(base_of(base))
     return key_of(_read(public), _read(private), str(public), str(private))
 
 

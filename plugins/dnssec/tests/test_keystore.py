@@ -13,9 +13,9 @@ import dns.rdatatype
 import pytest
 
 from pycoredns.dnssec.keyfiles import new_key, private_text, public_text, write_key
-from pycoredns.dnssec.keys import BadKeyError, Key, Times
+from pycoredns.dnssec.keys import BadKeyError, Key, Times, files_of, read_key
 from pycoredns.errors import ConfigErrors, StartError
-from pycoredns.plugins.dnssec import Dnssec, secrets
+from pycoredns.plugins.dnssec import Dnssec, options, secrets
 from pycoredns.plugins.dnssec.keystore import KeyStore
 from pycoredns.plugins.dnssec.options import KeySource
 from pycoredns.testing import exchange_udp, query_wire, running
@@ -217,6 +217,25 @@ async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told
                 dnssec.look()
         assert roles(dnssec)[1] == {first.tag, second.tag}
         assert caplog.text.count(f"cannot read {tmp_path}/Kbroken.key") == 1
+
+
+def test_only_keys_that_are_new_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read an RSA key takes 60 ms, in which nobody is answered."""
+    first, second = key(), key()
+    base = write_key(first, tmp_path)
+    keys = KeyStore([ZONE], [KeySource(folders=(tmp_path,))])
+    read: list[Path] = []
+    monkeypatch.setattr(options, "read_key", lambda base: read.append(base) or read_key(base))
+    keys.read_folders()
+    assert read == []
+    written = write_key(second, tmp_path)
+    keys.read_folders()
+    assert read == [written]
+    public, _ = files_of(base)
+    public.write_text(public.read_text().replace(" 3600 ", " 60 "))
+    keys.read_folders()
+    assert read == [written, base]
+    assert {each.tag: each.ttl for each in keys.rings(NOW)[ZONE].shown} == {first.tag: 60, second.tag: 3600}
 
 
 def test_next_look_is_at_the_next_event(tmp_path: Path) -> None:
