@@ -366,7 +366,7 @@ class _Nowhere(Plugin):
 
     def observe(self, outcome: Outcome) -> None:
         """Counts an answer."""
-        traffic.dropped.lane(outcome.request.listener, traffic.DROPPED).count(outcome)
+        traffic.count_dropped(outcome)
 
 
 _NOWHERE = Block((), [_Nowhere()])

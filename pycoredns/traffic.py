@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pycoredns.direct import Kind
     from pycoredns.listener import Listener
     from pycoredns.plugin import Answered, Outcome
+    from pycoredns.request import Request
 
 PREFIX = "coredns_dns_"
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16000, 32000, 48000, 64000)
@@ -49,6 +50,7 @@ FIRST_BUCKET = int(DURATIONS[0] * 1e9)
 """Nanoseconds; a batch of replies given from memory takes less on most machines."""
 _BOUNDS = [int(bound * 1e9) for bound in DURATIONS]
 _MOST_KINDS = 4096
+_HEADER_AND_QUESTION, _OPT_FIXED = 16, 11
 
 bucket_of: Callable[[int], int] = partial(bisect_left, _BOUNDS)
 """The bucket of a duration in nanoseconds."""
@@ -70,11 +72,11 @@ class Lane:
         self._slow = [0] * (len(DURATIONS) + 1)
         """Those that took longer than the first bucket holds, by bucket."""
 
-    def count(self, outcome: Outcome) -> None:
-        """Counts an answer, or as many as it stands for."""
+    def count(self, outcome: Outcome, request_size: int = 0) -> None:
+        """Counts an answer, or as many as it stands for; ``request_size`` is that of the question, if not as it came."""
         request, response, duration, times = outcome.request, outcome.response, outcome.duration, outcome.times
         # one look-up for all that is counted: 0.3 µs less than one for each
-        kind = (request.tail.key, response.rcode, len(request.wire), response.size(request))
+        kind = (request.tail.key, response.rcode, request_size or len(request.wire), response.size(request))
         self._counted[kind] += times
         self._nanoseconds += duration * times
         if duration > FIRST_BUCKET or outcome.slow:
@@ -172,6 +174,21 @@ class Tally:
 _tallies: list[Tally] = []
 dropped = Tally()
 """Of what belongs to no zone."""
+
+
+def count_dropped(outcome: Outcome) -> None:
+    """Counts what belongs to no zone, as large as before compression and without the options that the answer leaves out."""
+    request = outcome.request
+    dropped.lane(request.listener, DROPPED).count(outcome, _size(request) if request.asked else 0)
+
+
+def _size(request: Request) -> int:
+    tail = request.tail
+    size = _HEADER_AND_QUESTION + len(request.asked) + len(tail.opt)
+    if not request.header.plain:
+        opt = _OPT_FIXED + len(tail.options) if tail.edns else 0
+        size += sum(len(each.wire()) for each in request.records()) - opt
+    return size
 
 
 def fold_all() -> None:

@@ -136,6 +136,30 @@ async def test_a_mere_header_is_counted_as_dropped_where_it_announces_a_question
             assert await samples(server, f"coredns_dns_{side}_size_bytes_sum") == ({"udp dropped": 12} if rcode else {})
 
 
+QUESTION = "01610179000001"  # a.y A
+UNKNOWN, COOKIE = "fde9000101", "000a00080011223344556677"
+
+
+@pytest.mark.parametrize(
+    ("counts", "behind", "size"),
+    [
+        ("000000000000", "0001", 21),
+        ("000000000000", "", 21),
+        ("000000000000", "0001ffff", 21),
+        ("000000000001", "0001" + "00002904d0000000000005" + UNKNOWN, 21 + 11),
+        ("000000000001", "0001" + "00002904d0000000000011" + UNKNOWN + COOKIE, 21 + 11 + 12),
+        ("000000010000", "0001" + "c00c000100010000003c000401020304", 21 + 19),
+        ("000000010001", "0001" + "c00c000100010000003c000401020304" + "00002904d0000000000005" + UNKNOWN, 21 + 19 + 11),
+    ],
+    ids=["plain", "class missing", "trailing octets", "unknown option", "two options", "a record", "a record and an option"],
+)
+async def test_what_is_dropped_is_as_large_as_what_was_understood_of_it(counts, behind, size):
+    async with running(COREFILE) as server:
+        reply = await exchange_udp(bytes.fromhex(f"000101000001{counts}{QUESTION}{behind}"), ("127.0.0.1", server.port))
+        assert reply[3] & 15 == 5
+        assert await samples(server, "coredns_dns_request_size_bytes_sum") == {"udp dropped": size}
+
+
 @pytest.fixture
 def tally():
     made = traffic.Tally(plugin="errors")
