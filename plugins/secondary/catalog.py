@@ -99,10 +99,11 @@ def _strings(rdata: bytes) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of a zone; ``text`` has places for its name and the catalog's."""
+    """What becomes of a zone; ``text`` has places for the names and labels in ``told``."""
 
     zone: bytes
     text: str
+    told: Sequence[str]
     begins: bool = False
     ends: bool = False
     preserves: bool = False
@@ -132,7 +133,7 @@ class Owners:
         self._members[catalog] = members
         for zone, member in wanted.items():
             if zone in others:
-                yield _clash(zone)
+                yield _clash(zone, catalog)
             elif (change := self._change(catalog, member)) is not None:
                 if change.begins:
                     self._owners[zone] = Ownership(catalog, member.label)
@@ -140,24 +141,34 @@ class Owners:
         gone = [zone for zone, owner in self._owners.items() if owner.catalog == catalog and zone not in wanted]
         for zone in gone:
             del self._owners[zone]
-            yield Change(zone, "Removed catalog member zone %s from catalog %s", ends=True)
+            yield Change(zone, "Removed catalog member zone %s from catalog %s", _named(zone, catalog), ends=True)
 
     def _change(self, catalog: bytes, member: Member) -> Change | None:
         """What becomes of one member; nothing if all is as it was."""
-        owner = self._owners.get(member.zone)
+        zone, owner = member.zone, self._owners.get(member.zone)
         if owner is None:
-            return Change(member.zone, "Added catalog member zone %s from catalog %s", begins=True)
+            return Change(zone, "Added catalog member zone %s from catalog %s", _named(zone, catalog), begins=True)
         if owner.catalog == catalog:
             if owner.label == member.label:
                 return None
-            return Change(member.zone, "Reset catalog member zone %s from %s after its member ID changed", begins=True)
-        before = self._members.get(owner.catalog, {}).get(member.zone)
+            labels = _shown(owner.label), _shown(member.label)
+            text = "Reset catalog member zone %s from %s after member ID changed from %s to %s"
+            return Change(zone, text, (*_named(zone, catalog), *labels), begins=True)
+        before = self._members.get(owner.catalog, {}).get(zone)
         if before is None or before.next_owner != catalog:
-            return _clash(member.zone)
-        same = owner.label == before.label == member.label
-        text = "Migrated catalog member zone %s to catalog %s" + (", preserving its state" if same else " with its state reset")
-        return Change(member.zone, text, begins=True, preserves=same)
+            return _clash(zone, catalog)
+        moved, text = _named(zone, owner.catalog, catalog), "Migrated catalog member zone %s from catalog %s to %s"
+        if owner.label == before.label == member.label:
+            text += ", preserving state for member ID %s"
+            return Change(zone, text, (*moved, _shown(member.label)), begins=True, preserves=True)
+        text += " with state reset after member identity changed from %s to %s"
+        return Change(zone, text, (*moved, _shown(before.label), _shown(member.label)), begins=True)
 
 
-def _clash(zone: bytes) -> Change:
-    return Change(zone, "Skipping catalog member zone %s from %s: zone already exists", level=logging.WARNING)
+def _named(*zones: bytes) -> list[str]:
+    return [names.to_text(zone) for zone in zones]
+
+
+def _clash(zone: bytes, catalog: bytes) -> Change:
+    text = "Skipping catalog member zone %s from %s: zone already exists"
+    return Change(zone, text, _named(zone, catalog), level=logging.WARNING)

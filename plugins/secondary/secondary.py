@@ -212,7 +212,7 @@ class Secondary(HoldsZones):
                 self._begin_member(change, of_member)
             elif change.ends:
                 self._end(change.zone)
-            log.log(change.level, change.text, names.to_text(change.zone), shown)
+            log.log(change.level, change.text, *change.told)
         for zone in outer:
             log.warning("Skipping catalog member zone %s from %s: the catalog is in it", names.to_text(zone), shown)
         if outside := len(members) - len(wanted) - len(outer):

@@ -120,7 +120,7 @@ class Transfer(FollowsZones):
         """The whole zone, or what changed since a serial (RFC 1995 §4)."""
         zone = holder.zone(request.name)
         if zone is None:
-            raise ServerFailure(f"{names.to_text(request.name)} is not there yet, or has expired")
+            raise ServerFailure("no SOA: the zone is not there yet, or has expired")
         changes = holder.changes(zone.origin, since) if since is not None else None
         if changes is not None and not changes:
             told = (names.to_text(request.asked), request.client[0], zone.serial)

@@ -74,6 +74,26 @@ def test_members_come_and_go():
     assert told(applied(owners, "cat.test")) == ["Removed a.test."]
 
 
+def test_what_is_told_of_members():
+    def lines(origin: str, *lines: str) -> list[str]:
+        return [change.text % tuple(change.told) for change in applied(owners, origin, *lines)]
+
+    owners, coo = Owners(), "coo.y.zones PTR dog.test"
+    assert lines("cat.test", "x.zones PTR a.test") == ["Added catalog member zone a.test. from catalog cat.test."]
+    assert lines("cat.test", "y.zones PTR a.test", coo) == [
+        "Reset catalog member zone a.test. from cat.test. after member ID changed from x to y"
+    ]
+    assert lines("cow.test", "y.zones PTR a.test") == ["Skipping catalog member zone a.test. from cow.test.: zone already exists"]
+    assert lines("dog.test", "y.zones PTR a.test", "coo.y.zones PTR cat.test") == [
+        "Migrated catalog member zone a.test. from catalog cat.test. to dog.test., preserving state for member ID y"
+    ]
+    assert lines("cat.test", "z.zones PTR a.test") == [
+        "Migrated catalog member zone a.test. from catalog dog.test. to cat.test."
+        " with state reset after member identity changed from y to z"
+    ]
+    assert lines("cat.test") == ["Removed catalog member zone a.test. from catalog cat.test."]
+
+
 def test_zones_of_others_are_left_alone():
     owners = Owners()
     assert told(applied(owners, "cat.test", "x.zones PTR a.test", others=(A,))) == ["Skipping a.test."]

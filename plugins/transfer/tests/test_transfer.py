@@ -175,9 +175,10 @@ async def test_past_the_bound_of_transfers_the_client_is_to_come_later(zone_file
             assert shown(await ask(server.port))[0] == "SOA1"
 
 
-async def test_a_zone_that_is_not_there_yet(tmp_path):
-    async with served(tmp_path / "missing", "transfer {\n to *\n}") as server:
+async def test_a_zone_that_is_not_there_yet(tmp_path, caplog):
+    async with served(tmp_path / "missing", "transfer {\n to *\n}", "errors") as server:
         assert shown(await ask(server.port)) == ["SERVFAIL"]
+    assert "2 a.test. AXFR: no SOA" in caplog.text
 
 
 async def test_plugins_before_it_leave_it_whole_and_see_it_once(zone_file, caplog):
