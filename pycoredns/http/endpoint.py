@@ -140,14 +140,22 @@ class Endpoint:
         """What the newest handler of the path says; other spellings of a path lead to it, as Go's server has it."""
         clean = _clean(request.path)
         if clean != request.path:
-            place = quote(clean) + (f"?{request.query}" if request.query else "")
-            return HTTPReply(307, b'<a href="%b">Temporary Redirect</a>.\n\n' % place.encode(), (("Location", place),))
+            return _redirect(request.method, quote(clean) + (f"?{request.query}" if request.query else ""))
         routes = self.routes.get(clean)
         return routes[-1].handler(request) if routes else NOT_FOUND
 
 
 _endpoints: dict[str, Endpoint] = {}
 """Those that are open, by address."""
+
+
+def _redirect(method: str, place: str) -> HTTPReply:
+    """To where a path leads; only who would read a page gets one."""
+    location = ("Location", place)
+    if method not in ("GET", "HEAD"):
+        return HTTPReply(307, b"", (location,))
+    page = b'<a href="%b">Temporary Redirect</a>.\n\n' % place.encode()
+    return HTTPReply(307, page, (location, ("Content-Type", "text/html; charset=utf-8")))
 
 
 def _clean(path: str) -> str:

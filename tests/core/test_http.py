@@ -67,6 +67,7 @@ REQUESTS = [
     (get("/"), 404, b"404 page not found\n"),
     (get("/hello/"), 404, b"404 page not found\n"),
     (get("//hello"), 307, b'<a href="/hello">Temporary Redirect</a>.\n\n'),
+    (get("//hello", "POST"), 307, b""),
     (get("/a/../hello?x=1"), 307, b'<a href="/hello?x=1">Temporary Redirect</a>.\n\n'),
     (get("/x%0d%0aEvil:%20y"), 404, b"404 page not found\n"),
     (get("/x%0d%0aEvil:%20y/.."), 307, b'<a href="/">Temporary Redirect</a>.\n\n'),
@@ -86,6 +87,13 @@ async def test_requests(octets, code, text):
         reply = await exchange(address, octets)
     assert (status(reply), body(reply)) == (code, text)
     assert b"Evil:" not in reply.partition(b"\r\n\r\n")[0]
+
+
+@pytest.mark.parametrize(("method", "page"), [("GET", True), ("HEAD", True), ("POST", False), ("OPTIONS", False)])
+async def test_where_a_path_leads_is_a_page_for_who_would_read_one(method, page):
+    async with served() as address:
+        reply = await exchange(address, get("//hello", method))
+    assert (b"\r\nContent-Type: text/html; charset=utf-8\r\n" in reply) == page
 
 
 async def test_requests_follow_one_another_on_a_connection():
