@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pycoredns.answer import Answer, Pending
 from pycoredns.corefile.numbers import Duration, Whole
-from pycoredns.corefile.options import Option, Repetition
+from pycoredns.corefile.options import Arguments, Option, Repetition
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
@@ -67,6 +67,7 @@ class Erratic(Plugin):
 
     repeated: ClassVar[Repetition] = "merged"
 
+    words: Annotated[tuple[str, ...], Arguments("mean nothing")] = ()
     drop: Annotated[Some | None, Option("leave one of AMOUNT questions without an answer")] = None
     truncate: Annotated[Some | None, Option("set TC in one of some answers, and leave the end of transfers out")] = None
     delay: Annotated[Late | None, Option("answer one of AMOUNT questions later")] = None

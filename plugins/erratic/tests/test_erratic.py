@@ -163,6 +163,12 @@ async def test_options_that_are_refused(block, cause):
             pass
 
 
+async def test_words_behind_the_name_mean_nothing():
+    async with running(".:{port} {\nerratic a.test 5 {\ndrop 3\n}\n}") as server:
+        plugin = server.server.blocks[0].plugins[0]
+    assert plugin.drop == Some(Amount(3))
+
+
 async def test_amounts_may_be_left_out():
     async with running(".:{port} {\nerratic {\ndrop\ndelay\ntruncate\n}\n}") as server:
         plugin = server.server.blocks[0].plugins[0]

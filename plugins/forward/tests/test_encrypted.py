@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from dnslib import RR, DNSRecord
 
-from pycoredns.errors import ServerFailure
+from pycoredns.errors import ServerFailure, StartError
 from pycoredns.plugins.forward.tests.support import (
     Reply,
     Scripted,
@@ -79,6 +79,13 @@ async def test_https_that_is_no_answer(reply: Reply, trouble: str, tmp_path: Pat
     ):
         with pytest.raises(ServerFailure, match=trouble):
             await wait(forward.handle(request_for("a.test")))
+
+
+@pytest.mark.parametrize("name", ["1", "127.1", "192.0.2", "127.0.0.01", "0x7f000001"])
+async def test_what_only_the_system_takes_for_an_address_is_none(name: str) -> None:
+    with pytest.raises(StartError, match=f'Corefile:2: forward: failed to resolve "{name}"'):
+        async with running(f".:{{port}} {{\n forward . {name}\n}}"):
+            pass
 
 
 async def test_names_are_looked_up_at_the_start() -> None:
