@@ -142,10 +142,9 @@ class Response:
         """The same without authority, additional and OPT records."""
         return self.alike(authority=b"", authorities=0, additional=b"", additionals=0, opt=None)
 
-    def replace(self, sections: Sections | None = None, **changes: object) -> Response:
-        """A copy with other sections or other values of its attributes."""
-        made = Response.of(*sections, self.rcode, self.flags).__dict__ if sections else {}
-        return self.plain().alike(**{**made, **changes})
+    def replace(self, **changes: object) -> Response:
+        """A copy, uncompressed, with other values of its attributes."""
+        return self.plain().alike(**changes)
 
     def plain(self) -> Response:
         """The same with its sections uncompressed, which they are."""
