@@ -1,4 +1,4 @@
-"""Questions and answers in datagrams: a batch is received, answered and sent with three system calls."""
+"""Questions and answers in datagrams: a batch is received and sent with two system calls, besides the event loop's own."""
 
 from __future__ import annotations
 
