@@ -99,6 +99,7 @@ class File(HoldsZones):
                 else:
                     fault = f"open {file.path}: {(error.strerror or '').lower()}"
                     log.warning('Failed to open "%s": trying again in %s', fault, duration_text(self._intervals[origin]))
+                    file.forget()  # one that does not come is told at the first look, too
 
     def _may_come(self, origin: bytes, error: OSError) -> bool:
         """May a file that cannot be read be there later? A folder will hardly become one."""

@@ -36,6 +36,10 @@ class ZoneFile:
         """Are the files others than those that were last looked at?"""
         return not self._seen or any(_version(path) != version for path, version in self._seen.items())
 
+    def forget(self) -> None:
+        """Whatever was seen, the files have changed when they are looked at the next time."""
+        self._seen = {}
+
     def load(self) -> Loaded | None:
         """Reads the file if its serial is new; raises BadZoneError and OSError."""
         self._seen = {path: _version(path) for path in {self.path, *self._seen}}

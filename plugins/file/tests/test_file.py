@@ -164,6 +164,10 @@ async def test_a_missing_file_is_waited_for(tmp_path: Path, caplog: pytest.LogCa
     async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
         assert f'Failed to open "open {path}: no such file or directory": trying again in 10ms' in caplog.text
         assert await server.rcode("v.example.org") == "SERVFAIL"
+        failed = f'Failed to open zone "example.org." in "{path}": open {path}: no such file or directory'
+        await eventually(lambda: failed in caplog.text)
+        await asyncio.sleep(0.1)  # some looks more
+        assert caplog.text.count(failed) == 1
         write(path, zone(1, 'v TXT "here"'))
 
         async def is_there() -> bool:
