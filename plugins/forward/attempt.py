@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from pycoredns.answer import pending
 from pycoredns.output import logger
+from pycoredns.plugins.forward.aliases import chain_of
 from pycoredns.plugins.forward.denials import authority_of
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.relayed import plainness
 from pycoredns.request import OPT_HEAD, Request
 from pycoredns.wire import types
+from pycoredns.wire.walk import with_one_ttl
 
 if TYPE_CHECKING:
     from pycoredns.direct import Query, Relay
@@ -85,13 +87,19 @@ class Attempt(Waiting):
         wire, header, asked, tail, peer, _, received = self.query
         relay, late = self.relay, self.late
         meaning, rcode, count = header.plainness.get(reply[2:12]) or plainness(header, reply[2:12])
-        start = 16 + len(asked)
+        start, even = 16 + len(asked), True
         if count and meaning:
             question, beginning, ttl, size = _question_and_record(reply, start - 4)
-            fixed, end, grown = start + 2, start + 12 + size, count * (len(asked) - 2)
-            if count > 1:
-                end = _end_of_alike(reply, end, count - 1, beginning, ttl) if count <= relay.most_records else 0
-            if beginning != _BEGINNINGS.get(question):
+            usual, fixed = _BEGINNINGS.get(question), start + 2
+            if usual is None or count > relay.most_records:
+                return False
+            if beginning == usual:
+                end, grown = start + 12 + size, count * (len(asked) - 2)
+                if count > 1:
+                    end = _end_of_alike(reply, end, count - 1, beginning, ttl)
+            elif chain := chain_of(reply, start, asked, question, count):
+                end, ttl, grown, even = chain
+            else:
                 return False
         elif meaning and (authority := authority_of(reply, start)):
             fixed, end, ttl, grown = authority
@@ -109,6 +117,8 @@ class Attempt(Waiting):
         if end + len(opt) > tail.limit or question != tail.question or not reply.startswith(asked, 12):
             return False
         if keep is not None:
+            if not even:
+                reply = with_one_ttl(reply, fixed, count, ttl)
             reply = keep(asked, tail, reply, meaning, fixed, count, ttl)
         message = b"".join((wire[:2], reply[2:10], _ONE, reply[12:end], opt)) if opt else wire[:2] + reply[2:]
         self.forward.waiting -= 1

@@ -52,8 +52,8 @@ def _vectors() -> tuple[Receiver, Sender]:
 
 
 def reason(number: int) -> str:
-    """What an error number means, in the words of Go's system calls."""
-    return os.strerror(number).lower()
+    """What an error number means, in the words of Go; those below 0 are of addresses that do not fit the socket."""
+    return os.strerror(number).lower() if number >= 0 else "no suitable address found"
 
 
 class Channel:

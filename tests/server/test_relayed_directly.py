@@ -57,6 +57,16 @@ def soa(query, owner=None, server=None, mailbox=b"\4mail\0", ttl=60, rtype=types
     return [record(rtype, ttl, (server or b"\2ns" + above) + mailbox + bytes(20), owner or above)]
 
 
+def behind(query, *targets, ttl=300, last=1, last_ttl=300, begun=POINTER):
+    """Aliases with these targets, each with an owner that points to the one before, and what was asked for behind them."""
+    found, place = [], query.index(0, 12) + 5
+    for target in targets:
+        found.append(record(types.CNAME, ttl, target, begun))
+        begun = target if len(target) == 2 else to(place + 12)
+        place += 12 + len(target)
+    return [*found, *typed(query, last, owner=begun, ttl=last_ttl)]
+
+
 def denied(query, authority, bits=0x8183):
     return [reply(query, bits=bits, authority=authority, additional=opts(query))]
 
@@ -97,6 +107,31 @@ SCRIPTS = {
     "echo other": lambda q: [reply(q, *typed(q), additional=[b"\0\0\x01\0\1" + bytes(6)] * len(opts(q)))],
     "brim": lambda q: [reply(q, *typed(q, 30))],
     "echo brim": lambda q: [reply(q, *typed(q, 29), additional=opts(q))],
+    "behind": lambda q: [reply(q, *behind(q, b"\1x" + POINTER), additional=opts(q))],
+    "behind two": lambda q: [reply(q, *behind(q, b"\3far\0", b"\4more\3net\0"), additional=opts(q))],
+    "behind four": lambda q: [
+        reply(q, *behind(q, b"\1a\0", b"\1b" + to(13 + q[12]), b"\1c" + POINTER, b"\1d\0", last=3), additional=opts(q))
+    ],
+    "behind uneven": lambda q: [reply(q, *behind(q, b"\1a\0", ttl=7200), additional=opts(q))],
+    "behind even": lambda q: [reply(q, *behind(q, b"\1a\0", ttl=7200, last_ttl=7200), additional=opts(q))],
+    "behind parent": lambda q: [reply(q, *behind(q, to(13 + q[12])), additional=opts(q))],
+    "behind itself": lambda q: [reply(q, *behind(q, POINTER), additional=opts(q))],
+    "behind root": lambda q: [reply(q, *behind(q, b"\0"), additional=opts(q))],
+    "behind itself later": lambda q: [reply(q, *behind(q, to(q.index(0, 12) + 17)), additional=opts(q))],
+    "behind long": lambda q: [reply(q, *behind(q, 4 * (b"\x3c" + b"x" * 60) + b"\0"), additional=opts(q))],
+    "behind too long": lambda q: [reply(q, *behind(q, 4 * (b"\x3e" + b"x" * 62) + POINTER), additional=opts(q))],
+    "behind nobody": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], additional=opts(q))],
+    "behind nobody, but": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], authority=soa(q), additional=opts(q))],
+    "behind two names": lambda q: [reply(q, *behind(q, b"\1a\0\1b\0"), additional=opts(q))],
+    "behind nothing": lambda q: [reply(q, *behind(q, b""), additional=opts(q))],
+    "behind half": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], *typed(q, owner=b"\1a\0"), additional=opts(q))],
+    "behind another": lambda q: [reply(q, *behind(q, b"\1a\0", begun=to(13 + q[12])), additional=opts(q))],
+    "behind and before": lambda q: [
+        reply(q, *behind(q, b"\1a\0"), record(types.CNAME, rdata=b"\1b\0", owner=to(q.index(0, 12) + 17)), additional=opts(q))
+    ],
+    "before": lambda q: [reply(q, *typed(q), *behind(q, b"\1a\0")[:1], additional=opts(q))],
+    "behind others": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], record(types.TXT, rdata=b"\1x"), additional=opts(q))],
+    "behind chaos": lambda q: [reply(q, *(each[:4] + b"\0\3" + each[6:] for each in behind(q, b"\1a\0")), additional=opts(q))],
     "no name": lambda q: denied(q, soa(q)),
     "no data": lambda q: denied(q, soa(q), 0x8180),
     "no name by root": lambda q: denied(q, soa(q, b"\0", b"\1a\0", ttl=86400)),
@@ -149,11 +184,11 @@ SCRIPTS = {
 ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
 FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
 COREFILES = {
-    "forward": (FORWARD, 150),
-    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 110),
-    "short times": (f"cache 60\n {FORWARD}", 110),
-    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 110),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 75),
+    "forward": (FORWARD, 378),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 293),
+    "short times": (f"cache 60\n {FORWARD}", 293),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 293),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 157),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
         150,
