@@ -34,6 +34,19 @@ async def answered(answer: Answer) -> Response:
     return await asyncio.wait_for(ended(), 1)
 
 
+@pytest.mark.parametrize(
+    ("source", "why"), [("::1", "no suitable address found"), ("192.0.2.9", "cannot assign requested address")]
+)
+async def test_an_address_that_questions_cannot_be_sent_from_is_told(source: str, why: str) -> None:
+    options = f"{{\n source_address {source}\n max_connect_attempts 1\n}}"
+    async with (
+        Scripted(lambda query, _: [reply_to(query)]) as other,
+        forwarding(f"forward . {other.address} {options}") as forward,
+    ):
+        with pytest.raises(ServerFailure, match=f"dial udp {other.address}: socket: {why}"):
+            await answered(forward.handle(request_for("a.test")))
+
+
 async def test_the_port_for_long_answers_is_replaced_like_the_others() -> None:
     async with (
         Scripted(lambda query, _: [reply_to(query)]) as other,
