@@ -94,10 +94,10 @@ class File(HoldsZones):
             except BadZoneError as error:
                 yield str(error)
             except OSError as error:
+                fault = f"open {file.path}: {(error.strerror or '').lower()}"
                 if not self._may_come(origin, error):
-                    yield f"{file.path}: cannot be read: {error.strerror}"
+                    yield fault
                 else:
-                    fault = f"open {file.path}: {(error.strerror or '').lower()}"
                     log.warning('Failed to open "%s": trying again in %s', fault, duration_text(self._intervals[origin]))
                     file.forget()  # one that does not come is told at the first look, too
 
