@@ -25,7 +25,7 @@ QR, AA, TC, RD, RA, AD, CD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020, 0x0
 OPCODE = 0x7800
 """Bits of the same word."""
 _KEPT_BITS = TC | RD | RA | AD | CD  # what CoreDNS leaves in an answer to what it could not read
-_KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 256, 512, 15
+_KEPT_HEADERS, _KEPT_TAILS, _USUAL_TAIL = 64, 512, 15  # 17 MB at most, and hardly ever more than some hundred tails
 _COUNTS = Struct("!HHHHH")
 _QUESTION = Struct("!HH")
 _OPT_FIXED = Struct("!HBBHH")
@@ -88,6 +88,11 @@ class Header:
         """Of answers to such queries, by what they have in common: without an OPT record, and with one."""
         self.plainness: dict[bytes, Plainness] = {}
         """Of answers from elsewhere, by the ten octets behind their ID; see ``pycoredns.relayed.plainness``."""
+
+    def forget(self) -> None:
+        """Lets go of all that was learned with it: remembered replies may hold it for long."""
+        for learned in (self.tails, self.plainness, *self.heads):
+            learned.clear()
 
 
 class Tail:
@@ -191,6 +196,8 @@ def header_of(octets: bytes) -> Header:
     if header is None:
         header = Header(octets)
         if len(headers) >= _KEPT_HEADERS:
+            for each in headers.values():
+                each.forget()
             headers.clear()
         headers[octets] = header
     return header

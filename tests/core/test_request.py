@@ -1,6 +1,7 @@
 """What is read of a question, and by which way."""
 
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -37,6 +38,18 @@ def test_a_cookie_is_read_as_any_other_option(terms: dict[str, int]) -> None:
         "opt": edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie),
     }
     assert read(with_opt(cookie, **terms)) == expected
+
+
+def test_a_header_that_others_take_the_place_of_holds_nothing_more() -> None:
+    """Remembered replies hold theirs: 500 tails behind each of them would take all memory."""
+    header = header_of(QUESTION[2:12])
+    tail_of(QUESTION, END, header)
+    assert header.tails
+    for flags in range(1 << 11):
+        with suppress(Malformed):
+            header_of(flags.to_bytes(2, "big") + QUESTION[4:12])
+    assert header is not header_of(QUESTION[2:12])
+    assert not header.tails
 
 
 def test_octets_like_a_cookie_that_no_record_holds_mean_nothing() -> None:
