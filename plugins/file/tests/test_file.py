@@ -193,7 +193,7 @@ async def test_what_cannot_be_served_stops_the_start(path: Path, text: str | Non
 
 
 async def test_a_folder_is_not_waited_for(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="open .*: is a directory"):
+    with pytest.raises(StartError, match=r"open .*: is a directory"):
         async with running("example.org:{port} {\n file {path}\n}", path=tmp_path):
             pass
 
