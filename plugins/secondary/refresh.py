@@ -71,6 +71,7 @@ class Follower:
         self.checked = monotonic()
         """When a primary last had what we have."""
         self.expired = False
+        self._failing = False
         self.restored = False
         self._most = most
         self._shelf = shelf
@@ -123,11 +124,18 @@ class Follower:
             faults = await self._refresh(turns)
             started, interval = monotonic(), self._interval(not faults)
             if faults:
-                log.warning(
-                    "All '%s' masters failed to transfer, retrying in %s: %s", self._name, duration_text(interval), faults
-                )
+                self._tell(faults, duration_text(interval))
+            self._failing = bool(faults)
             await self._wait(interval)
             await asyncio.sleep(max(0.0, PAUSE - (monotonic() - started)))
+
+    def _tell(self, faults: str, again: str) -> None:
+        """Warns that no primary was of use: for a first transfer, for a look at the serial, or for a further one."""
+        if self.zone is None:
+            log.warning("All '%s' masters failed to transfer, retrying in %s: %s", self._name, again, faults)
+            return
+        kind = "retry" if self._failing else "refresh"
+        zone_log.warning("Failed %s check %s (zone %s, retrying in %s)", kind, faults, self._name, again)
 
     # --- time
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import dns.message
 import dns.opcode
 import dns.rdatatype
@@ -41,6 +43,18 @@ async def test_a_primary_that_is_not_there_is_told_in_the_words_of_coredns(caplo
         assert f"Failed to setup transfer `a.test.' with `\"127.0.0.1:{port}\"': {fault}" in caplog.messages
         await notify(server)
         await eventually(lambda: f"Notify from 127.0.0.1 for a.test.: failed primary check: {fault}" in caplog.messages)
+
+
+async def test_looks_that_fail_are_told_in_the_words_of_coredns(caplog):
+    async with AsyncExitStack() as stack:
+        primary = await stack.enter_async_context(Primary(zone(1, "one")).running())
+        async with secondary(primary) as server:
+            await eventually(lambda: says(server, "one"))
+            await stack.aclose()
+            fault = f"dial tcp 127.0.0.1:{primary.port}: connect: connection refused (zone a.test., retrying in "
+            for kind in ("refresh", "retry"):
+                await notify(server)
+                await eventually(lambda kind=kind: f"Failed {kind} check {fault}" in caplog.text)
 
 
 async def test_a_transfer_that_fails_is_told_in_the_words_of_coredns(caplog):
