@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from pycoredns.corefile.blocks import group
@@ -97,20 +98,20 @@ class _Expansion:
 
     def expand(self, lines: Sequence[Line], outermost: bool = False) -> Iterator[Line]:
         """The lines with references replaced and imports put in their place; snippets are kept, if outermost, and left out."""
-        for line in lines:
+        for line, behind in zip_longest(lines, lines[1:]):
             try:
-                yield from self.expand_line(line, outermost)
+                yield from self.expand_line(line, outermost, behind)
             except ConfigError as error:
                 self.errors.append(error)
 
-    def expand_line(self, line: Line, outermost: bool) -> Iterator[Line]:
-        """What one line stands for."""
+    def expand_line(self, line: Line, outermost: bool, behind: Line | None) -> Iterator[Line]:
+        """What one line stands for; `behind` is the next one, where a brace that is missing was expected."""
         if line.words and line.words[0].text == "import":
             yield from self.imported(line, outermost)
             return
         words = tuple([self.replaced(word) for word in line.words])
         if outermost and len(words) == 1 and words[0].text.startswith("(") and words[0].text.endswith(")"):
-            self.define(words[0].text[1:-1], line)
+            self.define(words[0].text[1:-1], line, (behind or line).place)
         else:
             yield replace(line, words=words, block=None if line.block is None else tuple(self.expand(line.block)))
 
@@ -124,10 +125,10 @@ class _Expansion:
         except ValueError as error:
             raise ConfigError(word.place, str(error)) from None
 
-    def define(self, name: str, line: Line) -> None:
+    def define(self, name: str, line: Line, behind: Place) -> None:
         """Keeps a snippet."""
         if line.block is None:
-            raise ConfigError(line.place, f'snippet "{name}" has no braces', f"write it as ({name}) {{ ... }}")
+            raise ConfigError(behind, f'snippet "{name}" has no braces', f"write it as ({name}) {{ ... }}")
         if name in self.snippets:
             cause = f'snippet "{name}" is declared twice'
             raise ConfigError(line.place, cause, f"it was declared at {self.snippets[name].place}")

@@ -118,7 +118,7 @@ def test_places_are_those_of_the_words() -> None:
             "(s) {\n log\n",
             'Corefile:2: "}" is missing behind "log"; add a line with "}", which closes the block opened at Corefile:1',
         ),
-        ("(s)\n. {\n}", 'Corefile:1: snippet "s" has no braces; write it as (s) { ... }'),
+        ("(s)\n\n. {\n}", 'Corefile:3: snippet "s" has no braces; write it as (s) { ... }'),
         ("(s) {\n}\n(s) {\n}", 'Corefile:3: snippet "s" is declared twice; it was declared at Corefile:1'),
         ("(s) {\n import s\n}", 'Corefile:2: import: snippet "s" imports itself'),
         (
