@@ -60,8 +60,8 @@ def shape_of(
 
 Found: TypeAlias = tuple[Shape, bytes, float, bytes, bytes, bytes]
 """What was found: the shape; the TTL of all records in four octets, empty if they differ; until when it holds at most, in seconds
-of ``time.monotonic``; the records of answer, authority and additional section. If several records answer they are of one type
-and one size; at most one is additional."""
+of ``time.monotonic``; the records of answer, authority and additional section. If several records answer they are addresses of
+one family; at most one is additional."""
 ELSEWHERE: Final[tuple[()]] = ()
 """Found in place of an answer: others have to be asked, by the Relay."""
 LookUp: TypeAlias = Callable[[bytes, bytes, Tail], Found | tuple[()] | None]
@@ -73,6 +73,9 @@ Ask: TypeAlias = "Callable[[Relay, Query, Late], bool]"
 Keep: TypeAlias = Callable[[bytes, Tail, bytes, Meaning, int, int, int], bytes]
 """Keeps a message about a name as it was asked, and what stands behind it; what it means, where the first record's type stands,
 and how many records it has, of this TTL in seconds, but for an OPT record at its end. Returns it as it is to be given."""
+Arrange: TypeAlias = Callable[[bytes, int, int], bytes]
+"""Gives a message in which addresses that differ in nothing else stand between two places another order of these. Where somebody
+wants to, answers of several records that do not end so go the usual way."""
 Kind: TypeAlias = tuple[bytes, int, int, int]
 """What is counted of an answer: type with class and DO (``Tail.key``), response code, octets of the request, and of the response
 before compression and without OPT."""
@@ -91,8 +94,7 @@ class Relay:
     authentic: bool = False
     """See Request."""
     keep: Keep | None = None
-    most_records: int = 65535
-    """Answers of more go the usual way."""
+    arrange: Arrange | None = None
 
 
 class Direct(NamedTuple):

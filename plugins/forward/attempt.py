@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from pycoredns.answer import pending
 from pycoredns.output import logger
-from pycoredns.plugins.forward.aliases import chain_of
-from pycoredns.plugins.forward.denials import authority_of
 from pycoredns.plugins.forward.exchange import Exchange
+from pycoredns.plugins.forward.records import Records, authority_of, chain_of
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.relayed import plainness
 from pycoredns.request import OPT_HEAD, Request
 from pycoredns.wire import types
-from pycoredns.wire.walk import with_one_ttl
+from pycoredns.wire.walk import is_run_of_addresses, with_one_ttl
 
 if TYPE_CHECKING:
     from pycoredns.direct import Query, Relay
@@ -87,24 +86,20 @@ class Attempt(Waiting):
         wire, header, asked, tail, peer, _, received = self.query
         relay, late = self.relay, self.late
         meaning, rcode, count = header.plainness.get(reply[2:12]) or plainness(header, reply[2:12])
-        start, even = 16 + len(asked), True
-        if count and meaning:
-            question, beginning, ttl, size = _question_and_record(reply, start - 4)
-            usual, fixed = _BEGINNINGS.get(question), start + 2
-            if usual is None or count > relay.most_records:
-                return False
-            if beginning == usual:
-                end, grown = start + 12 + size, count * (len(asked) - 2)
-                if count > 1:
-                    end = _end_of_alike(reply, end, count - 1, beginning, ttl)
-            elif chain := chain_of(reply, start, asked, question, count):
-                end, ttl, grown, even = chain
-            else:
-                return False
-        elif meaning and (authority := authority_of(reply, start)):
-            fixed, end, ttl, grown = authority
-            question, count = reply[start - 4 : start], 1
+        first = start = 16 + len(asked)
+        question, beginning, ttl, size = _question_and_record(reply, start - 4)
+        if meaning is None:
+            return False
+        if count and beginning == _BEGINNINGS.get(question):
+            fixed, end, grown, even = start + 2, start + 12 + size, count * (len(asked) - 2), True
+            if count > 1:
+                end = _end_of_alike(reply, end, count - 1, beginning, ttl)
+        elif (records := _chain_or_authority(reply, start, asked, question, count)) is not None:
+            first, fixed, end, ttl, grown, even = records
         else:
+            return False
+        dealt = count > 1 and relay.arrange is not None
+        if dealt and not is_run_of_addresses(reply, first, end):
             return False
         keep, opt, counted = relay.keep, tail.opt, end
         if end != len(reply):
@@ -120,6 +115,8 @@ class Attempt(Waiting):
             if not even:
                 reply = with_one_ttl(reply, fixed, count, ttl)
             reply = keep(asked, tail, reply, meaning, fixed, count, ttl)
+        if dealt and relay.arrange is not None:
+            reply = relay.arrange(reply, first, end)
         message = b"".join((wire[:2], reply[2:10], _ONE, reply[12:end], opt)) if opt else wire[:2] + reply[2:]
         self.forward.waiting -= 1
         self.order[0].measures.answers.append((rcode, self.sent))
@@ -150,6 +147,13 @@ class Attempt(Waiting):
     def ask_again(self) -> None:
         """The connection was closed before an answer came."""
         self.go_on().ask_again()
+
+
+def _chain_or_authority(reply: bytes, start: int, asked: bytes, question: bytes, count: int) -> Records | None:
+    """The records of an answer behind aliases, or the one of a denial, where there are no others."""
+    if count:
+        return chain_of(reply, start, asked, question, count) if question in _BEGINNINGS else None
+    return authority_of(reply, start)
 
 
 def _end_of_alike(reply: bytes, place: int, count: int, beginning: bytes, ttl: int) -> int:

@@ -99,7 +99,7 @@ class Loadbalance(Plugin):
         def balance(request: Request, answer: Answer) -> Answer:
             return then(relay.usual(request, answer), partial(self._balanced, request))
 
-        return replace(relay, usual=balance, most_records=1)
+        return replace(relay, usual=balance, arrange=_rearranged)
 
     def handle(self, request: Request) -> Answer:
         """Has the answer of the plugins behind balanced."""
@@ -183,6 +183,15 @@ def shuffled(cards: list[Card]) -> list[Card]:
     dealt = list(cards)
     shuffle(dealt)
     return dealt
+
+
+def _rearranged(wire: bytes, start: int, end: int) -> bytes:
+    """A message with the addresses between two places, which are equally long, in any order."""
+    size = 12 + (wire[start + 10] << 8 | wire[start + 11])
+    records = [wire[place : place + size] for place in range(start, end, size)]
+    if len(records) > 1:
+        shuffle(records)
+    return b"%b%b%b" % (wire[:start], b"".join(records), wire[end:])
 
 
 def _orders(deck: Deck | Run) -> list[Response]:

@@ -10,6 +10,7 @@ from pycoredns.wire.message import BadMessageError
 _POINTER = 0xC0
 _USUAL = frozenset(b"\xc0\x0c" + rtype.to_bytes(2, "big") for rtype in (types.A, types.AAAA, types.TXT))
 """How records begin that belong to the name that was asked, and hold no names."""
+_ADDRESSES = frozenset(rtype.to_bytes(2, "big") + types.IN.to_bytes(2, "big") for rtype in (types.A, types.AAAA))
 _fixed = Struct("!HHIH").unpack_from
 _beginning = Struct("!4s6xH").unpack_from
 _TTL = Struct("!I")
@@ -63,6 +64,12 @@ def end_of_usual(wire: bytes, place: int, count: int) -> int:
     except struct.error:
         return 0
     return place if place <= len(wire) else 0
+
+
+def is_run_of_addresses(wire: bytes, start: int, end: int) -> bool:
+    """Are the records there addresses, with owners of two octets, that differ in nothing but these?"""
+    beginning, size = wire[start : start + 12], 12 + (wire[start + 10] << 8 | wire[start + 11])
+    return beginning[2:6] in _ADDRESSES and all(wire.startswith(beginning, place) for place in range(start, end, size))
 
 
 def with_one_ttl(wire: bytes, fixed: int, count: int, ttl: int) -> bytes:

@@ -151,6 +151,7 @@ SCRIPTS = {
     "no name by NS": lambda q: denied(q, soa(q, rtype=types.NS)),
     "no data by MX": lambda q: denied(q, soa(q, rtype=types.MX), 0x8180),
     "no name, cut": lambda q: [denied(q, soa(q))[0][:-15]],
+    "no name at all": lambda q: [denied(q, soa(q))[0][: q.index(0, 12) + 5]],
     "no name, junk": lambda q: [denied(q, soa(q))[0] + b"\0"],
     "no name for others": lambda q: (
         [each.replace(b"\0\1" + to(13 + q[12]), b"\0\3" + to(13 + q[12])) for each in denied(q, soa(q))] + denied(q, soa(q))
@@ -188,7 +189,7 @@ COREFILES = {
     "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 293),
     "short times": (f"cache 60\n {FORWARD}", 293),
     "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 293),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 157),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 214),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
         150,
@@ -314,7 +315,7 @@ async def answers(kind, corefile):
 
 
 @pytest.mark.parametrize("kind", COREFILES)
-async def test_the_same_is_answered_and_counted(kind, monkeypatch):
+async def test_the_same_is_answered_and_counted(kind, monkeypatch, caplog):
     monkeypatch.setattr("pycoredns.plugins.etcd.zone.time", lambda: 1700000000.0)
     monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.shuffle", list.reverse)
     monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.randrange", lambda choices: 1)
@@ -330,3 +331,4 @@ async def test_the_same_is_answered_and_counted(kind, monkeypatch):
     different = [(ours, usual) for ours, usual in zip(replies, usual_replies, strict=True) if ours != usual]
     assert (different, counts, none) == ([], usual_counts, 0)
     assert set(counts[1]) == {0} and counts[2]
+    assert "directly" not in caplog.text, "what cannot be read is nothing out of the ordinary"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pycoredns.plugins.forward import denials
-from pycoredns.plugins.forward.denials import Authority, authority_of
+from pycoredns.plugins.forward import records
+from pycoredns.plugins.forward.records import Records, authority_of
 from pycoredns.wire import names
 
 NUMBERS = bytes(20)
@@ -12,7 +12,7 @@ ZONE = b"\4zone\4test\0"
 
 @pytest.fixture(autouse=True)
 def nothing_is_remembered():
-    denials._read.clear()
+    records._read.clear()
 
 
 def denial(name, owner, server, mailbox, rtype=6, ttl=300):
@@ -62,7 +62,7 @@ def test_what_is_read(names_of_record, grown, remembered):
             - 10
             - sum(len(to(each) if isinstance(each, int) else each) for each in names_of_record[1:])
         )
-        assert found == Authority(fixed, len(message), 300, grown)
+        assert found == Records(start, fixed, len(message), 300, grown, True)
         assert authority_of(message + b"behind", start) == found
         assert authority_of(message[:-1], start) is None
 
@@ -70,10 +70,10 @@ def test_what_is_read(names_of_record, grown, remembered):
 def test_names_below_a_zone_have_it_in_common():
     for name in ("abc.zone.test.", "xyz.zone.test.", "a.b.zone.test."):
         assert authority_of(*denial(name, 16, to(16), to(16)))
-    assert len(denials._read) == 1
+    assert len(records._read) == 1
     authority_of(*denial("abc.Zone.test.", 16, to(16), to(16)))
     authority_of(*denial("abcd.zone.test.", 17, to(17), to(17)))
-    assert len(denials._read) == 3
+    assert len(records._read) == 3
 
 
 def test_where_it_depends_on_the_name_it_is_not_taken_for_others():
@@ -86,9 +86,9 @@ def test_other_records_are_left_alone():
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(denials, "_MOST_READ", 10)
+    monkeypatch.setattr(records, "_MOST_READ", 10)
     for ttl in range(25):
         assert authority_of(*denial("abc.zone.test.", 16, b"\0", b"\0", ttl=ttl)).ttl == ttl
-        assert len(denials._read) <= 10
+        assert len(records._read) <= 10
     message, start = denial("abc.zone.test.", 16, b"\0", b"\0")
     assert authority_of(message + bytes(500), start) is None
