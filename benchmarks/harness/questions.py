@@ -78,6 +78,7 @@ GENERATORS: dict[str, Callable[[int, int], Iterator[str]]] = {"numbered": number
 class Style:
     """How a client writes its questions."""
 
+    edns: bool = False
     dnssec_ok: bool = False
     cookies: bool = False  # a random one in each message, as dig sends them
     mixed_case: bool = False  # 0x20: a random case for each letter
@@ -87,7 +88,7 @@ class Style:
         if self.mixed_case:
             name = "".join(BOTH_CASES[source.random() < 0.5](letter) for letter in name)
         question = wire_name(name) + struct.pack("!2H", dns.rdatatype.from_text(qtype), 1)
-        if not (self.dnssec_ok or self.cookies):
+        if not (self.edns or self.dnssec_ok or self.cookies):
             return HEADER + question
         options = struct.pack("!2H", COOKIE, COOKIE_BYTES) + source.randbytes(COOKIE_BYTES) if self.cookies else b""
         opt = struct.pack("!BHHIH", 0, OPT, UDP_SIZE, DNSSEC_OK if self.dnssec_ok else 0, len(options))

@@ -3,8 +3,10 @@
     python stub_upstream.py PORT [DELAY_MS LOSS]
 
 It takes and sends up to 64 datagrams per system call, so that it never is what is waited for. Questions of other types
-get no records. Over TCP it answers too, one question at a time, for servers that fall back to it. With a delay or a loss (the
-share of questions that are never answered) it is made for thousands of questions in a second, not for a hundred thousand.
+get no records, names whose second label is "missing" are not there, and below "alias" an alias stands before the address.
+A question with EDNS gets an OPT record. Over TCP it answers too, one question at a time, for servers that fall back to it.
+With a delay or a loss (the share of questions that are never answered) it is made for thousands of questions in a second,
+not for a hundred thousand.
 """
 
 import ctypes
@@ -21,8 +23,14 @@ from collections import deque
 BATCH = 64
 SIZE = 4096
 MSG_WAITFORONE = 0x10000
-HEADER = b"\x81\x80\0\1\0\1\0\0\0\0"  # QR RD RA, one question, one answer
-EMPTY_HEADER = b"\x81\x80\0\1\0\0\0\0\0\0"
+FOUND = b"\x81\x80\0\1\0\1\0\0"  # QR RD RA, one question, one answer
+FOUND_BEHIND_ALIAS = b"\x81\x80\0\1\0\2\0\0"
+NOTHING = b"\x81\x80\0\1\0\0\0\0"
+NO_NAME = b"\x81\x83\0\1\0\0\0\1"  # NXDOMAIN, with one authority record
+POINTER = 0xC000
+TO_QUESTION = b"\xc0\x0c"
+OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # 1232 octets
+TTL = b"\0\0\x0e\x10"
 ANSWERS = {  # by type and class: 192.0.2.1 and 2001:db8::1 at the question's name, TTL 3600
     b"\0\1\0\1": b"\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4\xc0\0\2\1",
     b"\0\x1c\0\1": b"\xc0\x0c\0\x1c\0\1\0\0\x0e\x10\0\x10\x20\1\x0d\xb8" + bytes(11) + b"\1",
@@ -58,8 +66,34 @@ class Slot(ctypes.Structure):
 def answer(query: bytes) -> bytes:
     """The reply to a query: one address, or nothing for another type."""
     end = query.index(b"\0", 12) + 5  # labels of benchmark names hold no zero byte
-    address = ANSWERS.get(query[end - 4 : end], b"")
-    return query[:2] + (HEADER if address else EMPTY_HEADER) + query[12:end] + address
+    second = 13 + query[12]
+    label = query[second + 1 : second + 1 + query[second]]
+    if label == b"missing":
+        head, records = NO_NAME, authority(second)
+    else:
+        records = ANSWERS.get(query[end - 4 : end], b"")
+        head = FOUND if records else NOTHING
+        if records and label == b"alias":
+            head, records = FOUND_BEHIND_ALIAS, alias(end) + records.removeprefix(TO_QUESTION)
+    opt = OPT if query[11] else b""
+    return b"".join((query[:2], head, query[10:12], query[12:end], records, opt))
+
+
+def pointer(place: int) -> bytes:
+    """To a name that stands there (RFC 1035 §4.1.4)."""
+    return (POINTER | place).to_bytes(2, "big")
+
+
+def authority(zone: int) -> bytes:
+    """The SOA record of the zone whose name stands there."""
+    rdata = b"\2ns" + pointer(zone) + b"\4mail" + pointer(zone) + struct.pack("!5I", 1, 7200, 1800, 86400, 300)
+    return pointer(zone) + b"\0\6\0\1" + TTL + len(rdata).to_bytes(2, "big") + rdata
+
+
+def alias(start: int) -> bytes:
+    """A CNAME record that stands there, and the owner of what its target has."""
+    target = b"\6target" + TO_QUESTION
+    return TO_QUESTION + b"\0\5\0\1" + TTL + len(target).to_bytes(2, "big") + target + pointer(start + 12)
 
 
 def serve_datagrams(sock: socket.socket) -> None:
