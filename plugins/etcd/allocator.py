@@ -3,6 +3,8 @@
 Where the C library is not glibc, nothing is done.
 """
 
+from __future__ import annotations
+
 import ctypes
 
 _ARENA_MAX = -8  # of mallopt(3)

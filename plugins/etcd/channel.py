@@ -1,5 +1,7 @@
 """One gRPC channel to one etcd endpoint, and what gRPC's errors mean."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from .errors import (
+from pycoredns.plugins.etcd.errors import (
     EtcdError,
     Forbidden,
     HistoryLost,
@@ -19,7 +21,7 @@ from .errors import (
     Unreachable,
     being_cancelled,
 )
-from .settings import Endpoint, TLSFiles
+from pycoredns.plugins.etcd.settings import Endpoint, TLSFiles
 
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),

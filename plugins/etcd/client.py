@@ -6,6 +6,8 @@ Importing this module imports gRPC (100 ms, 14 MiB): do so only when etcd is rea
         await client.put(b"/skydns/org/example/a", b'{"host": "10.0.0.1"}')
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -13,11 +15,18 @@ from typing import Any, ClassVar, Self
 import grpc.aio
 from aetcd import rpc
 
-from .channel import open_channel, translated
-from .errors import NoUsers, Unauthenticated
-from .messages import AuthenticateAnswer, DeleteAnswer, LeaseGrantAnswer, LeaseTimeToLiveAnswer, PutAnswer, RangeAnswer
-from .settings import Endpoint, Settings
-from .watch import Watch, open_watch
+from pycoredns.plugins.etcd.channel import open_channel, translated
+from pycoredns.plugins.etcd.errors import NoUsers, Unauthenticated
+from pycoredns.plugins.etcd.messages import (
+    AuthenticateAnswer,
+    DeleteAnswer,
+    LeaseGrantAnswer,
+    LeaseTimeToLiveAnswer,
+    PutAnswer,
+    RangeAnswer,
+)
+from pycoredns.plugins.etcd.settings import Endpoint, Settings
+from pycoredns.plugins.etcd.watch import Watch, open_watch
 
 Metadata = tuple[tuple[str, str], ...]
 Stub = Callable[[grpc.aio.Channel], Any]

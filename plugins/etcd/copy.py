@@ -1,19 +1,21 @@
 """The keys below a prefix as they were at one revision: taken by a listing, led on by events, handed to a store."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 from zlib import crc32
 
-from .errors import HistoryLost, Suspicious
-from .held import Held, Newest
-from .leases import Leases
-from .messages import DELETED, Event, Header, KeyValue, RangeAnswer
-from .reach import Reach, end_of_prefix
+from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
+from pycoredns.plugins.etcd.held import Held, Newest
+from pycoredns.plugins.etcd.leases import Leases
+from pycoredns.plugins.etcd.messages import DELETED, Event, Header, KeyValue, RangeAnswer
+from pycoredns.plugins.etcd.reach import Reach, end_of_prefix
 
 if TYPE_CHECKING:
-    from .client import Client
+    from pycoredns.plugins.etcd.client import Client
 
 Upcoming: TypeAlias = asyncio.Future[RangeAnswer] | None
 
@@ -60,7 +62,7 @@ class Copy:
         """Bytes in all keys and values."""
         return self.held.size
 
-    async def continues(self, client: "Client") -> bool:
+    async def continues(self, client: Client) -> bool:
         """Whether this etcd has the history that we have followed, so that a watch can resume where we are.
 
         A cluster that was wiped keeps its id, may be past our revision again, and may even have been filled with the same keys
@@ -87,7 +89,7 @@ class Copy:
                 await asyncio.sleep(0)
         return newest
 
-    async def sync(self, client: "Client") -> None:
+    async def sync(self, client: Client) -> None:
         """List everything at one revision; take over what differs, then drop what is not there any more."""
         self.revision = 0
         held_before = len(self.held)
@@ -97,7 +99,7 @@ class Copy:
         self.revision, self._cluster = header.revision, header.cluster_id
         self.full_syncs += 1
 
-    async def _list(self, client: "Client") -> tuple[Header, list[bytes]]:
+    async def _list(self, client: Client) -> tuple[Header, list[bytes]]:
         """Take over all that differs; what the first page says of the cluster, and the keys that are held but not listed."""
         missing: list[bytes] = []
         reach = Reach(self._prefix)
@@ -116,7 +118,7 @@ class Copy:
                 page = await upcoming
 
     @asynccontextmanager
-    async def _fetched(self, client: "Client", reach: Reach, revision: int) -> AsyncIterator[Upcoming]:
+    async def _fetched(self, client: Client, reach: Reach, revision: int) -> AsyncIterator[Upcoming]:
         """The page that comes now, if one does, which etcd looks up while the one before it is taken over."""
         if reach.over:
             yield None

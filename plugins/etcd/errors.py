@@ -1,5 +1,7 @@
 """What can go wrong between us and etcd, in our own words."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import ClassVar
 

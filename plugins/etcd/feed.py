@@ -4,6 +4,8 @@ etcd sees one watch, however many workers there are, and each of them can take t
 is handed on is packed already: 5 µs a key for who takes it and 2.6 for who gives it, where reading etcd takes 8 and gRPC.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import os
@@ -15,11 +17,10 @@ from struct import Struct
 from typing import NamedTuple
 
 from pycoredns.peers import Message, NobodyAnswers, here
-
-from .copy import SLICE
-from .held import Version
-from .mirror import Mirror
-from .tree import Tree
+from pycoredns.plugins.etcd.copy import SLICE
+from pycoredns.plugins.etcd.held import Version
+from pycoredns.plugins.etcd.mirror import Mirror
+from pycoredns.plugins.etcd.tree import Tree
 
 PAGE = 500  # keys, 1.3 ms
 MOST_NOTED = 200_000  # changes; who is farther behind reads everything again

@@ -3,6 +3,8 @@
 A dictionary of the revisions alone would take 84. The order also tells which keys a page of a listing does not have any more.
 """
 
+from __future__ import annotations
+
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ class Block:
 
     __slots__ = ("checksums", "keys", "revisions", "sizes")
 
-    def __init__(self, keys: list[bytes], revisions: "array[int]", sizes: "array[int]", checksums: "array[int]") -> None:
+    def __init__(self, keys: list[bytes], revisions: array[int], sizes: array[int], checksums: array[int]) -> None:
         """Take over the columns; they have one length."""
         self.keys = keys
         self.revisions = revisions
@@ -45,14 +47,14 @@ class Block:
         self.sizes.extend(map(len, values))
         self.checksums.extend(map(crc32, values))
 
-    def insert(self, place: int, key: bytes, version: "Version") -> None:
+    def insert(self, place: int, key: bytes, version: Version) -> None:
         """Make room at `place`."""
         self.keys.insert(place, key)
         self.revisions.insert(place, version.revision)
         self.sizes.insert(place, version.size)
         self.checksums.insert(place, version.checksum)
 
-    def upper_half(self) -> "Block":
+    def upper_half(self) -> Block:
         """Give the upper half away to a block of its own."""
         half = slice(len(self.keys) // 2, None)
         upper = Block(self.keys[half], self.revisions[half], self.sizes[half], self.checksums[half])

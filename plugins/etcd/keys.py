@@ -1,5 +1,7 @@
 """Names and the keys they stand for: the record of www.example.org is at /skydns/org/example/www."""
 
+from __future__ import annotations
+
 import posixpath
 import re
 

@@ -3,6 +3,8 @@
 A keepalive makes no watch event, so nobody tells us when a lease is prolonged.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import heapq
@@ -10,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .errors import EtcdError, LeaseNotFound
+from pycoredns.plugins.etcd.errors import EtcdError, LeaseNotFound
 
 if TYPE_CHECKING:
-    from .client import Client
+    from pycoredns.plugins.etcd.client import Client
 
 AT_ONCE = 16  # requests in flight
 SOONEST = 1.0  # seconds until a lease is read again
@@ -69,14 +71,14 @@ class Leases:
         self._due = [(0.0, lease) for lease in self._deadlines]
         self._noted.set()
 
-    async def begin(self, client: "Client", within: float) -> None:
+    async def begin(self, client: Client, within: float) -> None:
         """Read what is due, so that the first answers have the right TTL; not for longer than some seconds, nor if etcd fails."""
         with contextlib.suppress(EtcdError, TimeoutError):
             async with asyncio.timeout(within):
                 while due := self._take_due(time.monotonic()):
                     await self._read_all(client, due)
 
-    async def keep(self, client: "Client") -> None:
+    async def keep(self, client: Client) -> None:
         """Read what is due, until cancelled or etcd fails."""
         while True:
             now = time.monotonic()
@@ -92,7 +94,7 @@ class Leases:
             due.append(heapq.heappop(self._due)[1])
         return due
 
-    async def _read_all(self, client: "Client", leases: list[int]) -> None:
+    async def _read_all(self, client: Client, leases: list[int]) -> None:
         """Read `leases` side by side; those that could not be read stay due."""
         try:
             remaining = await asyncio.gather(*(read(client, lease) for lease in leases))
@@ -121,7 +123,7 @@ class Leases:
             return
 
 
-async def read(client: "Client", lease: int) -> int | None:
+async def read(client: Client, lease: int) -> int | None:
     """The seconds `lease` has left, None if it has ended."""
     try:
         return await client.lease_remaining(lease)

@@ -3,6 +3,8 @@
 The source is etcd's api/etcdserverpb/rpc.proto and api/mvccpb/kv.proto.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -14,6 +14,8 @@ a watch follows from that revision on. What breaks ends the watch, never the dat
 revision that was seen if the history up to there is still the same, and syncs again if it is not.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 import logging
@@ -26,15 +28,23 @@ from typing import TYPE_CHECKING, Any
 
 from pycoredns import memory
 from pycoredns.background import in_background
-
-from . import allocator
-from .copy import Copy, Store
-from .errors import EtcdError, Forbidden, HistoryLost, NewCertificates, Suspicious, Unauthenticated, Unreachable, being_cancelled
-from .settings import Settings
+from pycoredns.plugins.etcd import allocator
+from pycoredns.plugins.etcd.copy import Copy, Store
+from pycoredns.plugins.etcd.errors import (
+    EtcdError,
+    Forbidden,
+    HistoryLost,
+    NewCertificates,
+    Suspicious,
+    Unauthenticated,
+    Unreachable,
+    being_cancelled,
+)
+from pycoredns.plugins.etcd.settings import Settings
 
 if TYPE_CHECKING:
-    from .client import Client
-    from .watch import Watch
+    from pycoredns.plugins.etcd.client import Client
+    from pycoredns.plugins.etcd.watch import Watch
 
 HEARTBEAT = 2.0  # seconds
 SILENT_HEARTBEATS = 4
@@ -89,7 +99,7 @@ class Mirror:
         """Follow etcd until cancelled."""
         allocator.share_one_arena()
         # gRPC takes 100 ms
-        client_module = await in_background(partial(importlib.import_module, f"{__package__}.client"))
+        client_module = await in_background(partial(importlib.import_module, "pycoredns.plugins.etcd.client"))
         async with client_module.Client(self.settings) as client:
             while True:
                 pause = await self._follow_until_it_breaks(client)
@@ -97,7 +107,7 @@ class Mirror:
                 await client.rotate()
                 await asyncio.sleep(pause)
 
-    async def _follow_until_it_breaks(self, client: "Client") -> float:
+    async def _follow_until_it_breaks(self, client: Client) -> float:
         """Follow etcd; when that is over, the seconds to wait before the next try."""
         try:
             await self._follow(client)
@@ -137,7 +147,7 @@ class Mirror:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
         return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnections, guards nothing
 
-    async def _follow(self, client: "Client") -> None:
+    async def _follow(self, client: Client) -> None:
         if not await self.copy.continues(client):
             await self._sync(client)
         self._seen = self.copy.revision
@@ -150,7 +160,7 @@ class Mirror:
         finally:
             watch.close()
 
-    async def _sync(self, client: "Client") -> None:
+    async def _sync(self, client: Client) -> None:
         if not self.synced:
             self.state = State.SYNCING
         asked = time.monotonic()
@@ -162,7 +172,7 @@ class Mirror:
         self.confirmed = asked
         self.synced_event.set()
 
-    async def _read(self, watch: "Watch") -> None:
+    async def _read(self, watch: Watch) -> None:
         while True:
             message = await watch.read()
             self._messages += 1
@@ -185,7 +195,7 @@ class Mirror:
             self.confirmed = max(self.confirmed, asked)
             self._pause = SHORTEST_PAUSE
 
-    async def _heartbeats(self, client: "Client", watch: "Watch") -> None:
+    async def _heartbeats(self, client: Client, watch: Watch) -> None:
         """Compare ourselves with the cluster every 2 s; raise when etcd, or the watch alone, has fallen silent."""
         silent = 0
         while silent < SILENT_HEARTBEATS:
@@ -203,7 +213,7 @@ class Mirror:
         raise Unreachable(f"{client.endpoint.text}: the watch has fallen silent, {self.lag} revisions behind")
 
 
-async def look_for_new_files(client: "Client", key: bytes) -> None:
+async def look_for_new_files(client: Client, key: bytes) -> None:
     """Raise NewCertificates if the TLS files have been replaced by others that work; complain if those do not."""
     if not client.has_new_files():
         return

@@ -1,14 +1,15 @@
 """The options of the plugin that are more than a word."""
 
+from __future__ import annotations
+
 from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.errors import ConfigError
 from pycoredns.frozen import frozen
+from pycoredns.plugins.etcd.settings import TLSFiles
 from pycoredns.wire import names
-
-from .settings import TLSFiles
 
 
 @frozen

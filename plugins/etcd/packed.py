@@ -6,13 +6,14 @@ and the labels to strip. BRIEF: all fields that are not as rare as large numbers
 not be read.
 """
 
+from __future__ import annotations
+
 import struct
 from math import floor
 from struct import Struct
 
+from pycoredns.plugins.etcd.skydns import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Service
 from pycoredns.wire import types
-
-from .skydns import DEFAULT_PRIORITY, DEFAULT_WEIGHT, Service
 
 OTHER, BRIEF, SPOILED = 0, 2, 254
 DETAILED = 128

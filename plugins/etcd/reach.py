@@ -3,9 +3,11 @@
 So the end is guessed by the page before, not far behind the place where the page will be full.
 """
 
+from __future__ import annotations
+
 from os.path import commonprefix
 
-from .messages import RangeAnswer
+from pycoredns.plugins.etcd.messages import RangeAnswer
 
 
 class Reach:

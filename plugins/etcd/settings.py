@@ -1,5 +1,7 @@
 """How to reach etcd. Free of gRPC, so that reading a Corefile stays quick."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import field
 from pathlib import Path
@@ -44,7 +46,7 @@ class Endpoint:
     encrypted: bool
 
     @classmethod
-    def parse(cls, text: str, *, tls: bool) -> "Endpoint":
+    def parse(cls, text: str, *, tls: bool) -> Endpoint:
         """Read http://HOST:PORT, https://…, unix://PATH, unixs://PATH or HOST:PORT, which is encrypted if `tls` is set up.
 
         Raises ValueError where it is none of them.

@@ -4,6 +4,8 @@ That is where all records are usual and an Inquiry, which takes several times as
 has to make one.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -12,13 +14,12 @@ from operator import itemgetter
 
 from pycoredns.direct import Found, shape_of
 from pycoredns.meaning import Meaning
+from pycoredns.plugins.etcd.answers import share
+from pycoredns.plugins.etcd.keys import labels_of
+from pycoredns.plugins.etcd.packed import RECORDS, STARTS, details_of
+from pycoredns.plugins.etcd.parted import LAST
 from pycoredns.response import Response
 from pycoredns.wire import names, types
-
-from .answers import share
-from .keys import labels_of
-from .packed import RECORDS, STARTS, details_of
-from .parted import LAST
 
 _SRV = types.SRV.to_bytes(2, "big") + types.IN.to_bytes(2, "big")
 _TYPE = 127

@@ -6,6 +6,8 @@ All fields may be missing. What is broken for CoreDNS is so here: it reads JSON 
 case, null leaves a field as it is, numbers are whole and have bounds, and what follows the object is an error.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import socket

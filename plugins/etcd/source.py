@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.peers import Role, here
-
-from .feed import Feed, Follower
-from .keys import root_of
-from .mirror import Mirror
-from .settings import Settings
-from .tree import Tree
+from pycoredns.plugins.etcd.feed import Feed, Follower
+from pycoredns.plugins.etcd.keys import root_of
+from pycoredns.plugins.etcd.mirror import Mirror
+from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.tree import Tree
 
 PREFIX = "coredns_etcd_"
 LABELS = ("endpoints", "path")

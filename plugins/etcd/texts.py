@@ -1,5 +1,7 @@
 """Texts as the character strings of a TXT record (RFC 1035 §3.3.14), cut and unescaped as CoreDNS does it."""
 
+from __future__ import annotations
+
 import re
 
 _LONGEST = 255

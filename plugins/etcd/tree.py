@@ -4,17 +4,19 @@ A record is one entry of one dictionary, from key to packed record. The order of
 their memory with us; of each place in the tree we know its only key, or that there are several.
 """
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from . import packed as packing
-from .keys import WILDCARDS, before_wildcard, is_plain, segments
-from .parted import LAST, Parted
-from .skydns import BadValue, read
-from .usual import Usual
+from pycoredns.plugins.etcd import packed as packing
+from pycoredns.plugins.etcd.keys import WILDCARDS, before_wildcard, is_plain, segments
+from pycoredns.plugins.etcd.parted import LAST, Parted
+from pycoredns.plugins.etcd.skydns import BadValue, read
+from pycoredns.plugins.etcd.usual import Usual
 
 LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
 DEEPEST_KEY = 128  # labels; a name has 127 at most

@@ -5,12 +5,13 @@
 What follows the address is read once for all values that have the same there.
 """
 
+from __future__ import annotations
+
 import re
 
+from pycoredns.plugins.etcd import packed as packing
+from pycoredns.plugins.etcd.skydns import DEFAULT_PRIORITY, Service, address_of, address_text
 from pycoredns.wire import types
-
-from . import packed as packing
-from .skydns import DEFAULT_PRIORITY, Service, address_of, address_text
 
 MOST_KNOWN = 1024
 """Endings that are kept; then it is begun anew."""

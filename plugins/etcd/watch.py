@@ -1,14 +1,16 @@
 """A watch: the stream on which etcd tells what changes."""
 
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 
 from aetcd import rpc
 
-from .channel import translated
-from .errors import EtcdError, HistoryLost, Unauthenticated, Unreachable
-from .messages import WatchAnswer
-from .settings import Endpoint
+from pycoredns.plugins.etcd.channel import translated
+from pycoredns.plugins.etcd.errors import EtcdError, HistoryLost, Unauthenticated, Unreachable
+from pycoredns.plugins.etcd.messages import WatchAnswer
+from pycoredns.plugins.etcd.settings import Endpoint
 
 BEGINS_WITHIN = 5.0  # seconds
 

@@ -1,5 +1,7 @@
 """A zone as it is answered for: its SOA record, and the answers that consist of nothing else."""
 
+from __future__ import annotations
+
 from math import floor
 from struct import Struct
 from time import monotonic, time
