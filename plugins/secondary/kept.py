@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import time
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from pycoredns.background import in_background
 from pycoredns.output import logger
@@ -134,6 +135,14 @@ class Shelf:
             log.error("%s is passed over: %s", path, error)
             return None
         return zone, max(0.0, time() - changed)
+
+
+_shelves: WeakValueDictionary[Path, Shelf] = WeakValueDictionary()
+
+
+def shelf_in(folder: Path) -> Shelf:
+    """The one shelf of a folder: also a reloaded server and the one before it write a zone's versions in their order."""
+    return _shelves.setdefault(folder.resolve(), Shelf(folder))
 
 
 def _chunks(zone: Zone) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from pycoredns.output import logger
 from pycoredns.plugins.secondary.asking import Primary
 from pycoredns.plugins.secondary.catalog import Change, Member, Owners, members_of
 from pycoredns.plugins.secondary.incoming import TransferError
-from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.plugins.secondary.kept import Shelf, shelf_in
 from pycoredns.plugins.secondary.options import Folder, From, KeyName, Members, MostMembers, MostRecords
 from pycoredns.plugins.secondary.refresh import Follower, zone_log
 from pycoredns.plugins.secondary.together import Together
@@ -92,7 +92,7 @@ class Secondary(HoldsZones):
         members = None
         for each in self.catalog:
             members = members | each if members else each
-        shelf = Shelf(self.persist) if self.persist else None
+        shelf = shelf_in(self.persist) if self.persist else None
         source = Source(servers, self.key, self.max_records, shelf, members, self.max_members)
         self.sources = dict.fromkeys(map(bytes, self.zones), source)
         self._owners = Owners()
@@ -251,6 +251,12 @@ class Secondary(HoldsZones):
         """Goes on with the zones that are there; does nothing where it runs already, as after a reload that failed."""
         if self._tasks is None:
             self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
+
+    async def drain(self, final: bool) -> None:
+        """From a reload on the new server alone looks after the zones: a transfer of the old one could end last."""
+        if not final and self._tasks is not None:
+            for origin in list(self._tasks):
+                self._stop(origin)
 
     @property
     def _topic(self) -> str:

@@ -1,13 +1,20 @@
 """What is served of a zone while its primary comes and goes."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 import pytest
 
+from pycoredns.assemble import assemble
+from pycoredns.corefile.expand import parse
+from pycoredns.plugins.secondary import Secondary
+from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.tests.support import Primary, expired, notify, says, says_after_reload, secondary, zone
-from pycoredns.testing import eventually, running
+from pycoredns.server import Server
+from pycoredns.testing import RunningServer, eventually, free_port, running
+from pycoredns.wire import names
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -52,6 +59,39 @@ async def test_a_reload_keeps_the_zone_though_the_primary_is_gone():
     primary = Primary(zone(1, "one"))
     corefile = f"a.test:{{port}} {{\n bind 127.0.0.1\n secondary {{\n transfer from 127.0.0.1:{primary.port}\n}}\n}}"
     assert await says_after_reload(primary, corefile, "one")
+
+
+async def test_a_reload_leaves_the_newest_version_on_disk(tmp_path: Path):
+    port = free_port()
+    async with Primary(zone(1, "one")).running() as primary:
+        options = f"transfer from 127.0.0.1:{primary.port}\n persist {tmp_path}"
+        corefile = f"a.test:{port} {{\n bind 127.0.0.1\n secondary {{\n {options}\n}}\n}}"
+        first, second = (Server(assemble(parse(corefile, "Corefile"))) for _ in range(2))
+        old, new = (RunningServer(server, {"port": port}) for server in (first, second))
+        await first.start()
+        await eventually(lambda: (tmp_path / "a.test.zone").exists())
+        primary.zone = zone(2, "two")
+        await notify(old)
+        await eventually(lambda: says(old, "two"))
+        primary.zone = zone(3, "three")
+        await second.start(first)
+        await eventually(lambda: says(new, "three"))
+        await asyncio.sleep(0.1)
+        await first.stop(final=False)
+        kept, _ = Shelf(tmp_path).load(names.from_text("a.test")) or pytest.fail("it is not there")
+        await second.stop()
+    assert kept.serial == 3
+
+
+async def test_a_server_that_was_replaced_fetches_nothing_more():
+    async with Primary(zone(1, "one")).running() as primary, secondary(primary) as server:
+        await eventually(lambda: says(server, "one"))
+        (plugin,) = server.server.blocks[0].find(Secondary)
+        await plugin.drain(final=False)
+        primary.zone = zone(2, "two")
+        await notify(server)
+        await asyncio.sleep(0.2)
+        assert await says(server, "one")
 
 
 async def test_fallthrough_and_names_outside():
