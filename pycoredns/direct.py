@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from pycoredns.answer import Answer
 from pycoredns.frozen import frozen
 from pycoredns.meaning import Meaning
-from pycoredns.request import AA, Header, Request, Tail
+from pycoredns.query import AA, Header, Tail
+from pycoredns.request import Request
 from pycoredns.response import Response, pack_head
 
 if TYPE_CHECKING:

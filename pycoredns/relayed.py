@@ -7,7 +7,8 @@ from typing import Self, TypeAlias
 
 from pycoredns.errors import ServerFailure
 from pycoredns.meaning import Meaning
-from pycoredns.request import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Header, Request
+from pycoredns.query import AA, AD, CD, OPCODE, QR, RA, RD, SMALLEST_LIMIT, TC, Header
+from pycoredns.request import Request
 from pycoredns.response import Response, Walked, pack_head
 from pycoredns.wire import message, types
 from pycoredns.wire.message import BadMessageError, Sections

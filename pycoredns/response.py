@@ -8,7 +8,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from pycoredns.listener import STREAM_LIMIT
-from pycoredns.request import AA, SMALLEST_LIMIT, TC, Request
+from pycoredns.query import AA, SMALLEST_LIMIT, TC
+from pycoredns.request import Request
 from pycoredns.wire import edns, message, types
 from pycoredns.wire.base64 import may_hold, surplus
 from pycoredns.wire.message import Record, Sections

@@ -20,7 +20,8 @@ from pycoredns.memo import LONGEST
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
 from pycoredns.plugin import Answered, Outcome, Plugin, tell
-from pycoredns.request import NOTHING, Malformed, Request, header_of, headers, tail_of
+from pycoredns.query import NOTHING, Malformed, header_of, headers, tail_of
+from pycoredns.request import Request
 from pycoredns.response import NO_ANSWER, Response, pack_head
 from pycoredns.spelling import may_be_respelled, usual
 from pycoredns.wire import edns, names, types

@@ -30,6 +30,7 @@ LAYERS = (
         "order",
         "output",
         "peers",
+        "query",
         "settings",
         "spelling",
         "tsig",

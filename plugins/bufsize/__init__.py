@@ -9,7 +9,8 @@ from pycoredns.corefile.numbers import Whole
 from pycoredns.corefile.options import Argument, Repetition
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 
 __all__ = ["Bufsize"]
 

@@ -32,7 +32,8 @@ from pycoredns.plugins.cache.options import (
 from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
-from pycoredns.request import AA, AD, CD, Request, Tail
+from pycoredns.query import AA, AD, CD, Tail
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.walk import with_one_ttl

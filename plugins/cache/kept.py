@@ -10,8 +10,8 @@ from typing import TypeAlias
 from pycoredns.direct import Found, response_of
 from pycoredns.errors import ServerFailure
 from pycoredns.memory import turnover
+from pycoredns.query import AD
 from pycoredns.relayed import Relayed
-from pycoredns.request import AD
 from pycoredns.response import Response
 from pycoredns.wire import names
 

@@ -15,7 +15,8 @@ from pycoredns.output import logger
 from pycoredns.plugins.cache.kept import Kept
 from pycoredns.plugins.cache.options import ServeStale
 from pycoredns.plugins.cache.verdict import judge
-from pycoredns.request import AA, Request
+from pycoredns.query import AA
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
 

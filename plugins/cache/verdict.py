@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.plugins.cache.aliases import answers_directly, answers_question
+from pycoredns.query import TC
 from pycoredns.relayed import Relayed
-from pycoredns.request import TC, Request
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.edns import DO

@@ -25,7 +25,8 @@ from pycoredns.plugins.dnssec.keystore import KeyStore
 from pycoredns.plugins.dnssec.options import KeySource
 from pycoredns.plugins.dnssec.sections import NOTHING, Authority, Section, Signer, end_of_aliases
 from pycoredns.plugins.dnssec.signatures import Signatures, Tally
-from pycoredns.request import TC, Request
+from pycoredns.query import TC
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record

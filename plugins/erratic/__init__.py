@@ -12,7 +12,8 @@ from pycoredns.corefile.options import Arguments, Option, Repetition
 from pycoredns.errors import DNSError, Dropped, ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
-from pycoredns.request import AA, TC, Request
+from pycoredns.query import AA, TC
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record

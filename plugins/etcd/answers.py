@@ -13,7 +13,8 @@ from typing import TypeAlias, TypeVar
 
 from pycoredns.answer import Answer, then
 from pycoredns.errors import ServerFailure
-from pycoredns.request import AA, TC, Request
+from pycoredns.query import AA, TC
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record

@@ -19,7 +19,8 @@ from pycoredns.errors import ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 

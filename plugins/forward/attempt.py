@@ -12,8 +12,9 @@ from pycoredns.output import logger
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.records import Records, authority_of, chain_of
 from pycoredns.plugins.forward.waiting import Waiting
+from pycoredns.query import OPT_HEAD
 from pycoredns.relayed import plainness
-from pycoredns.request import OPT_HEAD, Request
+from pycoredns.request import Request
 from pycoredns.wire import types
 from pycoredns.wire.walk import is_run_of_addresses, with_one_ttl
 

@@ -8,8 +8,9 @@ from os import urandom
 from struct import Struct
 
 from pycoredns.errors import ServerFailure
+from pycoredns.query import AA, AD, RA, TC
 from pycoredns.relayed import Relayed, head_of
-from pycoredns.request import AA, AD, RA, TC, Request
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import BadMessageError

@@ -35,7 +35,8 @@ from pycoredns.plugins.forward.options import (
     orders,
 )
 from pycoredns.plugins.forward.upstream import Terms, Upstream
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.settings import BlockSettings
 from pycoredns.wire import names, types

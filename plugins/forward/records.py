@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from pycoredns.request import SMALLEST_LIMIT
+from pycoredns.query import SMALLEST_LIMIT
 from pycoredns.wire import names, types
 from pycoredns.wire.message import BadMessageError, read_record
 from pycoredns.wire.walk import walk

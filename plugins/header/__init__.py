@@ -12,7 +12,8 @@ from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context, Repeated, Repetition
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
-from pycoredns.request import AA, RA, RD, Request
+from pycoredns.query import AA, RA, RD
+from pycoredns.request import Request
 from pycoredns.response import Response
 
 __all__ = ["Header"]

@@ -22,7 +22,8 @@ from pycoredns.output import logger
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.loadbalance.deck import Card, Deck, Run, as_they_are, run_of
 from pycoredns.plugins.loadbalance.weights import BadWeights, Weights, parse, with_first
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import types
 

@@ -15,7 +15,8 @@ from pycoredns.durations import seconds_text
 from pycoredns.listener import STREAM_LIMIT
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log.classes import EMPTY, metadata
-from pycoredns.request import AA, AD, CD, QR, RA, RD, TC, Request
+from pycoredns.query import AA, AD, CD, QR, RA, RD, TC
+from pycoredns.request import Request
 from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import bracketed, join
 from pycoredns.wire import names, types

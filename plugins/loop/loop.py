@@ -17,7 +17,8 @@ from pycoredns.frozen import changeable
 from pycoredns.output import fatal
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import time
 
-from pycoredns.request import AD, Request
+from pycoredns.query import AD
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.tsig import Verified
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pycoredns.request import AA, TC
+from pycoredns.query import AA, TC
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import RECORD, Record, each_record, read_record

@@ -11,7 +11,8 @@ from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.direct import Direct, Found
 from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugin import Plugin, overrides
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference, Journal, difference

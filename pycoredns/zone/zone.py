@@ -10,7 +10,8 @@ from typing import Self
 from pycoredns.answer import Answer
 from pycoredns.direct import LONGEST_NAME, MOST_RECORDS, Found, response_of, shape_of
 from pycoredns.meaning import Meaning
-from pycoredns.request import Request, Tail
+from pycoredns.query import Tail
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.stream import AT_ONCE, Body, Form
 from pycoredns.wire.message import RECORD, Record

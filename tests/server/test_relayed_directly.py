@@ -14,7 +14,7 @@ from pycoredns.corefile.expand import parse
 from pycoredns.direct import Way
 from pycoredns.plugins.cache.cache import Cache
 from pycoredns.plugins.forward import measures
-from pycoredns.request import AD, CD, RD
+from pycoredns.query import AD, CD, RD
 from pycoredns.service import Service
 from pycoredns.testing import SilentListener, query_wire
 from pycoredns.wire import edns, types

@@ -15,8 +15,8 @@ from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache import Cache
 from pycoredns.plugins.cache.kept import weight
 from pycoredns.plugins.cache.options import Disabled, Limits
+from pycoredns.query import AA, AD, RA, TC
 from pycoredns.relayed import Relayed
-from pycoredns.request import AA, AD, RA, TC
 from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.testing import request_for

@@ -8,7 +8,7 @@ from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache.options import Limits, Prefetch, ServeStale, Share
-from pycoredns.request import AA
+from pycoredns.query import AA
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record

@@ -22,7 +22,7 @@ from pycoredns.plugins.dnssec.tests.support import (
     sections,
     validated,
 )
-from pycoredns.request import TC
+from pycoredns.query import TC
 from pycoredns.response import Response
 from pycoredns.testing import Last, request_for
 from pycoredns.wire import names, types

@@ -7,7 +7,7 @@ from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors, Refused
 from pycoredns.plugins.header import Header
-from pycoredns.request import AA, RA, RD
+from pycoredns.query import AA, RA, RD
 from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.testing import Last, query_wire, request_for

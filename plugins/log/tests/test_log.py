@@ -11,8 +11,9 @@ from pycoredns.errors import ConfigErrors, ServerFailure
 from pycoredns.metadata import ProvidesMetadata, RequestMetadata
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log import Log
+from pycoredns.query import RA
 from pycoredns.relayed import Relayed
-from pycoredns.request import RA, Request
+from pycoredns.request import Request
 from pycoredns.response import NO_ANSWER, Response
 from pycoredns.testing import request_for, running
 from pycoredns.tsig import find, verify

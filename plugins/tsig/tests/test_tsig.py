@@ -20,8 +20,9 @@ from pycoredns.corefile.expand import parse
 from pycoredns.errors import Dropped, FormatError, ServerFailure
 from pycoredns.memo import Memo
 from pycoredns.plugin import Plugin
+from pycoredns.query import AA, AD
 from pycoredns.relayed import Relayed
-from pycoredns.request import AA, AD, Request
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.service import Service, panics
 from pycoredns.stream import Stream

@@ -5,7 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from pycoredns.request import Malformed, Request, Tail, header_of, tail_of
+from pycoredns.query import Malformed, Tail, header_of, tail_of
+from pycoredns.request import Request
 from pycoredns.service import Service
 from pycoredns.testing import SilentListener, query_wire
 from pycoredns.wire import edns, types
