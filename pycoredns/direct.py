@@ -110,6 +110,19 @@ class Direct(NamedTuple):
     """Who is asked where ELSEWHERE is found."""
 
 
+def unless(own: Callable[[bytes, Tail], bool], following: Direct | None) -> Direct | None:
+    """The way of a plugin that only looks at some questions, by name in lower case and what stands behind it: these go the usual
+    way, others to those behind it."""
+    if following is None:
+        return None
+    look_up = following.look_up
+
+    def look_up_others(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
+        return None if own(name, tail) else look_up(asked, name, tail)
+
+    return following._replace(look_up=look_up_others)
+
+
 CountKinds: TypeAlias = "Callable[[Listener, list[Kind], int], None]"
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.options import Repetition
+from pycoredns.direct import Direct, unless
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire.message import record
 from pycoredns.wire.types import ANY, NOERROR
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 __all__ = ["Any"]
 
@@ -24,6 +28,10 @@ class Any(Plugin):
     """Answer questions of type ANY with an HINFO record that stands for them all (RFC 8482 §4.2)."""
 
     repeated: ClassVar[Repetition] = "first"
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Passes all other types on."""
+        return unless(lambda name, tail: tail.qtype == ANY, following)
 
     def handle(self, request: Request) -> Answer:
         """Passes all other types on."""

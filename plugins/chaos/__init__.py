@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pycoredns import __version__
 from pycoredns.answer import Answer
 from pycoredns.corefile.options import Argument, Arguments, Repetition
+from pycoredns.direct import Direct
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
@@ -18,6 +19,9 @@ from pycoredns.settings import BlockSettings
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text
 from pycoredns.wire.types import CH, NOERROR, TXT
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 __all__ = ["Chaos"]
 
@@ -50,6 +54,10 @@ class Chaos(Plugin):
     def configure(self, settings: BlockSettings) -> None:
         """Other classes than IN are refused unless it asks for them."""
         settings.chaos = True
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Nothing of class CH comes that way."""
+        return following
 
     def handle(self, request: Request) -> Answer:
         """Passes on what it knows nothing about."""

@@ -7,7 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.configure import parse_directive
@@ -24,6 +24,7 @@ from pycoredns.corefile.options import (
     OtherLines,
     zones_of_block,
 )
+from pycoredns.direct import Direct, unless
 from pycoredns.errors import ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.metrics import Gauge
@@ -34,6 +35,9 @@ from pycoredns.plugins.hosts.table import SMALLEST_RECORD, Records, Table
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 log = logger("plugin/hosts")
 
@@ -125,6 +129,10 @@ class Hosts(Plugin):
 
     # --- answering
 
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Passes on what is not known."""
+        return unless(lambda name, tail: not self._passes_on(name, tail.qtype), following)
+
     def handle(self, request: Request) -> Answer:
         """A name with its own records needs two look-ups; all else is decided behind."""
         exact = self._exact.get(request.tail.qtype)
@@ -137,21 +145,26 @@ class Hosts(Plugin):
     def _handle_rest(self, request: Request) -> Answer:
         """Wildcards, other types, and what is not known."""
         name, qtype, table = request.name, request.qtype, self._table
+        if self._passes_on(name, qtype):
+            return self.next(request)
         if qtype == types.PTR:
-            mapped = table.exact[types.PTR].get(_unmapped(name))
-            return _answer(request, mapped) if mapped else self.next(request)
-        if not table.serves(name):
-            return self.next(request)
-        if qtype in (types.A, types.AAAA):
-            if records := table.find(qtype, name):
-                return _answer(request, records)
-        elif self.fallthrough_unsupported and self.through.covers(name):
-            return self.next(request)
+            return _answer(request, table.exact[types.PTR][_unmapped(name)])
+        if qtype in (types.A, types.AAAA) and (records := table.find(qtype, name)):
+            return _answer(request, records)
         if table.knows(name):
             return Response()
-        if self.through.covers(name):
-            return self.next(request)
         raise ServerFailure  # for want of a SOA, without which NXDOMAIN cannot be said (RFC 2308 §5)
+
+    def _passes_on(self, name: bytes, qtype: int) -> bool:
+        """Do the plugins behind have their say?"""
+        table = self._table
+        if qtype == types.PTR:
+            return not table.exact[types.PTR].get(_unmapped(name))
+        if not table.serves(name):
+            return True
+        if not self.through.covers(name):
+            return False
+        return (self.fallthrough_unsupported and qtype not in (types.A, types.AAAA)) or not table.knows(name)
 
     # --- keeping up with the file
 

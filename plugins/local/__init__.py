@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import OnOff
 from pycoredns.corefile.options import Option, Repetition
+from pycoredns.direct import Direct, unless
 from pycoredns.frozen import changeable
 from pycoredns.metrics import Counter
 from pycoredns.output import logger
@@ -18,6 +19,9 @@ from pycoredns.response import Response
 from pycoredns.wire import types
 from pycoredns.wire.message import record
 from pycoredns.wire.names import from_text, to_text, within
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 __all__ = ["Local"]
 
@@ -56,6 +60,10 @@ class Local(Plugin):
     def __post_init__(self) -> None:
         """Looks up the counter."""
         self._count = self.requests.cell()
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Passes on what cannot be local."""
+        return unless(lambda name, tail: name.endswith(_ZONES) or name.startswith(_PREFIX), following)
 
     def handle(self, request: Request) -> Answer:
         """Passes on what is not local."""

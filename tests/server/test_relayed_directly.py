@@ -37,7 +37,8 @@ def reply(query, *answers, bits=0x8180, authority=(), additional=(), question=No
 def typed(query, count=1, **changes):
     """Records of the type that was asked for."""
     rtype = query[query.index(0, 12) + 2]
-    rdata = {types.AAAA: bytes(16), types.TXT: b"\2te", types.NS: b"\2ns" + POINTER}.get(rtype, b"\xc0\0\2\1")
+    named = b"\2ns" + POINTER
+    rdata = {types.AAAA: bytes(16), types.TXT: b"\2te", types.NS: named, types.PTR: named}.get(rtype, b"\xc0\0\2\1")
     return [record(rtype, rdata=rdata[:2] + bytes([number]) + rdata[3:], **changes) for number in range(count)]
 
 
@@ -185,14 +186,18 @@ SCRIPTS = {
 ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
 FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
 COREFILES = {
-    "forward": (FORWARD, 378),
-    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 293),
-    "short times": (f"cache 60\n {FORWARD}", 293),
-    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 293),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 214),
+    "forward": (FORWARD, 380),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 295),
+    "short times": (f"cache 60\n {FORWARD}", 295),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 295),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 215),
+    "at home": (
+        f"local\n any\n chaos\n cache\n hosts {{\n 192.0.2.7 a.one.test *.three.test\n fallthrough\n }}\n {FORWARD}",
+        289,
+    ),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
-        150,
+        380,
     ),
     "only some": ("cache\n forward . UPSTREAM {\n except one.test\n max_connect_attempts 1\n }", 0),
     "the first of two": ("forward . UPSTREAM {\n next NXDOMAIN\n max_connect_attempts 1\n }\n" + FORWARD, 0),
@@ -237,6 +242,12 @@ def questions(kind):
         yield plain[:10] + b"\0\1" + plain[12:] + edns.opt(1232, 0, cookie)
         yield query_wire(f"j.{label}.test.") + b"\0"
         yield query_wire(f"{label}.z.test.")
+        yield query_wire(f"n.{label}.test.", "ANY")
+    yield query_wire("a.localhost.")
+    yield query_wire("localhost.one.test.")
+    yield query_wire("4.3.2.1.in-addr.arpa.", "PTR")
+    yield query_wire("7.2.0.192.in-addr.arpa.", "PTR")
+    yield query_wire("id.server.", "TXT", qclass="CH")
 
 
 def counted():
