@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from pycoredns.corefile.kinds import is_misread
 from pycoredns.errors import StartError
 from pycoredns.plugins.forward.destinations import HostName
 from pycoredns.wire import names, types
@@ -35,7 +36,7 @@ async def addresses_of(host: HostName, resolvers: Sequence[tuple[str, int]]) -> 
 
 
 async def _from_system(host: HostName) -> list[str]:
-    if _is_number(host.name):
+    if is_misread(host.name):
         return []
     loop = asyncio.get_running_loop()
     try:
@@ -43,15 +44,6 @@ async def _from_system(host: HostName) -> list[str]:
     except (OSError, UnicodeError):
         return []
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _is_number(name: str) -> bool:
-    """Would the system read an address into it that nobody meant? 192.0.2 is 192.0.0.2 to it, and 10.0.0.010 is 10.0.0.8."""
-    try:
-        socket.inet_aton(name)
-    except (OSError, UnicodeError):
-        return False
-    return True
 
 
 async def _from_resolvers(name: str, resolvers: Sequence[tuple[str, int]]) -> list[str]:

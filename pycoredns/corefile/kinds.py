@@ -22,6 +22,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
+from socket import inet_aton
 from typing import Any, ClassVar, Literal, Protocol, Self, get_args, get_origin
 
 from pycoredns.corefile.keys import split_key
@@ -153,6 +154,18 @@ class AddressKind:
             return ip_address(token.text)
         except ValueError:
             raise BadValueError(f'"{token.text}" is not an IP address') from None
+
+
+def is_misread(host: str) -> bool:
+    """Would the system read an address into it that nobody meant? 192.0.2 is 192.0.0.2 to it, and 10.0.0.010 is 10.0.0.8."""
+    try:
+        ip_address(host)
+    except ValueError:
+        try:
+            return bool(inet_aton(host))
+        except (OSError, UnicodeError):
+            pass
+    return False
 
 
 class NetworkKind:

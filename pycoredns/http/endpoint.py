@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pycoredns.corefile.kinds import ListenAddress
+from pycoredns.corefile.kinds import ListenAddress, is_misread
 from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
 from pycoredns.peers import Role, here
@@ -63,19 +63,30 @@ async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tl
 
 
 async def _bind(address: ListenAddress) -> socket.socket:
-    """A listening socket; a name's first IPv4 address is taken, if it has one."""
+    """A listening socket; raises StartError."""
+    family, where = await _look_up(address.host or "::", address.port)
     try:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(address.host or "::", address.port, type=socket.SOCK_STREAM)
-        family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
         return _listen(family, where)
-    except socket.gaierror as error:
-        raise StartError(f"listen tcp: lookup {address.host}: {(error.strerror or '').lower()}") from error
     except OSError as error:
         if not address.host and error.errno in (97, 99):  # a machine without IPv6
             return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
         reason, remedy = (error.strerror or str(error)).lower(), BIND_REMEDIES.get(error.errno or 0, "")
         raise StartError(f"listen tcp {address}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error
+
+
+async def _look_up(host: str, port: int) -> tuple[int, tuple[object, ...]]:
+    """Family and place of an address, of a name's first IPv4 address if it has one; raises StartError."""
+    reason = "name or service not known"
+    if not is_misread(host):
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            family, _, _, _, where = min(found, key=lambda each: each[0] != socket.AF_INET)
+            return family, where
+        except socket.gaierror as error:
+            reason = (error.strerror or reason).lower()
+        except UnicodeError:  # the codec refuses empty labels, for example
+            pass
+    raise StartError(f"listen tcp: lookup {host}: {reason}")
 
 
 def _listen(family: int, where: tuple[object, ...]) -> socket.socket:
