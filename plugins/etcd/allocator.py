@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ctypes
 
-_ARENA_MAX = -8  # of mallopt(3)
+_ARENA_MAX = -8
+"""M_ARENA_MAX of mallopt(3)."""
 _libc = ctypes.CDLL(None)
 
 
@@ -18,6 +19,6 @@ def share_one_arena() -> None:
 
 
 def trim() -> None:
-    """Give back what is free."""
+    """Gives back what is free."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)

@@ -4,6 +4,8 @@ The usual questions do not come here (see plugin.py). Where another name has to 
 that the same lines serve whether that is at hand or has to be waited for.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from itertools import islice
@@ -13,19 +15,18 @@ from typing import TypeAlias, TypeVar
 
 from pycoredns.answer import Answer, then
 from pycoredns.errors import ServerFailure
+from pycoredns.plugins.etcd import packed as packing
+from pycoredns.plugins.etcd.keys import before_wildcard, name_of, stripped
+from pycoredns.plugins.etcd.skydns import DEFAULT_WEIGHT, Service
+from pycoredns.plugins.etcd.texts import text_rdata
+from pycoredns.plugins.etcd.tree import Tree, shown
+from pycoredns.plugins.etcd.zone import Zone
 from pycoredns.query import AA, TC
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
 from pycoredns.wire.walk import walk, with_ttl
-
-from . import packed as packing
-from .keys import before_wildcard, name_of, stripped
-from .skydns import DEFAULT_WEIGHT, Service
-from .texts import text_rdata
-from .tree import Tree, shown
-from .zone import Zone
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Answer, Response, T]
@@ -45,7 +46,7 @@ class NoSuchKey(Exception):
 
 
 def follow(steps: Steps[Response]) -> Answer:
-    """Go through steps as far as answers are at hand, and through the rest when they come."""
+    """Goes through steps as far as answers are at hand, and through the rest when they come."""
     try:
         waited_for = next(steps)
     except StopIteration as end:
@@ -66,11 +67,12 @@ class Inquiry:
     """One question to the tree."""
 
     def __init__(self, request: Request, tree: Tree, zone: Zone, lease_ttl: Callable[[int], int | None]) -> None:
-        """`lease_ttl` gives the TTL that comes of a lease, None where that is not known."""
+        """``lease_ttl`` gives the TTL that comes of a lease, None where that is not known."""
         self.request = request
         self.tree = tree
         self.zone = zone
-        self._brief = False  # does the answer hold for a moment only?
+        self._brief = False
+        """Does the answer hold for a moment only?"""
         self._lease_ttl = lease_ttl
         self._truncated = False
         self._keys_left = MOST_KEYS
@@ -78,7 +80,7 @@ class Inquiry:
         self._lookups_left = MOST_LOOKUPS
 
     def answer(self, owner: bytes, name: bytes) -> Steps[Response]:
-        """The answer about a name, in lower case, which the answer calls `owner`.
+        """The answer about a name, in lower case, which the answer calls ``owner``.
 
         Raises NoSuchKey where it is not there, ServerFailure where what is there cannot be read.
         """
@@ -112,7 +114,7 @@ class Inquiry:
     # --- records by type
 
     def _follow_aliases(self, owner: bytes, name: bytes, qtype: int, targets: tuple[bytes, ...] = ()) -> Steps[list[bytes]]:
-        """The addresses or texts at a name, and behind each alias those it leads to; `targets` are the names that led here."""
+        """The addresses or texts at a name, and behind each alias those it leads to; ``targets`` are the names that led here."""
         found: list[bytes] = []
         seen: set[tuple[bytes, object]] = set()
         for service in self._read_addresses(name, qtype):
@@ -229,14 +231,14 @@ class Inquiry:
         return found
 
     def _add(self, section: list[bytes], owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
-        """Add a record; one that is too long for any message leaves a mark that something is missing."""
+        """Adds a record; one that is too long for any message leaves a mark that something is missing."""
         if len(rdata) > LONGEST_RDATA:
             self._truncated = True
         else:
             section.append(record(owner, rtype, ttl, rdata))
 
     def _add_text(self, section: list[bytes], owner: bytes, service: Service) -> None:
-        """Add a TXT record, as long as all texts together fit a message: etcd may hold gigabytes of them."""
+        """Adds a TXT record, as long as all texts together fit a message: etcd may hold gigabytes of them."""
         if self._text_left >= 0:
             rdata = text_rdata(service.text)
             self._text_left -= len(rdata)

@@ -64,14 +64,14 @@ MEANINGS = {
 
 
 def open_channel(endpoint: Endpoint, files: TLSFiles | None) -> grpc.aio.Channel:
-    """A channel to `endpoint` with the TLS files as they are now; it connects when it is first used."""
+    """A channel to ``endpoint`` with the TLS files as they are now; it connects when it is first used."""
     if not endpoint.encrypted:
         return grpc.aio.insecure_channel(endpoint.target, options=OPTIONS)
     return grpc.aio.secure_channel(endpoint.target, credentials(files or TLSFiles()), options=OPTIONS)
 
 
 def credentials(files: TLSFiles) -> grpc.ChannelCredentials:
-    """What the TLS handshake needs, read from `files`; faults inside them show only at the handshake."""
+    """What the TLS handshake needs, read from ``files``; faults inside them show only at the handshake."""
     return grpc.ssl_channel_credentials(
         root_certificates=read(files.authorities) if files.authorities else system_authorities(),
         private_key=read(files.key) if files.key else None,
@@ -80,7 +80,7 @@ def credentials(files: TLSFiles) -> grpc.ChannelCredentials:
 
 
 def read(path: Path) -> bytes:
-    """The PEM text in `path`."""
+    """The PEM text in ``path``."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -98,7 +98,7 @@ def system_authorities() -> bytes | None:
 
 @contextmanager
 def translated(endpoint: Endpoint) -> Iterator[None]:
-    """Turn what gRPC raises into an EtcdError."""
+    """Turns what gRPC raises into an EtcdError."""
     try:
         yield
     except grpc.aio.AioRpcError as error:

@@ -33,13 +33,15 @@ Stub = Callable[[grpc.aio.Channel], Any]
 
 
 class Client:
-    """Requests to the endpoint it is at; `rotate` goes on to the next one."""
+    """Requests to the endpoint it is at; ``rotate`` goes on to the next one."""
 
-    answer_within: ClassVar[float] = 3.0  # seconds
-    listing_within: ClassVar[float] = 10.0  # seconds, for one page
+    answer_within: ClassVar[float] = 3.0
+    """Seconds for a request."""
+    listing_within: ClassVar[float] = 10.0
+    """Seconds for a page of a listing."""
 
     def __init__(self, settings: Settings) -> None:
-        """Prepare only: the connection is made by the first request."""
+        """Connects with the first request only."""
         self.settings = settings
         self.endpoints = settings.parsed()
         self.endpoint: Endpoint = self.endpoints[0]
@@ -54,17 +56,17 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         await self.close()
 
     async def close(self) -> None:
-        """End the connection and all that runs on it; the next request makes a new one, with the TLS files as they are then."""
+        """Ends the connection and all that runs on it; the next request makes a new one, with the TLS files as they are then."""
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
 
     async def rotate(self) -> None:
-        """Leave this endpoint for the next one."""
+        """Leaves this endpoint for the next one."""
         await self.close()
         following = self.endpoints.index(self.endpoint) + 1
         self.endpoint = self.endpoints[following % len(self.endpoints)]
@@ -80,7 +82,7 @@ class Client:
     async def range(
         self, key: bytes, end: bytes = b"", *, revision: int = 0, limit: int = 0, keys_only: bool = False
     ) -> RangeAnswer:
-        """The keys from `key` to just before `end` (`key` alone if empty), linearizable, as of `revision` (0: now)."""
+        """The keys from ``key`` to just before ``end`` (``key`` alone if empty), linearizable, as of ``revision`` (0: now)."""
         request = rpc.RangeRequest(key=key, range_end=end, revision=revision, limit=limit, keys_only=keys_only)
         answer: RangeAnswer = await self._ask(
             rpc.KVStub, "Range", request, self.listing_within if limit > 1 else self.answer_within
@@ -93,23 +95,23 @@ class Client:
         return answer.header.revision
 
     async def delete(self, key: bytes, end: bytes = b"") -> int:
-        """Delete `key`, or the keys up to just before `end`; how many there were. For tests and tools."""
+        """Delete ``key``, or the keys up to just before ``end``; how many there were. For tests and tools."""
         answer: DeleteAnswer = await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=end))
         return answer.deleted
 
     async def grant(self, ttl: int) -> int:
-        """A new lease of `ttl` seconds. For tests and tools."""
+        """A new lease of ``ttl`` seconds. For tests and tools."""
         answer: LeaseGrantAnswer = await self._ask(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl))
         return answer.ID
 
     async def lease_remaining(self, lease: int) -> int | None:
-        """The seconds `lease` has left, None if it is no more."""
+        """The seconds ``lease`` has left, None if it is no more."""
         request = rpc.LeaseTimeToLiveRequest(ID=lease)
         answer: LeaseTimeToLiveAnswer = await self._ask(rpc.LeaseStub, "LeaseTimeToLive", request)
         return answer.TTL if answer.TTL >= 0 else None
 
     async def watch(self, key: bytes, end: bytes, revision: int) -> Watch:
-        """A stream of what happens to the keys from `key` to just before `end`, beginning with `revision`."""
+        """A stream of what happens to the keys from ``key`` to just before ``end``, beginning with ``revision``."""
         await self._log_in()
         with translated(self.endpoint):
             # Without hasleader a member that lost its quorum would stay silent.
@@ -117,19 +119,19 @@ class Client:
         return await open_watch(call, self.endpoint, key, end, revision)
 
     def forget_token(self) -> None:
-        """Log in anew at the next request."""
+        """Logs in anew at the next request."""
         self._token = ""
         self._logged_in = not self.settings.named
 
     def has_new_files(self) -> bool:
-        """Whether the TLS files have changed since the connection was made; each change is told once."""
+        """Have the TLS files changed since the connection was made? Each change is told once."""
         stamps = self._current_stamps()
         changed = stamps != self._stamps
         self._stamps = stamps
         return changed
 
     async def try_connecting(self, key: bytes) -> None:
-        """Read `key` by a connection of its own, with the TLS files as they are now; EtcdError if that does not work."""
+        """Reads ``key`` by a connection of its own, with the TLS files as they are now; raises EtcdError if that fails."""
         probe = Client(self.settings)
         probe.endpoint = self.endpoint
         async with probe:
@@ -142,7 +144,7 @@ class Client:
         return (("token", self._token),) if self._token else ()
 
     async def _ask(self, stub: Stub, method: str, request: object, within: float | None = None) -> Any:
-        """Send a request as the user there is, and once more with a new token where the present one will not do."""
+        """Sends a request as the user there is, and once more with a new token where the present one will not do."""
         await self._log_in()
         used = self._token
         try:
@@ -161,7 +163,7 @@ class Client:
             return await call(request, timeout=within or self.answer_within, metadata=self._metadata())
 
     async def _log_in(self) -> None:
-        """Get a token, unless there is one or none is needed."""
+        """Gets a token, unless there is one or none is needed."""
         if self._logged_in:
             return
         async with self._logging_in:

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 Upcoming: TypeAlias = asyncio.Future[RangeAnswer] | None
 
-PAGE = 2500  # keys: 5,000 take 4 ms at once here
-SLICE = 100  # keys, then others have their turn
+PAGE = 2500
+"""Keys in a page of a listing: 5,000 take 4 ms at once here."""
+SLICE = 100
+"""Keys after which others have their turn."""
 
 
 class Store(Protocol):
     """Who gets the keys. None of its methods may raise: a value that makes no sense is the store's affair."""
 
     def put(self, key: bytes, value: bytes, lease: int) -> None:
-        """`key` has this value now; `lease` is 0 or can be asked for with `Mirror.lease_ttl`."""
+        """``key`` has this value now; ``lease`` is 0 or can be asked for with ``Mirror.lease_ttl``."""
 
     def delete(self, key: bytes) -> None:
-        """`key`, which was put before, is no more."""
+        """``key``, which was put before, is no more."""
 
     def changed(self) -> None:
         """A group of puts and deletions is complete: what was made of the former state must not be used any more."""
@@ -40,14 +42,15 @@ class Copy:
     """Keys are held as key and revision only; the values are with the store."""
 
     def __init__(self, prefix: bytes, store: Store) -> None:
-        """Begin empty."""
+        """Begins empty."""
         self._prefix = prefix
         self.start = prefix or b"\0"
         self.end = end_of_prefix(prefix)
         self.store = store
         self.held = Held()
         self.leases = Leases()
-        self.revision = 0  # all up to here is held; 0: not known for certain, so that a full sync is due
+        self.revision = 0
+        """All up to here is held; 0: not known for certain, so that a full sync is due."""
         self.full_syncs = 0
         self.events = 0
         self._cluster = 0
@@ -59,11 +62,11 @@ class Copy:
 
     @property
     def size(self) -> int:
-        """Bytes in all keys and values."""
+        """Octets in all keys and values."""
         return self.held.size
 
     async def continues(self, client: Client) -> bool:
-        """Whether this etcd has the history that we have followed, so that a watch can resume where we are.
+        """Has this etcd the history that we have followed, so that a watch can resume where we are?
 
         A cluster that was wiped keeps its id, may be past our revision again, and may even have been filled with the same keys
         in the same order: so look back at that revision whether it has as many keys as we hold, and the same newest value.
@@ -90,7 +93,7 @@ class Copy:
         return newest
 
     async def sync(self, client: Client) -> None:
-        """List everything at one revision; take over what differs, then drop what is not there any more."""
+        """Lists everything at one revision; takes over what differs, then drops what is not there any more."""
         self.revision = 0
         held_before = len(self.held)
         header, missing = await self._list(client)
@@ -100,7 +103,7 @@ class Copy:
         self.full_syncs += 1
 
     async def _list(self, client: Client) -> tuple[Header, list[bytes]]:
-        """Take over all that differs; what the first page says of the cluster, and the keys that are held but not listed."""
+        """Takes over all that differs; says what the first page says of the cluster, and which keys are held but not listed."""
         missing: list[bytes] = []
         reach = Reach(self._prefix)
         page = await client.range(reach.start, reach.end, limit=PAGE)
@@ -136,7 +139,7 @@ class Copy:
         self.store.changed()
 
     def _put_in_order(self, pairs: Sequence[KeyValue]) -> None:
-        """Take over pairs in the order of their keys: all at once where they are behind all that is held, as at the start."""
+        """Takes over pairs in the order of their keys: all at once where they are behind all that is held, as at the start."""
         keys, values = [pair.key for pair in pairs], [pair.value for pair in pairs]
         if not self.held.extend(keys, [pair.mod_revision for pair in pairs], values):
             for pair in pairs:
@@ -149,7 +152,7 @@ class Copy:
             put(key, value, lease)
 
     def _doubt(self, missing: int, held: int) -> None:
-        """Refuse to believe, once, that most of what is held has gone: an etcd restored empty looks like that."""
+        """Refuses to believe, once, that most of what is held has gone: an etcd restored empty looks like that."""
         if self._second_look or missing * 2 <= held:
             self._second_look = False
             return
@@ -166,7 +169,7 @@ class Copy:
         self.store.changed()
 
     async def apply(self, events: Sequence[Event]) -> None:
-        """Take over the events of one message, which holds revisions as a whole."""
+        """Takes over the events of one message, which holds revisions as a whole."""
         for count, event in enumerate(events, 1):
             if event.type == DELETED:
                 self._delete(event.kv.key)

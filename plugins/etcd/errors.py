@@ -9,7 +9,8 @@ from typing import ClassVar
 class EtcdError(Exception):
     """A request to etcd that failed; its text names the endpoint, the cause and, where there is one, the remedy."""
 
-    pause: ClassVar[float | None] = None  # seconds to the next try, where the usual backoff does not fit
+    pause: ClassVar[float | None] = None
+    """Seconds to the next try, where the usual backoff does not fit."""
 
 
 class Unreachable(EtcdError):
@@ -49,7 +50,7 @@ class NewCertificates(EtcdError):
 
 
 def being_cancelled() -> bool:
-    """Whether a CancelledError that arrives here is meant for the task it arrives in.
+    """Is a CancelledError that arrives here meant for the task it arrives in?
 
     gRPC raises one, too, into whoever reads from a call that was cancelled, by whomever.
     """

@@ -13,7 +13,8 @@ from operator import lt
 from typing import NamedTuple
 from zlib import crc32
 
-LONGEST = 1024  # keys in a block; moving that many for an insertion takes well under 1 µs
+LONGEST = 1024
+"""Keys in a block; to move that many for an insertion takes well under 1 µs."""
 
 
 class Block:
@@ -22,47 +23,47 @@ class Block:
     __slots__ = ("checksums", "keys", "revisions", "sizes")
 
     def __init__(self, keys: list[bytes], revisions: array[int], sizes: array[int], checksums: array[int]) -> None:
-        """Take over the columns; they have one length."""
+        """Takes over the columns; they have one length."""
         self.keys = keys
         self.revisions = revisions
         self.sizes = sizes
         self.checksums = checksums
 
     def find(self, key: bytes) -> tuple[int, bool]:
-        """The place of `key`, and whether it is there already."""
+        """The place of ``key``, and whether it is there already."""
         place = bisect_left(self.keys, key)
         return place, place < len(self.keys) and self.keys[place] == key
 
     def append(self, key: bytes, revision: int, size: int, checksum: int) -> None:
-        """Add a key behind all others."""
+        """Adds a key behind all others."""
         self.keys.append(key)
         self.revisions.append(revision)
         self.sizes.append(size)
         self.checksums.append(checksum)
 
     def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes]) -> None:
-        """Add keys in their order behind all others."""
+        """Adds keys in their order behind all others."""
         self.keys += keys
         self.revisions.extend(revisions)
         self.sizes.extend(map(len, values))
         self.checksums.extend(map(crc32, values))
 
     def insert(self, place: int, key: bytes, version: Version) -> None:
-        """Make room at `place`."""
+        """Makes room at ``place``."""
         self.keys.insert(place, key)
         self.revisions.insert(place, version.revision)
         self.sizes.insert(place, version.size)
         self.checksums.insert(place, version.checksum)
 
     def upper_half(self) -> Block:
-        """Give the upper half away to a block of its own."""
+        """Gives the upper half away to a block of its own."""
         half = slice(len(self.keys) // 2, None)
         upper = Block(self.keys[half], self.revisions[half], self.sizes[half], self.checksums[half])
         self.delete(half)
         return upper
 
     def delete(self, places: int | slice) -> None:
-        """Close the gap."""
+        """Closes the gap."""
         del self.keys[places], self.revisions[places], self.sizes[places], self.checksums[places]
 
 
@@ -91,18 +92,20 @@ class Held:
     """A sorted map from key to the revision that wrote its value."""
 
     def __init__(self) -> None:
-        """Begin with nothing held."""
+        """Begins with nothing held."""
+        self.size = 0
+        """Octets in all keys and values."""
         self._blocks = [new_block()]
-        self._lowest = [b""]  # of each block: no key in it is below this, and all keys in the block before are
+        self._lowest = [b""]
+        """Of each block: no key in it is below this, and all keys in the block before are."""
         self._length = 0
-        self.size = 0  # keys and values together
 
     def __len__(self) -> int:
         """How many keys there are."""
         return self._length
 
     def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes]) -> bool:
-        """Note many keys that are behind all others, each once and in order; False, and nothing done, where they are not.
+        """Notes many keys that are behind all others, each once and in order; False, and nothing done, where they are not.
 
         It takes a third of what it takes to put one after the other.
         """
@@ -118,7 +121,7 @@ class Held:
         return True
 
     def put(self, key: bytes, revision: int, value: bytes) -> bool:
-        """Note that `revision` wrote `value` to `key`; False if that was known."""
+        """Notes that ``revision`` wrote ``value`` to ``key``; False if that was known."""
         last = self._blocks[-1].keys
         if last and key > last[-1]:  # as always in a first listing
             self._append(key, revision, len(value), crc32(value))
@@ -126,7 +129,7 @@ class Held:
         return self.note(key, Version(revision, len(value), crc32(value)))
 
     def note(self, key: bytes, version: Version) -> bool:
-        """Note that `key` has this version now; False if that was known."""
+        """Notes that ``key`` has this version now; False if that was known."""
         last = self._blocks[-1].keys
         if last and key > last[-1]:
             self._append(key, *version)
@@ -144,13 +147,13 @@ class Held:
         return True
 
     def version(self, key: bytes) -> Version | None:
-        """What is known of the value of `key`, None if it is not held."""
+        """What is known of the value of ``key``, None if it is not held."""
         block = self._blocks[bisect_right(self._lowest, key) - 1]
         place, there = block.find(key)
         return Version(block.revisions[place], block.sizes[place], block.checksums[place]) if there else None
 
     def _append(self, key: bytes, revision: int, size: int, checksum: int) -> None:
-        """Add a key behind all others; blocks that are made so are full, where those made by insertions are half empty."""
+        """Adds a key behind all others; blocks that are made so are full, where those made by insertions are half empty."""
         if len(self._blocks[-1].keys) >= LONGEST:
             self._blocks.append(new_block())
             self._lowest.append(key)
@@ -171,7 +174,7 @@ class Held:
         self._lowest.insert(index + 1, upper.keys[0])
 
     def delete(self, key: bytes) -> bool:
-        """Forget `key`; False if it was not held."""
+        """Forgets ``key``; False if it was not held."""
         index = bisect_right(self._lowest, key) - 1
         block = self._blocks[index]
         place, there = block.find(key)
@@ -185,7 +188,7 @@ class Held:
         return True
 
     def between(self, low: bytes, high: bytes) -> Iterator[bytes]:
-        """The keys from `low` to just before `high`, in order; an empty `high`, or one of a zero byte, has no end."""
+        """The keys from ``low`` to just before ``high``, in order; an empty ``high``, or one of a zero byte, has no end."""
         endless = high in (b"", b"\0")
         for index in range(bisect_right(self._lowest, low) - 1, len(self._blocks)):
             keys = self._blocks[index].keys

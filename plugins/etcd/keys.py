@@ -17,7 +17,7 @@ _ESCAPED_BY_BACKSLASH = b". '@;()\"\\"
 
 
 def root_of(path: str) -> bytes:
-    """The beginning of all keys for a `path` as a Corefile gives it: `/skydns` for skydns and /skydns/, nothing for /."""
+    """The beginning of all keys for a ``path`` as a Corefile gives it: ``/skydns`` for skydns and /skydns/, nothing for /."""
     return posixpath.normpath("/" + path.lstrip("/")).rstrip("/").encode()
 
 
@@ -59,13 +59,13 @@ def is_plain_label(label: bytes) -> bool:
 
 
 def plain_key(root: bytes, name: bytes) -> bytes | None:
-    """The key of a name below the key `root`; None where one of its labels does not stand for itself."""
+    """The key of a name below the key ``root``; None where one of its labels does not stand for itself."""
     labels = names.labels(name)
     return b"/".join((root, *reversed(labels))) if all(map(is_plain_label, labels)) else None
 
 
 def name_of(key: bytes) -> bytes:
-    """The name that a key stands for. CoreDNS takes its first part for the root, whatever `path` says.
+    """The name that a key stands for. CoreDNS takes its first part for the root, whatever ``path`` says.
 
     Raises BadNameError where it is no name.
     """
@@ -101,7 +101,7 @@ def labels_of(below: bytes) -> bytes:
 
 
 def stripped(name: bytes, count: int) -> bytes:
-    """A name without its first `count` labels; the whole name where it has no more than those."""
+    """A name without its first ``count`` labels; the whole name where it has no more than those."""
     place = 0
     for _ in range(min(max(count, 0), len(name))):
         if not name[place]:

@@ -17,33 +17,37 @@ from pycoredns.plugins.etcd.errors import EtcdError, LeaseNotFound
 if TYPE_CHECKING:
     from pycoredns.plugins.etcd.client import Client
 
-AT_ONCE = 16  # requests in flight
-SOONEST = 1.0  # seconds until a lease is read again
+AT_ONCE = 16
+"""Requests in flight."""
+SOONEST = 1.0
+"""Seconds until a lease is read again."""
 
 
 class Leases:
     """The deadlines of leases, on the monotonic clock."""
 
     def __init__(self) -> None:
-        """Begin with none known."""
+        """Begins with none known."""
+        self.changed: Callable[[int], None] | None = None
+        """Told of each lease whose time is known anew, or that has ended."""
         self._deadlines: dict[int, float] = {}
-        self._due: list[tuple[float, int]] = []  # a heap: when to read which lease; exactly one entry for each lease
+        self._due: list[tuple[float, int]] = []
+        """A heap: when to read which lease; exactly one entry for each lease."""
         self._noted = asyncio.Event()
-        self.changed: Callable[[int], None] | None = None  # told of each lease whose time is known anew, or that has ended
 
     def __len__(self) -> int:
         """How many leases are kept."""
         return len(self._deadlines)
 
     def note(self, lease: int) -> None:
-        """A key is held by `lease`: from now on its time is kept, until etcd says that it has ended."""
+        """A key is held by ``lease``: from now on its time is kept, until etcd says that it has ended."""
         if lease not in self._deadlines:
             self._deadlines[lease] = 0.0
             heapq.heappush(self._due, (0.0, lease))
             self._noted.set()
 
     def remaining(self, lease: int) -> int | None:
-        """Seconds `lease` has left, at least 1 as long as etcd has not said otherwise; None where that is not known (yet)."""
+        """Seconds ``lease`` has left, at least 1 as long as etcd has not said otherwise; None where that is not known (yet)."""
         deadline = self._deadlines.get(lease)
         return max(1, round(deadline - time.monotonic())) if deadline else None
 
@@ -56,30 +60,30 @@ class Leases:
         return self._deadlines.get(lease)
 
     def learn(self, lease: int, deadline: float | None) -> None:
-        """Take over what another process has found out; `resume` must be called before any is read here."""
+        """Takes over what another process has found out; ``resume`` must be called before any is read here."""
         if deadline is None:
             self._deadlines.pop(lease, None)
         else:
             self._deadlines[lease] = deadline
 
     def learn_all(self, deadlines: Iterable[tuple[int, float]]) -> None:
-        """Take over all that another process knows."""
+        """Takes over all that another process knows."""
         self._deadlines = dict(deadlines)
 
     def resume(self) -> None:
-        """Read all leases anew, now that this is done here."""
+        """Reads all leases anew, now that this is done here."""
         self._due = [(0.0, lease) for lease in self._deadlines]
         self._noted.set()
 
     async def begin(self, client: Client, within: float) -> None:
-        """Read what is due, so that the first answers have the right TTL; not for longer than some seconds, nor if etcd fails."""
+        """Reads what is due, so that the first answers have the right TTL; ``within`` seconds at most, and not if etcd fails."""
         with contextlib.suppress(EtcdError, TimeoutError):
             async with asyncio.timeout(within):
                 while due := self._take_due(time.monotonic()):
                     await self._read_all(client, due)
 
     async def keep(self, client: Client) -> None:
-        """Read what is due, until cancelled or etcd fails."""
+        """Reads what is due, until cancelled or etcd fails."""
         while True:
             now = time.monotonic()
             if due := self._take_due(now):
@@ -95,7 +99,7 @@ class Leases:
         return due
 
     async def _read_all(self, client: Client, leases: list[int]) -> None:
-        """Read `leases` side by side; those that could not be read stay due."""
+        """Reads ``leases`` side by side; those that could not be read stay due."""
         try:
             remaining = await asyncio.gather(*(read(client, lease) for lease in leases))
         except BaseException:
@@ -124,7 +128,7 @@ class Leases:
 
 
 async def read(client: Client, lease: int) -> int | None:
-    """The seconds `lease` has left, None if it has ended."""
+    """The seconds ``lease`` has left, None if it has ended."""
     try:
         return await client.lease_remaining(lease)
     except LeaseNotFound:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-DELETED = 1  # Event.type
+DELETED = 1
+"""The type of an event that is a deletion."""
 
 
 class Header(Protocol):
@@ -19,7 +20,7 @@ class Header(Protocol):
 
 
 class KeyValue(Protocol):
-    """A key as it is at one revision; `mod_revision` wrote it, `lease` 0 means that none holds it."""
+    """A key as it is at one revision; ``mod_revision`` wrote it, ``lease`` 0 means that none holds it."""
 
     key: bytes
     value: bytes
@@ -28,7 +29,7 @@ class KeyValue(Protocol):
 
 
 class RangeAnswer(Protocol):
-    """A page of a listing; `count` is that of the whole range, `more` says that the page ends before it."""
+    """A page of a listing; ``count`` is that of the whole range, ``more`` says that the page ends before it."""
 
     header: Header
     kvs: Sequence[KeyValue]
@@ -47,7 +48,8 @@ class WatchAnswer(Protocol):
     """A message of a watch: events, or progress (no events), or the news that it has begun or been cancelled."""
 
     header: Header
-    watch_id: int  # -1: not this watch alone but the whole stream, as in the answer to a request for progress
+    watch_id: int
+    """-1: not this watch alone but the whole stream, as in the answer to a request for progress."""
     created: bool
     canceled: bool
     compact_revision: int

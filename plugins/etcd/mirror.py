@@ -7,7 +7,7 @@
 
     mirror = Mirror(Settings(("http://10.0.0.1:2379",)), b"/skydns/", names)
     task = asyncio.create_task(mirror.run())                        # until cancelled
-    await mirror.synced_event.wait()                                # from now on `names` is complete, whatever etcd does
+    await mirror.synced_event.wait()                                # from now on ``names`` is complete, whatever etcd does
 
 States: INIT → SYNCING → LIVE ↔ STALE. A sync lists the prefix at one revision and hands on only what differs from what is held;
 a watch follows from that revision on. What breaks ends the watch, never the data: the next connection resumes behind the last
@@ -46,10 +46,14 @@ if TYPE_CHECKING:
     from pycoredns.plugins.etcd.client import Client
     from pycoredns.plugins.etcd.watch import Watch
 
-HEARTBEAT = 2.0  # seconds
+HEARTBEAT = 2.0
+"""Seconds between two looks at how far the cluster is."""
 SILENT_HEARTBEATS = 4
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between two tries
-FIRST_LEASES = 0.1  # seconds that answers wait for the leases to be read, at the start
+"""Heartbeats without a message, although there must be some, after which a watch is given up."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two tries."""
+FIRST_LEASES = 0.1
+"""Seconds that answers wait for the leases to be read, at the start."""
 
 log = logging.getLogger(__name__)
 
@@ -57,33 +61,42 @@ log = logging.getLogger(__name__)
 class State(IntEnum):
     """Where a mirror is; the number is that of the metric."""
 
-    INIT = 0  # nothing read yet
-    SYNCING = 1  # reading for the first time
-    LIVE = 2  # complete and followed
-    STALE = 3  # complete as of a moment ago; etcd does not answer
+    INIT = 0
+    """Nothing read yet."""
+    SYNCING = 1
+    """Reading for the first time."""
+    LIVE = 2
+    """Complete and followed."""
+    STALE = 3
+    """Complete as of a moment ago; etcd does not answer."""
 
 
 class Mirror:
     """The keys below a prefix, and how well they are followed."""
 
     def __init__(self, settings: Settings, prefix: bytes, store: Store) -> None:
-        """Prepare only: `run` does the work."""
+        """Reads nothing yet: ``run`` does."""
         self.settings = settings
-        self.copy = Copy(prefix, store)  # metrics: its len(), size, revision, events, full_syncs
+        self.copy = Copy(prefix, store)
         self.state = State.INIT
         self.synced_event = asyncio.Event()
         self.reconnects = 0
-        self.lag = 0  # revisions of the cluster that we had not been told of at the last heartbeat
-        self.confirmed = 0.0  # when, on the monotonic clock, nothing was known to be missing
-        self._heartbeat = (0, 0.0)  # the cluster's revision then, and when it was asked for
-        self._seen = 0  # the revision up to which the stream has told everything
+        self.lag = 0
+        """Revisions of the cluster that we had not been told of at the last heartbeat."""
+        self.confirmed = 0.0
+        """When nothing was known to be missing, in seconds of ``time.monotonic``."""
+        self._heartbeat = (0, 0.0)
+        """The cluster's revision then, and when it was asked for."""
+        self._seen = 0
+        """The revision up to which the stream has told everything."""
         self._messages = 0
-        self._complaints: dict[str, str] = {}  # by endpoint, since we were last live
+        self._complaints: dict[str, str] = {}
+        """The last one of each endpoint since we were last live."""
         self._pause = SHORTEST_PAUSE
 
     @property
     def synced(self) -> bool:
-        """Whether the first sync is done, so that the store is complete."""
+        """Is the first sync done, so that the store is complete?"""
         return self.synced_event.is_set()
 
     @property
@@ -92,11 +105,11 @@ class Mirror:
         return time.monotonic() - self.confirmed if self.synced else float("inf")
 
     def lease_ttl(self, lease: int) -> int | None:
-        """Seconds that `lease` has left, None where that is not known."""
+        """Seconds that ``lease`` has left, None where that is not known."""
         return self.copy.leases.remaining(lease)
 
     async def run(self) -> None:
-        """Follow etcd until cancelled."""
+        """Follows etcd until cancelled."""
         allocator.share_one_arena()
         # gRPC takes 100 ms
         client_module = await in_background(partial(importlib.import_module, "pycoredns.plugins.etcd.client"))
@@ -108,7 +121,7 @@ class Mirror:
                 await asyncio.sleep(pause)
 
     async def _follow_until_it_breaks(self, client: Client) -> float:
-        """Follow etcd; when that is over, the seconds to wait before the next try."""
+        """Follows etcd; when that is over, gives the seconds to wait before the next try."""
         try:
             await self._follow(client)
         except EtcdError as error:
@@ -135,7 +148,7 @@ class Mirror:
         return self._next_pause() if error.pause is None else error.pause
 
     def _complain(self, endpoint: str, error: EtcdError) -> None:
-        """Log the error; not again and again while etcd stays away."""
+        """Logs the error; not again and again while etcd stays away."""
         if self._complaints.get(endpoint) == str(error):
             return
         self._complaints[endpoint] = str(error)
@@ -145,7 +158,7 @@ class Mirror:
 
     def _next_pause(self) -> float:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads reconnections, guards nothing
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311  spreads reconnections, guards nothing
 
     async def _follow(self, client: Client) -> None:
         if not await self.copy.continues(client):
@@ -187,7 +200,7 @@ class Mirror:
                 self.copy.revision = max(self.copy.revision, message.header.revision)
 
     def _advance(self, revision: int) -> None:
-        """The stream has told everything up to `revision`."""
+        """The stream has told everything up to ``revision``."""
         self._seen = max(self._seen, revision)
         wanted, asked = self._heartbeat
         self.lag = max(0, wanted - self._seen)
@@ -196,7 +209,7 @@ class Mirror:
             self._pause = SHORTEST_PAUSE
 
     async def _heartbeats(self, client: Client, watch: Watch) -> None:
-        """Compare ourselves with the cluster every 2 s; raise when etcd, or the watch alone, has fallen silent."""
+        """Compares ourselves with the cluster every 2 s; raises Unreachable when etcd, or the watch alone, has fallen silent."""
         silent = 0
         while silent < SILENT_HEARTBEATS:
             messages = self._messages
@@ -214,7 +227,7 @@ class Mirror:
 
 
 async def look_for_new_files(client: Client, key: bytes) -> None:
-    """Raise NewCertificates if the TLS files have been replaced by others that work; complain if those do not."""
+    """Raises NewCertificates if the TLS files have been replaced by others that work; complains if those do not."""
     if not client.has_new_files():
         return
     try:
@@ -226,7 +239,7 @@ async def look_for_new_files(client: Client, key: bytes) -> None:
 
 
 async def first_end(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends, cancel the others, and raise what ended it."""
+    """Runs all until one ends, cancels the others, and raises what ended it."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -44,7 +44,7 @@ _LONGEST_REASON = 200
 
 
 def pack(service: Service, plain: bool) -> bytes:
-    """A record as bytes, without its key; `plain` says whether the key is what it seems."""
+    """A record as bytes, without its key; ``plain`` says whether the key is what it seems."""
     return (_pack_usual(service) if plain else b"") or _pack_brief(service) or _pack_other(service)
 
 
@@ -66,7 +66,7 @@ def _pack_usual(service: Service) -> bytes:
     details = _DETAILS.pack(targetstrip, weight, priority, _WHOLE, port)
     record = _RECORD.pack(rtype, types.IN, ttl, len(host)) + host
     if details == _BARE_DETAILS:
-        return bytes((rtype,)) + record  # fits 48 octets of memory, as a `bytes` object has 33 of its own; with details 64
+        return bytes((rtype,)) + record  # fits 48 octets of memory, as a ``bytes`` object has 33 of its own; with details 64
     return b"%c%b%b" % (rtype | DETAILED, details, record)
 
 
@@ -90,7 +90,7 @@ def _pack_other(service: Service) -> bytes:
 
 
 def around_host(packed: bytes, size: int) -> tuple[bytes, bytes]:
-    """What stands before and behind the host of a record, which has `size` octets; it would be the same for another of them."""
+    """What stands before and behind the host of a record, which has ``size`` octets; it would be the same for another of them."""
     sizes = {BRIEF: _BRIEF.size, OTHER: _OTHER.size}
     start = sizes.get(packed[0], len(packed) - size)
     return packed[:start], packed[start + size :]

@@ -9,32 +9,32 @@ LAST = PARTS - 1
 
 
 class Parted(MutableMapping[bytes, bytes]):
-    """Bytes by bytes. Who is in a hurry looks into `parts[hash(key) & LAST]` himself, which costs no call."""
+    """Bytes by bytes. Who is in a hurry looks into ``parts[hash(key) & LAST]`` himself, which costs no call."""
 
     __slots__ = ("parts",)
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Begins empty."""
         self.parts: tuple[dict[bytes, bytes], ...] = tuple({} for _ in range(PARTS))
 
     def __getitem__(self, key: bytes) -> bytes:
-        """The value of `key`; KeyError where there is none."""
+        """The value of ``key``; KeyError where there is none."""
         return self.parts[hash(key) & LAST][key]
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
-        """Set the value of `key`."""
+        """Sets the value of ``key``."""
         self.parts[hash(key) & LAST][key] = value
 
     def __delitem__(self, key: bytes) -> None:
-        """Forget `key`; KeyError where it is not there."""
+        """Forgets ``key``; KeyError where it is not there."""
         del self.parts[hash(key) & LAST][key]
 
     def __contains__(self, key: object) -> bool:
-        """Whether `key` is there; quicker than as inherited."""
+        """Is ``key`` there? Quicker than as inherited."""
         return key in self.parts[hash(key) & LAST]
 
     def setdefault(self, key: bytes, default: bytes = b"") -> bytes:
-        """The value of `key`, which is `default` from now on if there was none; quicker than as inherited."""
+        """The value of ``key``, which is ``default`` from now on if there was none; quicker than as inherited."""
         return self.parts[hash(key) & LAST].setdefault(key, default)
 
     def __iter__(self) -> Iterator[bytes]:

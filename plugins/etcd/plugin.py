@@ -19,20 +19,19 @@ from pycoredns.errors import ServerFailure
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
+from pycoredns.plugins.etcd import several
+from pycoredns.plugins.etcd.answers import MOST_KEYS, Inquiry, NoSuchKey, follow
+from pycoredns.plugins.etcd.keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
+from pycoredns.plugins.etcd.options import TLS, Credentials, SkyDNS
+from pycoredns.plugins.etcd.packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
+from pycoredns.plugins.etcd.parted import LAST
+from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.source import Identity, Source, following
+from pycoredns.plugins.etcd.zone import COREDNS, SKYDNS, Zone
 from pycoredns.query import Tail
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import names, types
-
-from . import several
-from .answers import MOST_KEYS, Inquiry, NoSuchKey, follow
-from .keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
-from .options import TLS, Credentials, SkyDNS
-from .packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
-from .parted import LAST
-from .settings import Settings
-from .source import Identity, Source, following
-from .zone import COREDNS, SKYDNS, Zone
 
 if TYPE_CHECKING:
     from pycoredns.service import Service
@@ -78,19 +77,21 @@ class Etcd(Plugin):
     upstream: Annotated[Ignored | None, Option("has no meaning any more")] = None
 
     def __post_init__(self) -> None:
-        """Make ready what questions need."""
+        """Prepares what questions need."""
         self._manners = COREDNS if self.skydns is None else SKYDNS
         self._local = self.skydns.local if self.skydns else b""
         self._zones = {bytes(name): Zone(bytes(name), self._manners) for name in sorted(self.zones, key=len, reverse=True)}
         self._special = {*self._zones, *(LOCAL + zone for zone in self._zones)}
         self._falls_through = bool(self.through.zones)
         self._beside_special = set(map(names.parent, self._special))
-        self._places: dict[bytes, tuple[Zone, bytes]] = {}  # of the parents of names: their zone, their key and a slash
+        self._places: dict[bytes, tuple[Zone, bytes]] = {}
+        """Of the parents of names: their zone, their key and a slash."""
         self._parents_outside: set[bytes] = set()
         """Names right below these are in no zone, unless they are one."""
         root = root_of(self.path)
         self._keys = {name: plain_key(root, name) for name in self._zones}
-        self._names_from_keys = root.count(b"/") == 1  # is the name made from a key the name it belongs to?
+        self._names_from_keys = root.count(b"/") == 1
+        """Is the name made from a key the name it belongs to?"""
         settings = Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls)
         try:
             settings.parsed()
@@ -101,7 +102,7 @@ class Etcd(Plugin):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow etcd, wherever it may be just now; after a reload with the same settings, what has been read is there."""
+        """Follows etcd, wherever it may be just now; after a reload with the same settings, what has been read is there."""
         async with following(self._identity, self.changed) as source:
             self._follow(source)
             self._deadline = monotonic() + FIRST_SYNC_WITHIN
@@ -174,7 +175,7 @@ class Etcd(Plugin):
         return found if found is None or len(found[3]) <= MOST_RECORDS else None
 
     def _service(self, asked: bytes, name: bytes, below: bytes, record: bytes, start: int) -> Found | None:
-        """An address as a service; its key is that of the name and then `below`. None where its own name takes a closer look."""
+        """An address as a service; its key is that of the name, then ``below``. None where its own name takes a closer look."""
         numbers, strip = (record[NUMBERS], record[STRIP]) if start > 1 else BARE_SERVICE  # a call takes 1,200 instructions
         target = name_below(name, below, strip) if self._names_from_keys and b"/" not in name else None
         if target is None or len(target) > _LONGEST_TARGET:
@@ -203,7 +204,7 @@ class Etcd(Plugin):
         return self._inquire(request, zone, name)
 
     def _several(self, request: Request, zone: Zone, name: bytes, stem: bytes) -> Answer:
-        """What is below `name`, whose key and a slash are `stem`; it is asked for by that name, or by a wildcard below it."""
+        """What is below ``name``, whose key and a slash are ``stem``; it is asked for by that name, or by a wildcard below it."""
         keys = self._source.tree.first_below(stem, MOST_KEYS + 1)
         return self._usual(request, zone, name, stem, keys) or self._inquire(request, zone, request.name)
 
@@ -218,7 +219,7 @@ class Etcd(Plugin):
         return self._usual(request, zone, above, stem, tree.matching(name, keys) if len(keys) <= MOST_KEYS else [])
 
     def _usual(self, request: Request, zone: Zone, name: bytes, stem: bytes, keys: list[bytes]) -> Response | None:
-        """The answer from the records at these keys, all below `name`; None where that takes a closer look."""
+        """The answer from the records at these keys, all below ``name``; None where that takes a closer look."""
         qtype = request.tail.qtype
         records = several.usual_records(keys, self._records) if 0 < len(keys) <= MOST_KEYS else None
         if records is None or qtype in _BY_EXACT_KEY:
@@ -259,7 +260,7 @@ class Etcd(Plugin):
         return self._matching(request, zone, name) or self._inquire(request, zone, name)
 
     def _note_place(self, name: bytes, zone: Zone) -> bool:
-        """Remember zone and key of all names that stand beside this one; False where they take a closer look."""
+        """Remembers zone and key of all names that stand beside this one; False where they take a closer look."""
         parent, root = names.parent(name), self._keys[zone.name]
         if root is None or parent in self._beside_special:
             return False
@@ -286,7 +287,7 @@ class Etcd(Plugin):
         return then(answer, lambda response: response.replace(flags=0))
 
     def _handle_early(self, request: Request, zone: Zone) -> Answer:
-        """Before etcd has been read: wait a little after the start, then SERVFAIL as in CoreDNS, which waits each time."""
+        """Before etcd has been read: waits a little after the start, then SERVFAIL as in CoreDNS, which waits each time."""
         if monotonic() < self._deadline:
             return self._handle_once_synced(request, zone)
         return zone.failure(ServerFailure("etcd has not been read yet"))

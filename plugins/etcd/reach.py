@@ -17,7 +17,8 @@ class Reach:
         """The first page reaches from the first key to the last."""
         self._prefix = prefix
         self._last = end_of_prefix(prefix)
-        self._depth = 0  # octets that all keys of a page have in common
+        self._depth = 0
+        """Octets that all keys of a page have in common."""
         self._step = 1
         self.start = prefix or b"\0"
         self.end = self._last
@@ -25,9 +26,9 @@ class Reach:
         """Has the last page been there?"""
 
     def advance(self, page: RangeAnswer) -> None:
-        """Go on from a page to the one that follows."""
+        """Goes on from a page to the one that follows."""
         if page.more:
-            self._depth = len(commonprefix((page.kvs[0].key, page.kvs[-1].key)))  # noqa: RUF071 - octets of keys are meant, no paths
+            self._depth = len(commonprefix((page.kvs[0].key, page.kvs[-1].key)))  # noqa: RUF071  octets of keys are meant, no paths
             self._step = 1
             self.start = page.kvs[-1].key + b"\0"
         else:  # as is often the end of a branch: look farther, and soon very far
@@ -39,6 +40,6 @@ class Reach:
 
 
 def end_of_prefix(prefix: bytes) -> bytes:
-    """The first key behind those that begin with `prefix`; a zero byte, etcd's "no end", where there is none."""
+    """The first key behind those that begin with ``prefix``; a zero byte, etcd's "no end", where there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else b"\0"

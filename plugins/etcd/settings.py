@@ -11,7 +11,8 @@ from pycoredns.frozen import frozen
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC, imported later, would write to stderr what our errors say already
 
-CLIENT_PORT = 2379  # IANA: etcd-client
+CLIENT_PORT = 2379
+"""As registered with IANA: etcd-client."""
 DEFAULT_ENDPOINT = f"http://localhost:{CLIENT_PORT}"
 
 
@@ -29,7 +30,7 @@ class TLSFiles:
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """The modification time and inode of what `path` leads to, None where there is nothing."""
+    """The modification time and inode of what ``path`` leads to, None where there is nothing."""
     try:
         status = path.stat()
     except OSError:
@@ -41,13 +42,15 @@ def stamp(path: Path) -> tuple[int, int] | None:
 class Endpoint:
     """An etcd member: where it listens, and whether it is spoken to by TLS."""
 
-    text: str  # as written in the Corefile, for people
-    target: str  # as gRPC wants it
+    text: str
+    """As written in the Corefile, for people."""
+    target: str
+    """As gRPC wants it."""
     encrypted: bool
 
     @classmethod
     def parse(cls, text: str, *, tls: bool) -> Endpoint:
-        """Read http://HOST:PORT, https://…, unix://PATH, unixs://PATH or HOST:PORT, which is encrypted if `tls` is set up.
+        """Reads http://HOST:PORT, https://…, unix://PATH, unixs://PATH or HOST:PORT, which is encrypted if ``tls`` is set up.
 
         Raises ValueError where it is none of them.
         """
@@ -60,7 +63,7 @@ class Endpoint:
 
 
 def with_port(host: str) -> str:
-    """`host` with etcd's client port, unless it names one: `a` → `a:2379`, `[::1]` → `[::1]:2379`."""
+    """``host`` with etcd's client port, unless it names one: ``a`` → ``a:2379``, ``[::1]`` → ``[::1]:2379``."""
     has_port = host.rpartition("]")[2].count(":") == 1
     return host if has_port else f"{host}:{CLIENT_PORT}"
 
@@ -75,10 +78,10 @@ class Settings:
     tls: TLSFiles | None = None
 
     def parsed(self) -> tuple[Endpoint, ...]:
-        """The endpoints as gRPC wants them; an empty one (`{$VARIABLE}` that is not set) stands for the default."""
+        """The endpoints as gRPC wants them; an empty one (``{$VARIABLE}`` that is not set) stands for the default."""
         return tuple(Endpoint.parse(text or DEFAULT_ENDPOINT, tls=self.tls is not None) for text in self.endpoints)
 
     @property
     def named(self) -> bool:
-        """Whether there is a user to log in as; a name without a password is none, as in CoreDNS."""
+        """Is there a user to log in as? A name without a password is none, as in CoreDNS."""
         return bool(self.username and self.password)

@@ -40,7 +40,7 @@ _first, _beginning = itemgetter(0), itemgetter(slice(8))
 
 
 def usual_records(keys: Iterable[bytes], parts: Sequence[dict[bytes, bytes]]) -> list[bytes] | None:
-    """The packed records at these keys, if all are usual; `parts` are those of all records."""
+    """The packed records at these keys, if all are usual; ``parts`` are those of all records."""
     try:
         records = [parts[hash(key) & LAST][key] for key in keys]
     except KeyError:  # too long for a name
@@ -64,7 +64,7 @@ def addresses(owner: bytes, qtype: int, records: Iterable[bytes]) -> Found | Non
 
 
 def services(owner: bytes, name: bytes, size: int, keys: Sequence[bytes], records: Sequence[bytes]) -> Response | None:
-    """An answer with these records as services. Their keys are that of `name` with a slash, of `size` octets, and what follows.
+    """An answer with these records as services. Their keys are that of ``name`` with a slash, ``size`` octets, and what follows.
 
     None where targets are to be stripped, so that some may be equal, or where the name of one takes a closer look.
     """

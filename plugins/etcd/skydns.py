@@ -19,7 +19,8 @@ from pycoredns.wire import names, types
 
 DEFAULT_PRIORITY = 10
 DEFAULT_WEIGHT = 100
-_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 §2.5.5.2
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address in IPv6 form begins with (RFC 4291 §2.5.5.2)."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 _UINT32 = (0, (1 << 32) - 1)

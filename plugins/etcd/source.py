@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pycoredns.metrics import Counter, Gauge, before_scrape
+from pycoredns.output import logger
 from pycoredns.peers import Role, here
 from pycoredns.plugins.etcd.feed import Feed, Follower
 from pycoredns.plugins.etcd.keys import root_of
@@ -32,7 +32,7 @@ events = Counter("events_total", "Changes told by etcd.", *LABELS, prefix=PREFIX
 METRICS = (state, unconfirmed, lag, keys, octets, bad_values, reconnects, full_syncs, events)
 
 
-log = logging.getLogger("plugin/etcd")
+log = logger("plugin/etcd")
 
 
 class Identity(NamedTuple):
@@ -47,7 +47,7 @@ class Source:
     """A mirror, and the tree that it keeps up to date."""
 
     def __init__(self, identity: Identity) -> None:
-        """Prepare only: `begin` starts the work."""
+        """Follows nothing yet: ``begin`` does."""
         self._labels = ",".join(identity.settings.endpoints), identity.path
         root = root_of(identity.path)
         self.tree = Tree(root, identity.default_ttl)
@@ -58,7 +58,7 @@ class Source:
         self._stack = ExitStack()
 
     def begin(self) -> None:
-        """Follow etcd or, where there are several workers, the one that does."""
+        """Follows etcd or, where there are several workers, the one that does."""
         if here().leading:
             self._lead()
             return
@@ -74,7 +74,7 @@ class Source:
         self._run(self.mirror.run())
 
     def _succeed(self) -> None:
-        """Follow etcd from where the worker was that did so and is gone."""
+        """Follows etcd from where the worker was that did so and is gone."""
         if self._task is not None:
             self._task.cancel()
         self.mirror.copy.leases.resume()
@@ -85,7 +85,7 @@ class Source:
         self._task.add_done_callback(tell_end)
 
     async def end(self) -> None:
-        """Follow it no more."""
+        """Follows it no more."""
         self._stack.close()
         for metric in METRICS:
             metric.remove(*self._labels)
@@ -94,7 +94,7 @@ class Source:
             await asyncio.wait((self._task,))  # whatever ended it has been told, and must not keep others from ending
 
     def measure(self) -> None:
-        """Bring the metrics up to date."""
+        """Brings the metrics up to date."""
         mirror, copy = self.mirror, self.mirror.copy
         for metric, value in (
             (state, mirror.state),
@@ -111,7 +111,7 @@ class Source:
 
 
 def tell_end(task: asyncio.Task[None]) -> None:
-    """Log what ended the mirror, if nobody has cancelled it."""
+    """Logs what ended the mirror, if nobody has cancelled it."""
     error = None if task.cancelled() else task.exception()
     if error is not None:
         log.error("etcd is followed no more: %r", error, exc_info=error)
@@ -122,7 +122,7 @@ _sources: dict[Identity, Source] = {}
 
 @asynccontextmanager
 async def following(identity: Identity, changed: Callable[[], None]) -> AsyncIterator[Source]:
-    """The source of this identity, followed until the last one has left who uses it; `changed` is called at each change."""
+    """The source of this identity, followed until the last one has left who uses it; ``changed`` is called at each change."""
     source = _sources.get(identity)
     if source is None:
         source = _sources[identity] = Source(identity)

@@ -6,30 +6,33 @@ their memory with us; of each place in the tree we know its only key, or that th
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Protocol
 
+from pycoredns.output import logger
 from pycoredns.plugins.etcd import packed as packing
 from pycoredns.plugins.etcd.keys import WILDCARDS, before_wildcard, is_plain, segments
 from pycoredns.plugins.etcd.parted import LAST, Parted
 from pycoredns.plugins.etcd.skydns import BadValue, read
 from pycoredns.plugins.etcd.usual import Usual
 
-LONGEST_KEY = 1100  # octets below the root: 255 octets of a name, each written as \DDD
-DEEPEST_KEY = 128  # labels; a name has 127 at most
+LONGEST_KEY = 1100
+"""Octets below the root: 255 octets of a name, each written with a backslash and three digits."""
+DEEPEST_KEY = 128
+"""Labels; a name has 127 at most."""
 SEVERAL = b""
+"""In place of the only key below a place that has several."""
 
-log = logging.getLogger("plugin/etcd")
+log = logger("plugin/etcd")
 
 
 class SortedKeys(Protocol):
-    """Keeps the keys in order: the mirror's `Held`."""
+    """Keeps the keys in order: the mirror's ``Held``."""
 
     def between(self, low: bytes, high: bytes) -> Iterator[bytes]:
-        """The keys from `low` to just before `high`."""
+        """The keys from ``low`` to just before ``high``."""
 
     def first(self, low: bytes, high: bytes, most: int) -> list[bytes]:
         """The first of these keys, so many at most."""
@@ -39,13 +42,14 @@ class Tree:
     """Records by key, and who must know when they change."""
 
     def __init__(self, root: bytes, default_ttl: int) -> None:
-        """`root` is what all keys begin with, without a slash at its end; `default_ttl` is for records that have none."""
+        """``root`` is what all keys begin with, without a slash at its end; ``default_ttl`` is for records that have none."""
         self.root = root
         self._stem = root + b"/"
         self._root_size = len(root)
         self.default_ttl = default_ttl
         self.records = Parted()
-        self.below = Parted()  # of each place that has keys below it: the only one, SEVERAL if there are more
+        self.below = Parted()
+        """Of each place that has keys below it: the only one, ``SEVERAL`` if there are more."""
         self.spoiled = 0
         self.sorted_keys: SortedKeys
         self.listeners: list[Callable[[], None]] = []
@@ -55,14 +59,14 @@ class Tree:
     # --- the store of a mirror
 
     def put(self, key: bytes, value: bytes, lease: int) -> None:
-        """Take over a value; one that is no record is told of once, and spoils nothing else."""
+        """Takes over a value; one that is no record is told of once, and spoils nothing else."""
         if not self._has_place(key):
             self._complaints.tell(key, "too long for a name")
             return
         self.keep(key, self._pack(key, value, lease))
 
     def keep(self, key: bytes, new: bytes) -> None:
-        """Take over a record that is packed already."""
+        """Takes over a record that is packed already."""
         records = self.records.parts[hash(key) & LAST]
         old = records.get(key)
         records[key] = new
@@ -87,7 +91,7 @@ class Tree:
             cut = key.rfind(b"/", 0, cut)
 
     def delete(self, key: bytes) -> None:
-        """Forget a key, which the sorted keys have forgotten already."""
+        """Forgets a key, which the sorted keys have forgotten already."""
         old = self.records.pop(key, None)
         if old is None:
             return
@@ -102,7 +106,7 @@ class Tree:
                 del self.below[place]
 
     def changed(self) -> None:
-        """Tell those who answer from here."""
+        """Tells those who answer from here."""
         for listener in self.listeners:
             listener()
 
@@ -134,9 +138,9 @@ class Tree:
         return b"/".join((self.root, *segments(name)))
 
     def find(self, name: bytes, exact: bool = False) -> Iterator[bytes] | None:
-        """The keys of a name in order: all below it or, if there are none or it is to be `exact`, its own. None if it has none.
+        """The keys of a name in order: all below it or, if there are none or it is to be ``exact``, its own. None if it has none.
 
-        Where a label is a wildcard, these are the keys of the name above it: `matching` says which of them count.
+        Where a label is a wildcard, these are the keys of the name above it: ``matching`` says which of them count.
         """
         above = before_wildcard(name)
         place = self.place_of(name if above is None else above)
@@ -145,7 +149,7 @@ class Tree:
         return iter((place,)) if place in self.records else None
 
     def first_below(self, stem: bytes, most: int) -> list[bytes]:
-        """The first keys that begin with `stem`, which ends with a slash, so many at most; also those that are no names."""
+        """The first keys that begin with ``stem``, which ends with a slash, so many at most; also those that are no names."""
         return self.sorted_keys.first(stem, stem[:-1] + b"0", most)  # as below
 
     def matching(self, name: bytes, found: list[bytes]) -> list[bytes]:
@@ -175,7 +179,7 @@ class Complaints:
         self._told = 0
 
     def tell(self, key: bytes, cause: str) -> None:
-        """Name a key and what is wrong with its value."""
+        """Names a key and what is wrong with its value."""
         now = time.monotonic()
         if now - self._since >= self.seconds:
             if self._told > self.most:

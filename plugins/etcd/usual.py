@@ -15,7 +15,8 @@ from pycoredns.wire import types
 
 MOST_KNOWN = 1024
 """Endings that are kept; then it is begun anew."""
-_NUMBER = rb"(0|[1-9][0-9]{0,8})"  # none is too large for any field
+_NUMBER = rb"(0|[1-9][0-9]{0,8})"
+"""None is too large for any field."""
 _PLAIN = rb"[ !#-\[\]-~]*"
 _TEXT = rb'"text": ?"' + _PLAIN + rb'(?:\\["\\/bfnrt]' + _PLAIN + rb')*"'
 _NO_TEXT = b'"text":""'
@@ -36,9 +37,10 @@ class Usual:
     """Packs usual values that are held by no lease, at keys that are what they seem."""
 
     def __init__(self, default_ttl: int) -> None:
-        """`default_ttl` is for records that have none."""
+        """``default_ttl`` is for records that have none."""
         self._default_ttl = default_ttl
-        self._around: dict[tuple[int, bytes], tuple[bytes, bytes]] = {}  # type and ending: what stands around the address
+        self._around: dict[tuple[int, bytes], tuple[bytes, bytes]] = {}
+        """By type and ending: what stands around the address."""
 
     def pack(self, value: bytes) -> bytes:
         """The packed record; nothing where the value has to be read in full."""

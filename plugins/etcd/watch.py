@@ -12,19 +12,20 @@ from pycoredns.plugins.etcd.errors import EtcdError, HistoryLost, Unauthenticate
 from pycoredns.plugins.etcd.messages import WatchAnswer
 from pycoredns.plugins.etcd.settings import Endpoint
 
-BEGINS_WITHIN = 5.0  # seconds
+BEGINS_WITHIN = 5.0
+"""Seconds that etcd may take to agree."""
 
 
 class Watch:
     """One watch on one stream of its own."""
 
     def __init__(self, call: Any, endpoint: Endpoint) -> None:
-        """Wrap a stream on which the watch is being asked for."""
+        """``call`` is a stream on which the watch is being asked for."""
         self._call = call
         self._endpoint = endpoint
 
     async def read(self) -> WatchAnswer:
-        """The next message; raise EtcdError when there will be none."""
+        """The next message; raises EtcdError when there will be none."""
         with translated(self._endpoint):
             answer = await self._call.read()
         if not isinstance(answer, rpc.WatchResponse):  # the mark of a stream's end
@@ -35,17 +36,17 @@ class Watch:
         return message
 
     async def ask_progress(self) -> None:
-        """Ask for a message that tells how far the stream is; none comes as long as nothing has happened since it began."""
+        """Asks for a message that tells how far the stream is; none comes as long as nothing has happened since it began."""
         with translated(self._endpoint):
             await self._call.write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """Lets go of the stream."""
         self._call.cancel()
 
 
 async def open_watch(call: Any, endpoint: Endpoint, key: bytes, end: bytes, revision: int) -> Watch:
-    """Ask on `call` for all changes from `revision` on, and wait until etcd has agreed."""
+    """Asks on ``call`` for all changes from ``revision`` on, and waits until etcd has agreed."""
     # Not in fragments: taking a message apart costs etcd time that grows with the square of its length.
     wish = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=revision, progress_notify=True, fragment=False)
     watch = Watch(call, endpoint)

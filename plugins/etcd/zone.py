@@ -22,15 +22,25 @@ class Manners:
     """Where CoreDNS and SkyDNS differ."""
 
     default_ttl: int
-    soa_ttl: int  # of the SOA record in an answer about it
-    denial_ttl: int  # of the SOA record that goes with a denial
-    times: tuple[int, int, int, int]  # refresh, retry, expire, minimum of the SOA record
-    longest_chain: int  # aliases that may stand before another one
-    apex_key: bool  # do addresses of the zone itself come from dns/apex, where there is such a key?
-    any_soa: bool  # is a question for the SOA answered at any name of the zone?
-    both_families: bool  # do AAAA records go with a target in the zone, too?
-    may_deny_ns: bool  # may a question for NS learn that a name is not there?
-    foreign_ttl: int | None = None  # of addresses from elsewhere beside SRV and MX; None: as they come
+    """TTL of records that have none."""
+    soa_ttl: int
+    """TTL of the SOA record in an answer about it."""
+    denial_ttl: int
+    """TTL of the SOA record that goes with a denial."""
+    times: tuple[int, int, int, int]
+    """Refresh, retry, expire, minimum of the SOA record."""
+    longest_chain: int
+    """Aliases that may stand before another one."""
+    apex_key: bool
+    """Do addresses of the zone itself come from dns/apex, where there is such a key?"""
+    any_soa: bool
+    """Is a question for the SOA answered at any name of the zone?"""
+    both_families: bool
+    """Do AAAA records go with a target in the zone, too?"""
+    may_deny_ns: bool
+    """May a question for NS learn that a name is not there?"""
+    foreign_ttl: int | None = None
+    """TTL of addresses from elsewhere beside SRV and MX; None: as they come."""
 
 
 COREDNS = Manners(
@@ -65,7 +75,7 @@ class Zone:
     """
 
     def __init__(self, name: bytes, manners: Manners = COREDNS) -> None:
-        """`name` is in lower-case wire form."""
+        """``name`` is in lower-case wire form."""
         self.name = name
         self.manners = manners
         self.name_servers = b"\x02ns\x03dns" + name
@@ -88,13 +98,13 @@ class Zone:
         return self._empty
 
     def no_name(self) -> Found | None:
-        """The same as `missing`, if it is short enough to be found directly."""
+        """The same as ``missing``, if it is short enough to be found directly."""
         if monotonic() >= self._until:
             self._renew()
         return self._no_name
 
     def no_data(self) -> Found | None:
-        """The same as `empty`, if it is short enough to be found directly."""
+        """The same as ``empty``, if it is short enough to be found directly."""
         if monotonic() >= self._until:
             self._renew()
         return self._no_data

@@ -16,7 +16,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """A certificate authority whose files are in `folder`."""
+    """A certificate authority whose files are in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ class Authority:
 
 
 def server_arguments(files: TLSFiles) -> list[str]:
-    """What tells etcd to use `files`, and to let in only clients with a certificate."""
+    """What tells etcd to use ``files``, and to let in only clients with a certificate."""
     return [
         f"--cert-file={files.certificate}",
         f"--key-file={files.key}",

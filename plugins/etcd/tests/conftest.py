@@ -16,6 +16,6 @@ async def etcd() -> AsyncIterator[EtcdServer]:
 
 @pytest.fixture
 def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask etcd more often, and wait less, than one would."""
+    """Asks etcd more often, and waits less, than one would."""
     monkeypatch.setattr(mirror, "HEARTBEAT", 0.2)
     monkeypatch.setattr(Client, "answer_within", 0.5)

@@ -12,7 +12,8 @@ from pycoredns.plugins.etcd.reach import end_of_prefix
 from pycoredns.plugins.etcd.settings import Settings
 
 PREFIX = b"/skydns/"
-TRANSACTION = 128  # operations; etcd takes no more
+TRANSACTION = 128
+"""Operations; etcd takes no more at once."""
 
 
 class Names:
@@ -38,7 +39,7 @@ class Names:
         self._changed.set()
 
     async def become(self, condition: Callable[[dict[bytes, bytes]], bool], within: float = 10) -> None:
-        """Wait until the values fulfil the condition."""
+        """Waits until the values fulfil the condition."""
         async with asyncio.timeout(within):
             while not condition(self.values):
                 self._changed.clear()
@@ -60,7 +61,7 @@ async def following(*endpoints: str, settings: Settings | None = None) -> AsyncI
 
 
 async def eventually(condition: Callable[[], bool], within: float = 10) -> None:
-    """Wait until `condition` holds, where nothing tells when it does."""
+    """Waits until ``condition`` holds, where nothing tells when it does."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
@@ -75,14 +76,14 @@ async def stale(mirror: Mirror, within: float = 10) -> None:
 
 
 async def put_many(client: Client, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write `pairs`, as many at once as etcd takes."""
+    """Writes ``pairs``, as many at once as etcd takes."""
     operations = [rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value)) for key, value in pairs]
     for start in range(0, len(operations), TRANSACTION):
         await rpc.KVStub(client.channel).Txn(rpc.TxnRequest(success=operations[start : start + TRANSACTION]))
 
 
 async def compact(client: Client) -> None:
-    """Make etcd forget all history up to now."""
+    """Makes etcd forget all history up to now."""
     revision = (await client.range(PREFIX)).header.revision
     await rpc.KVStub(client.channel).Compact(rpc.CompactionRequest(revision=revision, physical=True))
 

@@ -15,7 +15,8 @@ from pycoredns.plugins.etcd.tests.support import PREFIX, following, live, stale
 
 KEY = PREFIX + b"org/example/a"
 READ = rpc.Permission.READ
-TOKEN_LIFE = 2  # seconds; etcd looks every second
+TOKEN_LIFE = 2
+"""Seconds; etcd looks every second."""
 
 
 def user(etcd: EtcdServer, name: str, password: str = "secret") -> Settings:

@@ -324,7 +324,7 @@ async def test_nothing_grows_over_reconnections(etcd: EtcdServer, monkeypatch: p
 
 
 async def come_and_go(etcd: EtcdServer, mirror: mirror_module.Mirror, times: int) -> None:
-    """Let the mirror lose its etcd and find it again."""
+    """Lets the mirror lose its etcd and find it again."""
     for _ in range(times):
         await live(mirror)
         etcd.kill()

@@ -34,7 +34,7 @@ def plugin_of(*options):
 
 
 async def put(etcd, key, value):
-    """Write a record below lab.internal."""
+    """Writes a record below lab.internal."""
     async with Client(Settings((etcd.endpoint,))) as client:
         await client.put(b"/skydns/internal/lab/" + key.encode(), json.dumps(value).encode())
 

@@ -11,7 +11,7 @@ from pycoredns.plugins.etcd.reach import Reach
 
 
 def listed(keys: list[bytes], prefix: bytes, limit: int) -> tuple[list[bytes], int, int]:
-    """What a listing in pages of `limit` gives, how many pages that takes, and how many keys an etcd counts for them."""
+    """What a listing in pages of ``limit`` gives, how many pages that takes, and how many keys an etcd counts for them."""
     reach, found, pages, counted = Reach(prefix), list[bytes](), 0, 0
     while not reach.over:
         start = bisect_left(keys, reach.start)

@@ -30,7 +30,7 @@ def a_service(chance: random.Random) -> dict[str, object]:
 
 
 def test_random_services():
-    """`message` asks by both ways and compares."""
+    """``message`` asks by both ways and compares."""
     chance = random.Random(6)
     for _ in range(200):
         key = "/".join(chance.choice(("a", "b-1", "Y", "x" * 63, "x" * 64)) for _ in range(chance.randrange(4)))

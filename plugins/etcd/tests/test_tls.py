@@ -99,7 +99,7 @@ async def test_certificates_are_replaced(
 
 
 def install(source: TLSFiles, target: TLSFiles) -> None:
-    """Replace certificate and key, each at once, as whoever renews them does."""
+    """Replaces certificate and key, each at once, as whoever renews them does."""
     for new, old in ((source.key, target.key), (source.certificate, target.certificate)):
         assert new
         assert old
