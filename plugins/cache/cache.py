@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import cached_property, partial
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pycoredns.answer import Answer, changed
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Whole, is_whole
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, zones_of_block
-from pycoredns.direct import Direct, Found, Relay, Shape
+from pycoredns.direct import Direct
 from pycoredns.frozen import changeable
 from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.plugin import Outcome, Plugin
-from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Budget, Kept, Popularity, Store, WeighedStore, opened
+from pycoredns.plugins.cache.direct import keeping
+from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Bounds, Budget, Kept, Noted, Popularity, Store, WeighedStore, opened
 from pycoredns.plugins.cache.options import (
     PREFER_POSITIVE,
     Disabled,
@@ -32,11 +32,10 @@ from pycoredns.plugins.cache.options import (
 from pycoredns.plugins.cache.refresh import Refresher
 from pycoredns.plugins.cache.tally import Tally
 from pycoredns.plugins.cache.verdict import ANSWER, judge
-from pycoredns.query import AA, AD, CD, Tail
+from pycoredns.query import AA, AD, CD
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import edns, names, types
-from pycoredns.wire.walk import with_one_ttl
 
 if TYPE_CHECKING:
     from pycoredns.service import Service
@@ -46,10 +45,6 @@ SERVFAIL_DURATION = ShortDuration(5)
 LONGEST_SUCCESS, LONGEST_DENIAL = 3600, 1800
 EVERYWHERE = (Zone(names.ROOT),)
 _CD_MARK = b"\1"
-_MOST_PLANS = 1024
-
-Plan: TypeAlias = tuple[int, str, Store, int]
-"""The TTL in seconds that an answer is kept with, where, and how many may be there."""
 
 
 @changeable
@@ -90,8 +85,8 @@ class Cache(Plugin):
         self.stores = {SUCCESS: self._store(self.success), DENIAL: self._store(self.denial)}
         self._successes, self._denials = self.stores[SUCCESS], self.stores[DENIAL]
         self._disabled = {each.sort: each.zones for each in self.disable}
-        self._bounds = self._bounds_by_meaning()
-        self._answer_bounds = self._bounds[ANSWER]
+        self.bounds = self._bounds_by_meaning()
+        self._answer_bounds = self.bounds[ANSWER]
         self._prefetch = self.prefetch if self.prefetch and self.prefetch.amount else None
         self._stale = int(self.serve_stale.up_to) if self.serve_stale else 0
         self.prefers_positive = bool(self.serve_stale_policy)
@@ -102,14 +97,16 @@ class Cache(Plugin):
     def _store(self, limits: Limits) -> Store:
         return WeighedStore(limits.entries, self.budget) if self.budget else Store(limits.entries)
 
-    def _bounds_by_meaning(self) -> dict[Meaning, tuple[int, int, str]]:
-        """Shortest and longest TTL, and the store, of each sort of answers."""
-        shortest, longest = self.success.minttl, self.success.ttl or self.ttl or LONGEST_SUCCESS
-        bounds = dict.fromkeys(Meaning, (min(shortest, longest), int(longest), SUCCESS))
-        shortest, longest = self.denial.minttl, self.denial.ttl or self.ttl or LONGEST_DENIAL
-        bounds[Meaning.NO_DATA] = bounds[Meaning.NO_NAME] = (min(shortest, longest), int(longest), DENIAL)
-        bounds[Meaning.FAILURE] = (int(self.servfail), int(self.servfail), DENIAL)
-        return bounds
+    def _bounds_by_meaning(self) -> dict[Meaning, Bounds]:
+        success = self._bounds_of(SUCCESS, self.success.minttl, self.success.ttl or self.ttl or LONGEST_SUCCESS)
+        denial = self._bounds_of(DENIAL, self.denial.minttl, self.denial.ttl or self.ttl or LONGEST_DENIAL)
+        failure = self._bounds_of(DENIAL, self.servfail, self.servfail)
+        others = {Meaning.NO_DATA: denial, Meaning.NO_NAME: denial, Meaning.FAILURE: failure}
+        return dict.fromkeys(Meaning, success) | others
+
+    def _bounds_of(self, sort: str, shortest: float, longest: float) -> Bounds:
+        store = self.stores[sort]
+        return int(min(shortest, longest)), int(longest), sort, store, store.capacity
 
     @cached_property
     def _all_names(self) -> bool:
@@ -176,71 +173,10 @@ class Cache(Plugin):
         return any(names.within(name, zone) for zone in self.zones)
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
-        """Keeps what is found directly, but gives nothing so: what it holds goes the usual way."""
+        """Keeps what is found directly, where it keeps everything and needs to look at nothing."""
         if following is None or not following.even or self._choosy or self.budget is not None or not self._all_names:
             return None
-        tally, look_up = self._tally_of(service), following.look_up
-        successes, denials = self._successes, self._denials
-        plans: dict[tuple[Shape, bytes], Plan] = {}
-
-        def look_up_and_keep(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
-            key = name + tail.key
-            if key in denials or key in successes:
-                return None
-            found = look_up(asked, name, tail)
-            if not found:
-                return found
-            plan = plans.get(found[:2]) or self._plan(plans, *found[:2])
-            if plan is None:
-                return None
-            ttl, sort, store, capacity = plan
-            tally.misses += 1
-            store[key] = found, ttl, monotonic() + ttl, sort
-            if len(store) > capacity:
-                tally.evictions[sort] += store.make_room()
-            return found
-
-        relay = following.relay and self._keeping(following.relay, tally)
-        return Direct(look_up_and_keep, keeps=True, relay=relay)
-
-    def _keeping(self, relay: Relay, tally: Tally) -> Relay:
-        """Keeps what comes from elsewhere."""
-        limits = {
-            meaning: (shortest, longest, sort, self.stores[sort], self.stores[sort].capacity)
-            for meaning, (shortest, longest, sort) in self._bounds.items()
-        }
-        usual = relay.usual
-
-        def keep(asked: bytes, tail: Tail, wire: bytes, meaning: Meaning, fixed: int, count: int, ttl: int) -> bytes:
-            tally.misses += 1
-            shortest, longest, sort, store, capacity = limits[meaning]
-            bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
-            if bounded != ttl:
-                wire = with_one_ttl(wire, fixed, count, bounded)
-            if bounded:
-                store[asked.lower() + tail.key] = (wire, asked), bounded, monotonic() + bounded, sort
-                if len(store) > capacity:
-                    tally.evictions[sort] += store.make_room()
-            return wire
-
-        def keep_usual(request: Request, answer: Answer) -> Answer:
-            request.personal = True
-            tally.misses += 1
-            return changed(usual(request, answer), partial(self.keep, request, request.name + request.tail.key))
-
-        return replace(relay, usual=keep_usual, authentic=True, keep=keep)
-
-    def _plan(self, plans: dict[tuple[Shape, bytes], Plan], shape: Shape, octets: bytes) -> Plan | None:
-        """How long and where an answer is kept as it is; None if its TTL has to be changed for that."""
-        ttl = int.from_bytes(octets, "big")
-        shortest, longest, sort = self._bounds[shape.meaning]
-        if not max(shortest, 1) <= ttl <= longest:
-            return None
-        if len(plans) >= _MOST_PLANS:
-            plans.clear()
-        store = self.stores[sort]
-        plan = plans[shape, octets] = ttl, sort, store, store.capacity
-        return plan
+        return keeping(self, self._tally_of(service), following)
 
     # --- giving
 
@@ -300,7 +236,7 @@ class Cache(Plugin):
         ``behind``: it was fetched behind the client's back, and ends an earlier denial.
         """
         meaning, may_be_kept, ttl, even = judge(request, response)
-        shortest, longest, sort = self._answer_bounds if meaning is ANSWER else self._bounds[meaning]
+        shortest, longest, sort, store, _ = self._answer_bounds if meaning is ANSWER else self.bounds[meaning]
         bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
         if bounded != ttl or not even:
             response = response.with_ttl(bounded, opt=_upper_bits(response))
@@ -308,21 +244,21 @@ class Cache(Plugin):
             response = response.alike(opt=_upper_bits(response))
         if may_be_kept and bounded:
             noted = response, bounded, monotonic() + bounded, sort
+            kept: Kept | Noted | None = noted
             if self._choosy or behind:
-                self._store_with_care(request, key, opened(noted), behind)
-            elif gone := (self._successes if sort is SUCCESS else self._denials).put(key, noted):
+                kept = self._chosen(request, key, opened(noted), behind)
+            if kept is not None and (gone := store.put(key, kept)):
                 self.tally(request).evictions[sort] += gone
         return self.shown(request, response) if response.flags & AD else response
 
-    def _store_with_care(self, request: Request, key: bytes, kept: Kept, behind: bool) -> None:
-        """Keeps an answer where not all are, or where it ends a denial."""
+    def _chosen(self, request: Request, key: bytes, kept: Kept, behind: bool) -> Kept | None:
+        """The same where not all are kept, or where it ends a denial; None if it is not to be kept."""
         if kept.sort in self._disabled and any(names.within(request.name, zone) for zone in self._disabled[kept.sort]):
             self.tally(request).kept = True
-            return
+            return None
         if kept.sort == SUCCESS:
             self._replace_denial(key, kept, behind)
-        if gone := self.stores[kept.sort].put(key, kept):
-            self.tally(request).evictions[kept.sort] += gone
+        return kept
 
     def _replace_denial(self, key: bytes, kept: Kept, behind: bool) -> None:
         """A positive answer ends a denial where it was fetched for that; with ``prefer_positive`` where it answers."""

@@ -175,6 +175,11 @@ class Store(dict[bytes, Kept | Noted]):
                 self.put(key, kept.copy() if isinstance(kept, Kept) else kept)
 
 
+Bounds: TypeAlias = tuple[int, int, str, Store, int]
+"""How answers of one meaning are kept: the shortest and the longest TTL in seconds, their sort, its store, and how many may be
+there. A plain tuple, as it is taken apart for each answer."""
+
+
 class Budget:
     """The octets that the stores of a cache may take together."""
 

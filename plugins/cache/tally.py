@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pycoredns.plugins.cache.kept import DENIAL, SUCCESS
+from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Store
 
 if TYPE_CHECKING:
     from pycoredns.plugins.cache.cache import Cache
@@ -32,6 +32,10 @@ class Tally:
             self.successes += times
         else:
             self.denials += times
+
+    def make_room(self, sort: str, store: Store) -> None:
+        """Has the oldest answers of a sort go, and counts them."""
+        self.evictions[sort] += store.make_room()
 
     def fold(self, cache: Cache) -> None:
         """Adds all to the cache's metrics, and begins anew. What never happened is not shown."""
