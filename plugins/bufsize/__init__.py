@@ -49,10 +49,12 @@ class Bufsize(Plugin):
         return self.next(request.replace(tail=tail))
 
     def _lower(self, tail: Tail) -> Tail:
-        """The tail with the size lowered; the same tails come again and again."""
+        """The tail with the size lowered; the same tails come again and again, but for those with options."""
         lowered = self._lowered.get(tail)
         if lowered is None:
-            if len(self._lowered) >= _MOST_KEPT:
-                self._lowered.clear()
-            lowered = self._lowered[tail] = tail.replace(size=self.size)
+            lowered = tail.replace(size=self.size)
+            if not tail.options:
+                if len(self._lowered) >= _MOST_KEPT:
+                    self._lowered.clear()
+                self._lowered[tail] = lowered
         return lowered

@@ -6,6 +6,7 @@ from pycoredns.errors import ConfigErrors
 from pycoredns.plugins.bufsize import Bufsize, PayloadSize
 from pycoredns.response import Response
 from pycoredns.testing import Last, request_for, running
+from pycoredns.wire import edns
 
 SIZE = PayloadSize(800)
 COREFILE = """.:{port} {
@@ -35,6 +36,15 @@ def test_what_is_kept_of_lowered_queries_is_bounded():
     for size in range(801, 801 + 3000):
         plugin.handle(request_for("a.test", size=size, plugins=[plugin, Last(Response())]))
     assert len(plugin._lowered) <= 1024
+
+
+def test_nothing_is_kept_of_queries_with_options_which_may_be_large():
+    plugin, last = Bufsize(SIZE), Last(Response())
+    request = request_for("a.test", size=4096, plugins=[plugin, last])
+    options = edns.option(edns.NSID, bytes(60000))
+    plugin.handle(request.replace(tail=request.tail.replace(options=options)))
+    assert (last.seen[0].tail.size, last.seen[0].tail.options) == (800, options)
+    assert not plugin._lowered
 
 
 @pytest.fixture
