@@ -3,7 +3,7 @@
 Importing this module imports gRPC (100 ms, 14 MiB): do so only when etcd is really used, and not before a fork.
 
     async with Client(Settings(("http://127.0.0.1:2379",))) as client:
-        await client.put(b"/skydns/org/example/a", b'{"host": "10.0.0.1"}')
+        answer = await client.range(b"/skydns/org/example/a")
 """
 
 from __future__ import annotations
@@ -17,14 +17,7 @@ from aetcd import rpc
 
 from pycoredns.plugins.etcd.channel import open_channel, translated
 from pycoredns.plugins.etcd.errors import NoUsers, Unauthenticated
-from pycoredns.plugins.etcd.messages import (
-    AuthenticateAnswer,
-    DeleteAnswer,
-    LeaseGrantAnswer,
-    LeaseTimeToLiveAnswer,
-    PutAnswer,
-    RangeAnswer,
-)
+from pycoredns.plugins.etcd.messages import AuthenticateAnswer, LeaseTimeToLiveAnswer, RangeAnswer
 from pycoredns.plugins.etcd.settings import Endpoint, Settings
 from pycoredns.plugins.etcd.watch import Watch, open_watch
 
@@ -88,21 +81,6 @@ class Client:
             rpc.KVStub, "Range", request, self.listing_within if limit > 1 else self.answer_within
         )
         return answer
-
-    async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
-        """Write one key; the revision that did it. For tests and tools."""
-        answer: PutAnswer = await self._ask(rpc.KVStub, "Put", rpc.PutRequest(key=key, value=value, lease=lease))
-        return answer.header.revision
-
-    async def delete(self, key: bytes, end: bytes = b"") -> int:
-        """Delete ``key``, or the keys up to just before ``end``; how many there were. For tests and tools."""
-        answer: DeleteAnswer = await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=end))
-        return answer.deleted
-
-    async def grant(self, ttl: int) -> int:
-        """A new lease of ``ttl`` seconds. For tests and tools."""
-        answer: LeaseGrantAnswer = await self._ask(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl))
-        return answer.ID
 
     async def lease_remaining(self, lease: int) -> int | None:
         """The seconds ``lease`` has left, None if it is no more."""

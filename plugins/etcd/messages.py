@@ -57,28 +57,10 @@ class WatchAnswer(Protocol):
     events: Sequence[Event]
 
 
-class PutAnswer(Protocol):
-    """What a put gives back; for tests and tools."""
-
-    header: Header
-
-
-class DeleteAnswer(Protocol):
-    """What a deletion gives back; for tests and tools."""
-
-    deleted: int
-
-
 class AuthenticateAnswer(Protocol):
     """A token, good for some minutes of idleness (simple) or in all (JWT), as the server is set up."""
 
     token: str
-
-
-class LeaseGrantAnswer(Protocol):
-    """A new lease; for tests and tools."""
-
-    ID: int
 
 
 class LeaseTimeToLiveAnswer(Protocol):

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.tests.support import Writer
 from pycoredns.testing import exchange_udp, free_port, query_wire
 from tests.server.load import Load
 
@@ -65,7 +65,7 @@ async def process(folder, corefile):
 async def serving(folder, names=200):
     """A real etcd with some names, a client of it, and a server that has them."""
     async with EtcdServer() as etcd:
-        client = Client(Settings((etcd.endpoint,)))
+        client = Writer(Settings((etcd.endpoint,)))
         for number in range(names):
             await put(client, number)
         port = free_port()

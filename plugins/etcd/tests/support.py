@@ -16,6 +16,25 @@ TRANSACTION = 128
 """Operations; etcd takes no more at once."""
 
 
+class Writer(Client):
+    """A client that writes, too."""
+
+    async def put(self, key: bytes, value: bytes, lease: int = 0) -> int:
+        """Writes one key; the revision that did it."""
+        answer = await self._ask(rpc.KVStub, "Put", rpc.PutRequest(key=key, value=value, lease=lease))
+        return answer.header.revision
+
+    async def delete(self, key: bytes, end: bytes = b"") -> int:
+        """Deletes ``key``, or the keys up to just before ``end``; how many there were."""
+        answer = await self._ask(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=end))
+        return answer.deleted
+
+    async def grant(self, ttl: int) -> int:
+        """A new lease of ``ttl`` seconds."""
+        answer = await self._ask(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl))
+        return answer.ID
+
+
 class Names:
     """A store that keeps everything and checks that the mirror hands on only what is new."""
 

@@ -3,16 +3,15 @@ import asyncio
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import HistoryLost, Unreachable
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, compact
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, compact
 
 KEY = PREFIX + b"org/example/a"
 
 
 async def test_put_range_delete(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         first = await client.put(KEY, b"one")
         assert await client.put(KEY, b"two") == first + 1
         now, then = await client.range(KEY), await client.range(KEY, revision=first)
@@ -23,7 +22,7 @@ async def test_put_range_delete(etcd: EtcdServer) -> None:
 
 @pytest.mark.parametrize("revision", [1, 1000])
 async def test_history_that_is_gone_or_yet_to_come(etcd: EtcdServer, revision: int) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         for _ in range(3):
             await client.put(KEY, b"one")
         await compact(client)
@@ -32,7 +31,7 @@ async def test_history_that_is_gone_or_yet_to_come(etcd: EtcdServer, revision: i
 
 
 async def test_a_watch_from_before_the_compaction(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         for _ in range(3):
             await client.put(KEY, b"one")
         await compact(client)
@@ -43,7 +42,7 @@ async def test_a_watch_from_before_the_compaction(etcd: EtcdServer) -> None:
 
 
 async def test_endpoints_take_turns(etcd: EtcdServer) -> None:
-    async with Client(Settings(("http://127.0.0.1:1", etcd.endpoint))) as client:
+    async with Writer(Settings(("http://127.0.0.1:1", etcd.endpoint))) as client:
         with pytest.raises(Unreachable, match=r"^http://127.0.0.1:1: .*Connection refused$"):
             await client.put(KEY, b"one")
         await client.rotate()
@@ -54,7 +53,7 @@ async def test_endpoints_take_turns(etcd: EtcdServer) -> None:
 
 
 async def test_no_answer_in_time(etcd: EtcdServer, fast_heartbeat: None) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         await client.put(KEY, b"one")
         etcd.pause()
         with pytest.raises(Unreachable, match="no answer in time"):
@@ -63,7 +62,7 @@ async def test_no_answer_in_time(etcd: EtcdServer, fast_heartbeat: None) -> None
 
 async def test_closing_fails_what_is_under_way(etcd: EtcdServer) -> None:
     """It does not cancel the task that waits for it, though gRPC raises CancelledError there."""
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         watch = await client.watch(PREFIX, b"/skydns0", 1)
         reading = asyncio.create_task(watch.read())
         await asyncio.sleep(0)
@@ -73,7 +72,7 @@ async def test_closing_fails_what_is_under_way(etcd: EtcdServer) -> None:
 
 
 async def test_a_cancelled_task_is_cancelled(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         watch = await client.watch(PREFIX, b"/skydns0", 1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):

@@ -9,11 +9,10 @@ import pytest
 
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.plugins.etcd import mirror as mirror_module
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import Unreachable
 from pycoredns.plugins.etcd.settings import Settings, TLSFiles
 from pycoredns.plugins.etcd.tests.certificates import Authority, server_arguments
-from pycoredns.plugins.etcd.tests.support import PREFIX, contents, following, live, stale
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, contents, following, live, stale
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ async def cluster(files: TLSFiles) -> AsyncIterator[list[EtcdServer]]:
         yield members
 
 
-async def put_steadily(client: Client, count: int) -> None:
+async def put_steadily(client: Writer, count: int) -> None:
     """About 100 puts a second, each until it succeeds; one that is lost with its leader is not answered."""
     for number in range(count):
         while True:
@@ -57,7 +56,7 @@ async def test_the_member_we_follow_fails_under_load(
 ) -> None:
     ours, theirs, _ = cluster
     settings = Settings(tuple(member.endpoint for member in cluster), tls=files)
-    async with Client(Settings((theirs.endpoint,), tls=files)) as client, following(settings=settings) as (mirror, names):
+    async with Writer(Settings((theirs.endpoint,), tls=files)) as client, following(settings=settings) as (mirror, names):
         await live(mirror)
         writing = asyncio.create_task(put_steadily(client, 300))
         await names.become(lambda values: len(values) > 100)
@@ -71,7 +70,7 @@ async def test_the_member_we_follow_fails_under_load(
 
 async def test_the_majority_fails(cluster: list[EtcdServer], files: TLSFiles, fast_heartbeat: None) -> None:
     settings = Settings(tuple(member.endpoint for member in cluster), tls=files)
-    async with Client(settings) as client, following(settings=settings) as (mirror, names):
+    async with Writer(settings) as client, following(settings=settings) as (mirror, names):
         await client.put(PREFIX + b"a", b"one")
         await names.become(lambda values: len(values) == 1)
         await live(mirror)

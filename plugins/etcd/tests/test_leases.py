@@ -6,12 +6,11 @@ import pytest
 from aetcd import rpc
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import LeaseNotFound, Unreachable
 from pycoredns.plugins.etcd.leases import Leases
 from pycoredns.plugins.etcd.mirror import Mirror
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, eventually, following
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, eventually, following
 
 KEY = PREFIX + b"org/example/a"
 
@@ -22,7 +21,7 @@ def between(mirror: Mirror, lease: int, least: int, most: int) -> bool:
 
 
 async def test_a_lease_is_counted_down_and_ends(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         lease = await client.grant(2)
         await client.put(KEY, b"one", lease)
         await names.become(lambda values: len(values) == 1)
@@ -34,7 +33,7 @@ async def test_a_lease_is_counted_down_and_ends(etcd: EtcdServer) -> None:
 
 
 async def test_a_lease_that_was_there_before_us(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         lease = await client.grant(600)
         await client.put(KEY, b"one", lease)
         async with following(etcd.endpoint) as (mirror, _), asyncio.timeout(10):
@@ -43,7 +42,7 @@ async def test_a_lease_that_was_there_before_us(etcd: EtcdServer) -> None:
 
 
 async def test_a_kept_alive_lease_is_read_again(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         lease = await client.grant(6)
         await client.put(KEY, b"one", lease)
         await eventually(lambda: between(mirror, lease, 1, 3))
@@ -56,7 +55,7 @@ async def test_a_kept_alive_lease_is_read_again(etcd: EtcdServer) -> None:
 
 
 async def test_more_leases_than_are_asked_for_at_once(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, _):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, _):
         leases = [await client.grant(100 + number) for number in range(40)]
         for number, lease in enumerate(leases):
             await client.put(KEY + b"%d" % number, b"", lease)
@@ -64,7 +63,7 @@ async def test_more_leases_than_are_asked_for_at_once(etcd: EtcdServer) -> None:
 
 
 async def test_while_etcd_is_away_a_lease_goes_on_but_never_reaches_zero(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         lease = await client.grant(2)
         await client.put(KEY, b"one", lease)
         await eventually(lambda: between(mirror, lease, 1, 2))
@@ -74,7 +73,7 @@ async def test_while_etcd_is_away_a_lease_goes_on_but_never_reaches_zero(etcd: E
 
 
 async def test_writing_with_a_lease_that_is_none(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         assert await client.lease_remaining(4711) is None
         with pytest.raises(LeaseNotFound, match="requested lease not found"):
             await client.put(KEY, b"one", 4711)
@@ -83,7 +82,7 @@ async def test_writing_with_a_lease_that_is_none(etcd: EtcdServer) -> None:
 async def test_writing_beyond_the_quota() -> None:
     async with (
         EtcdServer(arguments=["--quota-backend-bytes=100000"]) as etcd,
-        Client(Settings((etcd.endpoint,))) as client,
+        Writer(Settings((etcd.endpoint,))) as client,
         following(etcd.endpoint) as (_, names),
     ):
         with pytest.raises(Unreachable, match="database space exceeded"):

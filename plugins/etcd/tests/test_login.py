@@ -7,11 +7,10 @@ import pytest
 from aetcd import rpc
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import Forbidden, Unauthenticated
 from pycoredns.plugins.etcd.mirror import State
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, following, live, stale
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, following, live, stale
 
 KEY = PREFIX + b"org/example/a"
 READ = rpc.Permission.READ
@@ -27,7 +26,7 @@ def user(etcd: EtcdServer, name: str, password: str = "secret") -> Settings:
 async def guarded() -> AsyncIterator[EtcdServer]:
     """An etcd with a root, and with a reader who may see the prefix only; tokens soon run out."""
     async with EtcdServer(arguments=[f"--auth-token-ttl={TOKEN_LIFE}", "--bcrypt-cost=4"]) as etcd:
-        async with Client(Settings((etcd.endpoint,))) as client:
+        async with Writer(Settings((etcd.endpoint,))) as client:
             auth = rpc.AuthStub(client.channel)
             for name in ("root", "reader"):
                 await auth.UserAdd(rpc.AuthUserAddRequest(name=name, password="secret"))
@@ -40,7 +39,7 @@ async def guarded() -> AsyncIterator[EtcdServer]:
 
 
 async def test_a_reader_of_the_prefix_alone_is_enough(guarded: EtcdServer, fast_heartbeat: None) -> None:
-    async with Client(user(guarded, "root")) as root, following(settings=user(guarded, "reader")) as (mirror, names):
+    async with Writer(user(guarded, "root")) as root, following(settings=user(guarded, "reader")) as (mirror, names):
         await live(mirror)
         await root.put(KEY, b"one")
         await names.become(lambda values: values == {KEY: b"one"})
@@ -59,25 +58,25 @@ async def test_a_reader_of_the_prefix_alone_is_enough(guarded: EtcdServer, fast_
     ],
 )
 async def test_refusals(guarded: EtcdServer, name: str, password: str, error: type[Exception], words: str) -> None:
-    async with Client(user(guarded, name, password)) as client:
+    async with Writer(user(guarded, name, password)) as client:
         with pytest.raises(error, match=f"^{guarded.endpoint}: {words}$"):
             await client.put(KEY, b"")
 
 
 async def test_credentials_for_an_etcd_without_users(etcd: EtcdServer) -> None:
-    async with Client(user(etcd, "reader")) as client:
+    async with Writer(user(etcd, "reader")) as client:
         await client.put(KEY, b"one")
 
 
 async def test_a_token_that_ran_out_is_renewed(guarded: EtcdServer) -> None:
-    async with Client(user(guarded, "reader")) as client:
+    async with Writer(user(guarded, "reader")) as client:
         await client.range(KEY)
         await asyncio.sleep(TOKEN_LIFE + 2)
         await asyncio.gather(*(client.range(KEY) for _ in range(5)))
 
 
 async def test_a_watch_with_a_token_that_ran_out(guarded: EtcdServer) -> None:
-    async with Client(user(guarded, "reader")) as client:
+    async with Writer(user(guarded, "reader")) as client:
         await client.range(KEY)
         await asyncio.sleep(TOKEN_LIFE + 2)
         with pytest.raises(Unauthenticated):
@@ -89,7 +88,7 @@ async def test_a_watch_with_a_token_that_ran_out(guarded: EtcdServer) -> None:
 
 async def test_the_password_changes_and_the_role_is_revoked(guarded: EtcdServer, fast_heartbeat: None) -> None:
     """The mirror keeps what it has and follows again once it is let in."""
-    async with Client(user(guarded, "root")) as root, following(settings=user(guarded, "reader")) as (mirror, names):
+    async with Writer(user(guarded, "root")) as root, following(settings=user(guarded, "reader")) as (mirror, names):
         await root.put(KEY, b"one")
         await names.become(lambda values: len(values) == 1)
         await live(mirror)

@@ -1,10 +1,9 @@
 import time
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.mirror import Mirror, State
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, Names, contents, eventually, following, live, put_many
+from pycoredns.plugins.etcd.tests.support import PREFIX, Names, Writer, contents, eventually, following, live, put_many
 
 
 def key(number: int) -> bytes:
@@ -12,7 +11,7 @@ def key(number: int) -> bytes:
 
 
 async def test_what_was_there_before_is_read_in_pages(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         await put_many(client, ((key(n), b"%d" % n) for n in range(2500)))
         await client.put(b"/skydns0", b"just behind the prefix")
         async with following(etcd.endpoint) as (mirror, names):
@@ -23,7 +22,7 @@ async def test_what_was_there_before_is_read_in_pages(etcd: EtcdServer) -> None:
 
 
 async def test_changes_follow(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await live(mirror)
         await client.put(key(1), b"one")
         await names.become(lambda values: values == {key(1): b"one"})
@@ -36,7 +35,7 @@ async def test_changes_follow(etcd: EtcdServer) -> None:
 
 
 async def test_keys_outside_the_prefix_count_as_progress_only(etcd: EtcdServer, fast_heartbeat: None) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await live(mirror)
         for _ in range(20):
             await client.put(b"/registry/pods/a", b"")
@@ -48,7 +47,7 @@ async def test_keys_outside_the_prefix_count_as_progress_only(etcd: EtcdServer, 
 async def test_an_empty_prefix_mirrors_everything(etcd: EtcdServer) -> None:
     names = Names()
     mirror = Mirror(Settings((etcd.endpoint,)), b"", names)
-    async with Client(mirror.settings) as client:
+    async with Writer(mirror.settings) as client:
         await client.put(b"\xff\xff", b"last")
         await client.put(b"\0", b"first")
         await mirror.copy.sync(client)

@@ -13,13 +13,13 @@ import pytest
 
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.plugins.etcd import mirror as mirror_module
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
 from pycoredns.plugins.etcd.mirror import State
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.tests.support import (
     PREFIX,
     Names,
+    Writer,
     compact,
     contents,
     eventually,
@@ -49,13 +49,13 @@ async def test_etcd_is_started_after_us(etcd: EtcdServer) -> None:
         await eventually(lambda: mirror.reconnects > 2)
         assert (mirror.state, mirror.synced) == (State.INIT, False)
         await etcd.start()
-        async with Client(mirror.settings) as client:
+        async with Writer(mirror.settings) as client:
             await client.put(key(1), b"one")
         await names.become(lambda values: values == {key(1): b"one"})
 
 
 async def test_killed_and_restarted(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await put_many(client, numbered(1, 2, 3))
         await names.become(lambda values: len(values) == 3)
         etcd.kill()
@@ -68,7 +68,7 @@ async def test_killed_and_restarted(etcd: EtcdServer) -> None:
 
 
 async def test_stopped_in_its_tracks(etcd: EtcdServer, fast_heartbeat: None) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await client.put(key(1), b"one")
         await names.become(lambda values: len(values) == 1)
         await live(mirror)
@@ -99,7 +99,7 @@ async def test_a_watch_that_falls_silent_is_made_anew(
     async def deaf(*_: object) -> None:
         await asyncio.Event().wait()
 
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         await client.put(key(1), b"one")
         with monkeypatch.context() as patched:
             patched.setattr(mirror_module.Mirror, "_read", deaf)
@@ -113,19 +113,19 @@ async def test_a_watch_that_falls_silent_is_made_anew(
 
 
 @asynccontextmanager
-async def elsewhere(etcd: EtcdServer, *arguments: str) -> AsyncIterator[Client]:
+async def elsewhere(etcd: EtcdServer, *arguments: str) -> AsyncIterator[Writer]:
     """The same data at another port, where no mirror looks; the cluster's id comes from the peer port, which is the same."""
     await etcd.stop()
     async with (
         EtcdServer(etcd.folder, peer_port=etcd.peer_port, arguments=arguments) as server,
-        Client(Settings((server.endpoint,))) as client,
+        Writer(Settings((server.endpoint,))) as client,
     ):
         yield client
     await etcd.start()
 
 
 async def test_changes_during_an_absence(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await put_many(client, numbered(*range(10)))
         await names.become(lambda values: len(values) == 10)
         async with elsewhere(etcd) as other:
@@ -136,7 +136,7 @@ async def test_changes_during_an_absence(etcd: EtcdServer) -> None:
 
 
 async def test_changes_during_an_absence_and_compacted_away(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await put_many(client, numbered(*range(3000)))
         await names.become(lambda values: len(values) == 3000)
         async with elsewhere(etcd) as other:
@@ -149,7 +149,7 @@ async def test_changes_during_an_absence_and_compacted_away(etcd: EtcdServer) ->
 
 
 async def test_the_loop_stands_still_while_etcd_changes_and_compacts(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await put_many(client, numbered(*range(1000)))
         await names.become(lambda values: len(values) == 1000)
         writer = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, etcd.endpoint)
@@ -162,15 +162,14 @@ async def test_the_loop_stands_still_while_etcd_changes_and_compacts(etcd: EtcdS
 
 WRITER = """
 import asyncio, sys
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.settings import Settings
-from pycoredns.plugins.etcd.tests.support import PREFIX, compact, put_many
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, compact, put_many
 
 def key(number):
     return PREFIX + b"org/example/name-%06d" % number
 
 async def main():
-    async with Client(Settings((sys.argv[1],))) as client:
+    async with Writer(Settings((sys.argv[1],))) as client:
         for turn in range(20):
             await put_many(client, ((key(n), b"%d" % turn) for n in range(500, 10_500)))
             await client.delete(key(turn * 50), key(turn * 50 + 25))
@@ -185,7 +184,7 @@ asyncio.run(main())
 async def test_an_emptied_etcd_is_believed_at_the_second_look(
     etcd: EtcdServer, impatient: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
         await put_many(client, numbered(*range(10)))
         await names.become(lambda values: len(values) == 10)
         await etcd.stop()
@@ -199,7 +198,7 @@ async def test_an_emptied_etcd_is_believed_at_the_second_look(
 
 
 async def test_an_etcd_rebuilt_past_our_revision_is_read_anew(etcd: EtcdServer, impatient: None) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await put_many(client, numbered(*range(10)))
         await names.become(lambda values: len(values) == 10)
         await etcd.stop()
@@ -213,7 +212,7 @@ async def test_an_etcd_rebuilt_past_our_revision_is_read_anew(etcd: EtcdServer, 
 
 
 async def test_an_etcd_rebuilt_with_the_same_keys_in_the_same_order(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
         await put_many(client, [(key(1), b"old"), (key(2), b"old")])
         await names.become(lambda values: len(values) == 2)
         await etcd.stop()
@@ -225,7 +224,7 @@ async def test_an_etcd_rebuilt_with_the_same_keys_in_the_same_order(etcd: EtcdSe
 
 
 async def test_an_etcd_rebuilt_with_another_newest_key(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
         await client.put(key(1), b"same")
         await client.put(key(2), b"same")
         await names.become(lambda values: len(values) == 2)
@@ -239,7 +238,7 @@ async def test_an_etcd_rebuilt_with_another_newest_key(etcd: EtcdServer) -> None
 
 
 async def test_another_cluster_is_read_anew_however_much_it_looks_the_same(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await client.put(key(1), b"one")
         await names.become(lambda values: len(values) == 1)
         await live(mirror)
@@ -253,7 +252,7 @@ async def test_another_cluster_is_read_anew_however_much_it_looks_the_same(etcd:
 
 
 async def test_a_partial_loss_is_taken_at_once(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
         await put_many(client, numbered(*range(10)))
         await names.become(lambda values: len(values) == 10)
         await etcd.stop()
@@ -265,7 +264,7 @@ async def test_a_partial_loss_is_taken_at_once(etcd: EtcdServer, caplog: pytest.
 
 
 async def test_a_store_that_fails_does_not_end_the_mirror(etcd: EtcdServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await live(mirror)
         put, names.put = names.put, None  # type: ignore[assignment, method-assign] # whatever goes wrong inside
         await client.put(key(1), b"one")
@@ -277,7 +276,7 @@ async def test_a_store_that_fails_does_not_end_the_mirror(etcd: EtcdServer, capl
 
 
 async def test_a_cancellation_that_is_not_ours_does_not_end_the_mirror(etcd: EtcdServer) -> None:
-    async with Client(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await live(mirror)
         reader = next(task for task in asyncio.all_tasks() if "Mirror._read" in repr(task.get_coro()))
         reader.cancel()
@@ -290,12 +289,12 @@ async def test_a_history_that_is_lost_again_and_again_is_asked_for_with_pauses(m
     mirror = mirror_module.Mirror(Settings(("http://127.0.0.1:1",)), PREFIX, Names())
     states = [State.LIVE, State.LIVE, State.SYNCING, State.SYNCING]
 
-    async def lose(_: Client) -> None:
+    async def lose(_: object) -> None:
         mirror.state = states.pop(0)
         raise HistoryLost("compacted away")
 
     monkeypatch.setattr(mirror, "_follow", lose)
-    async with Client(mirror.settings) as client:
+    async with Writer(mirror.settings) as client:
         pauses = [await mirror._follow_until_it_breaks(client) for _ in range(4)]
     assert pauses[0] == 0, "at once where it was live"
     assert all(later >= 0.1 for later in pauses[1:])

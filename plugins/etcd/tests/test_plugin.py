@@ -12,10 +12,10 @@ from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.metrics import families
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.mirror import Mirror
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.source import Source
+from pycoredns.plugins.etcd.tests.support import Writer
 from pycoredns.server import Server
 from pycoredns.testing import Upstream, eventually, running
 
@@ -35,7 +35,7 @@ def plugin_of(*options):
 
 async def put(etcd, key, value):
     """Writes a record below lab.internal."""
-    async with Client(Settings((etcd.endpoint,))) as client:
+    async with Writer(Settings((etcd.endpoint,))) as client:
         await client.put(b"/skydns/internal/lab/" + key.encode(), json.dumps(value).encode())
 
 

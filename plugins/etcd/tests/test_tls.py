@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import Unreachable
 from pycoredns.plugins.etcd.mirror import State
 from pycoredns.plugins.etcd.settings import Settings, TLSFiles
 from pycoredns.plugins.etcd.tests.certificates import Authority, server_arguments
-from pycoredns.plugins.etcd.tests.support import PREFIX, eventually, following, live
+from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, eventually, following, live
 
 KEY = PREFIX + b"org/example/a"
 
@@ -34,8 +33,8 @@ async def secure(ours: Authority) -> AsyncIterator[EtcdServer]:
         yield etcd
 
 
-def reached(etcd: EtcdServer, files: TLSFiles | None) -> Client:
-    return Client(Settings((etcd.endpoint,), tls=files))
+def reached(etcd: EtcdServer, files: TLSFiles | None) -> Writer:
+    return Writer(Settings((etcd.endpoint,), tls=files))
 
 
 async def test_a_good_certificate(secure: EtcdServer, ours: Authority) -> None:
@@ -67,13 +66,13 @@ async def test_bad_certificates(secure: EtcdServer, ours: Authority, theirs: Aut
 
 
 async def test_plaintext_to_tls(secure: EtcdServer) -> None:
-    async with Client(Settings((secure.endpoint.replace("https", "http"),))) as client:
+    async with Writer(Settings((secure.endpoint.replace("https", "http"),))) as client:
         with pytest.raises(Unreachable):
             await client.range(KEY)
 
 
 async def test_tls_to_plaintext(etcd: EtcdServer, ours: Authority) -> None:
-    async with Client(Settings((etcd.endpoint.replace("http", "https"),), tls=ours.issue("client"))) as client:
+    async with Writer(Settings((etcd.endpoint.replace("http", "https"),), tls=ours.issue("client"))) as client:
         with pytest.raises(Unreachable, match="does it speak TLS"):
             await client.range(KEY)
 

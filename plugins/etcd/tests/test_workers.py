@@ -4,10 +4,10 @@ import urllib.request
 from contextlib import asynccontextmanager
 
 from pycoredns.etcd_server import EtcdServer
-from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.feed import Entry, read, write
 from pycoredns.plugins.etcd.held import Version
 from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.tests.support import Writer
 from pycoredns.testing import eventually
 from tests.workers.crew_process import kill, serving
 
@@ -48,7 +48,7 @@ def watches(etcd):
 async def following(folder):
     """An etcd with some names, a client of it, and a server with two workers that has them."""
     async with EtcdServer() as etcd:
-        client = Client(Settings((etcd.endpoint,)))
+        client = Writer(Settings((etcd.endpoint,)))
         await put(client, 1)
         async with serving(folder, COREFILE % etcd.endpoint) as server:
             await shows(server, 1)
