@@ -135,22 +135,21 @@ class Tail:
         self.key = self.question + (b"\1" if self.do else b"\0")
         """With the name, what answers are kept under: type, class and DO."""
         self.opt = edns.opt(self.size, ttl & 0xFF00, edns.echoed(self.options)) if opt else b""
-        self.bare_opt = edns.opt(self.size) if opt else b""
-        """The OPT record of an answer that says nothing in it."""
+        self.bare_opt = edns.opt(self.size, ttl & edns.DO) if opt else b""
+        """The OPT record of an answer that says nothing of its own in it."""
         self.id_less_opt = 2 - len(self.opt)
         """What CoreDNS counts of a reply, less the reply without its ID: the octets of the ID, less those of the OPT record."""
         self.beside = BESIDE_NAME + (_OPT_SIZE + len(self.options) if opt else 0)
         """Octets of a question's message besides its name."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
         """Is its only option a client's cookie (RFC 7873 §4)?"""
-        self.expects_base64 = self.do or qtype in HOLD_BASE64 or qtype == types.ANY
+        asks_for_base64 = qtype in HOLD_BASE64 or qtype == types.ANY
+        self.expects_base64 = self.do or asks_for_base64
         """May there be signatures or keys in the answer?"""
         self.usual = qclass == types.IN and qtype != types.DS and not self.version
         """Nothing to be checked before its block is known."""
-        self.direct = (
-            self.usual and not self.expects_base64 and qtype not in types.TRANSFERS and (self.cookie or not self.options)
-        )
-        """May its answer be looked up by name and type alone (see ``pycoredns.direct``)? Its header has a say, too."""
+        self.direct = self.usual and not asks_for_base64 and qtype not in types.TRANSFERS and (self.cookie or not self.options)
+        """May its answer be looked up by name, type and DO alone (see ``pycoredns.direct``)? Its header has a say, too."""
 
     def with_cookie(self, cookie: bytes) -> Tail:
         """The same, which has no options, with a COOKIE as the only one, in wire form (RFC 7873 §4)."""

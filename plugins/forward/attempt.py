@@ -28,8 +28,8 @@ _IN = types.IN.to_bytes(2, "big")
 _BEGINNINGS = {kind + _IN: b"\xc0\x0c" + kind + _IN for kind in (n.to_bytes(2, "big") for n in (types.A, types.AAAA, types.TXT))}
 """By type and class asked for: how records begin that answer just that, and hold no names."""
 _ONE = b"\0\1"
-_NOTHING_SAID = bytes(6)
-"""What stands in an OPT record behind the size, where there is nothing more."""
+_NOTHING_SAID, _DO_SAID = bytes(6), b"\0\0\x80\0\0\0"
+"""What stands in an OPT record behind the size, where there is nothing more, or only DO."""
 _question_and_record, _record = Struct("!4s6sIH").unpack_from, Struct("!6sIH").unpack_from
 log = logger("plugin/forward")
 
@@ -104,7 +104,9 @@ class Attempt(Waiting):
             return False
         keep, opt, counted = relay.keep, tail.opt, end
         if end != len(reply):
-            if not (opt and reply[11]) or reply[end : end + 3] != OPT_HEAD or reply[end + 5 :] != _NOTHING_SAID:
+            if not (opt and reply[11]) or reply[end : end + 3] != OPT_HEAD:
+                return False
+            if (said := reply[end + 5 :]) != _NOTHING_SAID and not (said == _DO_SAID and tail.do):
                 return False
             if keep is None:  # who keeps an answer takes its own OPT record off
                 opt, counted = tail.bare_opt, len(reply)

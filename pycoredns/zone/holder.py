@@ -113,13 +113,13 @@ class HoldsZones(Plugin):
     # --- questions
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
-        """Answers for names that stand alone."""
+        """Answers for names that stand alone, where no signatures are wanted."""
         held = self._held
         place = self._places.get
 
         def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | None:
             zone = place(name[name[0] + 1 :])
-            return zone.look_up(name, tail, zone.short) if zone is not None and name not in held else None
+            return zone.look_up(name, tail, zone.short) if zone is not None and name not in held and not tail.do else None
 
         return Direct(look_up, even=False)
 

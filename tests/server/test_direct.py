@@ -34,6 +34,9 @@ long 60 IN TXT {long}
 child 60 IN NS ns.child
 ns.child 60 IN A 192.0.2.54
 below.one 0 IN A 192.0.2.3
+signed 60 IN A 192.0.2.1
+signed 60 IN RRSIG A 13 3 60 20300101000000 20200101000000 1 z.test. c2lnbmU=
+@ 300 IN RRSIG NS 13 2 300 20300101000000 20200101000000 1 z.test. c2lnbmU=
 """
 KEYS = {
     "one": '{"host": "192.0.2.1"}',
@@ -58,8 +61,10 @@ KEYS = {
     "deep/a/b/c/d": '{"host": "192.0.2.4"}',
     "stripped/x": '{"host": "192.0.2.1", "targetstrip": 1}',
 }
-LABELS = ["", "one", "two", "both", "alias", "mail", "text", "long", "child", "ns.child", "below.one", "other.below.one", "new"]
+LABELS = ["", "one", "two", "both", "alias", "mail", "text", "long", "child", "ns.child", "below.one", "other.below.one"]
 LABELS += [
+    "signed",
+    "new",
     "six",
     "zero",
     "short",
@@ -103,7 +108,9 @@ def questions():
             name = f"{label}.z.test." if label else "z.test."
             for flags in flags_of_all[:: (-1) ** place] if qtype == "A" else (RD,):
                 yield query_wire(name, qtype, flags=flags)
-            opt = terms[number % len(terms)]
+            if qtype in ("A", "AAAA"):
+                yield query_wire(name, qtype, do=True)
+            opt = terms[(number + place) % len(terms)]
             plain = query_wire(name if number % 2 else name.title(), qtype)
             yield plain[:10] + bytes((0, bool(opt))) + plain[12:] + opt
 
@@ -113,7 +120,9 @@ def counted():
     traffic.fold_all()
     found = {}
     for metric in (traffic.requests, traffic.responses, traffic.request_sizes, traffic.response_sizes, Cache.hits, Cache.misses):
-        found[metric.name] = {labels: getattr(cell, "value", None) or cell.counts for labels, cell in metric.cells.items()}
+        found[metric.name] = {
+            labels: getattr(cell, "value", None) or (cell.counts, cell.sum) for labels, cell in metric.cells.items()
+        }
         metric.cells.clear()
     return found
 

@@ -92,6 +92,8 @@ SCRIPTS = {
     "echo day": lambda q: [reply(q, *typed(q, 2, ttl=86400), additional=opts(q))],
     "echo flags": lambda q: [reply(q, *typed(q), additional=opts(q, 0x8000))],
     "echo bits": lambda q: [reply(q, *typed(q), additional=opts(q, 0x40))],
+    "echo do": lambda q: [reply(q, *typed(q), additional=opts(q, int.from_bytes(q[-4:-2], "big") & 0x8000))],
+    "signed": lambda q: [reply(q, *typed(q), record(types.RRSIG, rdata=q[12 : q.index(0, 12)] + bytes(40)), additional=opts(q))],
     "echo rcode": lambda q: [reply(q, *typed(q), additional=opts(q, 0, b"", 1))],
     "echo version": lambda q: [reply(q, *typed(q), additional=opts(q, 0, b"", 0, 1))],
     "echo option": lambda q: [reply(q, *typed(q), additional=opts(q, 0, edns.option(edns.NSID, b"me")))],
@@ -186,18 +188,18 @@ SCRIPTS = {
 ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
 FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
 COREFILES = {
-    "forward": (FORWARD, 380),
-    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 295),
-    "short times": (f"cache 60\n {FORWARD}", 295),
-    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 295),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 215),
+    "forward": (FORWARD, 469),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 382),
+    "short times": (f"cache 60\n {FORWARD}", 382),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 382),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 301),
     "at home": (
         f"local\n any\n chaos\n cache\n hosts {{\n 192.0.2.7 a.one.test *.three.test\n fallthrough\n }}\n {FORWARD}",
-        289,
+        374,
     ),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
-        380,
+        469,
     ),
     "only some": ("cache\n forward . UPSTREAM {\n except one.test\n max_connect_attempts 1\n }", 0),
     "the first of two": ("forward . UPSTREAM {\n next NXDOMAIN\n max_connect_attempts 1\n }\n" + FORWARD, 0),
@@ -238,6 +240,7 @@ def questions(kind):
         yield query_wire(f"g.{label}.test.", size=1232)
         yield query_wire(f"m.{label}.test.", size=512)
         yield query_wire(f"h.{label}.test.", size=4096, do=True)
+        yield query_wire(f"o.{label}.test.", "AAAA", do=True)
         plain = query_wire(f"i.{label}.test.")
         yield plain[:10] + b"\0\1" + plain[12:] + edns.opt(1232, 0, cookie)
         yield query_wire(f"j.{label}.test.") + b"\0"
@@ -250,6 +253,13 @@ def questions(kind):
     yield query_wire("id.server.", "TXT", qclass="CH")
 
 
+def shape_of(metric, cell):
+    """What has been observed; of times only how often."""
+    if metric is measures.durations:
+        return sum(cell.counts)
+    return sum(cell.counts) and (cell.counts, cell.sum) if hasattr(cell, "counts") else 0
+
+
 def counted():
     """All that has been counted, and forgotten by that; of upstreams' times only how many there were."""
     traffic.fold_all()
@@ -258,9 +268,7 @@ def counted():
         *(traffic.requests, traffic.responses, traffic.request_sizes, traffic.response_sizes),
         *(Cache.hits, Cache.misses, Cache.entries, Cache.evictions, measures.reused, measures.opened, measures.durations),
     ):
-        counts = {labels: getattr(cell, "value", None) or getattr(cell, "counts", 0) for labels, cell in metric.cells.items()}
-        if metric is measures.durations:
-            counts = {labels: sum(each) for labels, each in counts.items()}
+        counts = {labels: getattr(cell, "value", None) or shape_of(metric, cell) for labels, cell in metric.cells.items()}
         found[metric.name] = {labels: each for labels, each in counts.items() if each}
         metric.cells.clear()
     return found
