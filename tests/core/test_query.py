@@ -33,7 +33,7 @@ def test_a_cookie_is_read_as_any_other_option(terms: dict[str, int]) -> None:
         **padded,
         "beside": len(with_opt(cookie)) - END + 12,
         "cookie": True,
-        "direct": padded["usual"] and not padded["expects_base64"],
+        "direct": padded["usual"],
         "options": cookie,
         "id_less_opt": 2 - len(edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie)),
         "opt": edns.opt(terms.get("size", 1232), terms.get("flags", 0), cookie),
