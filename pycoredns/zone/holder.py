@@ -99,10 +99,6 @@ class HoldsZones(Plugin):
         """Exactly this zone, in its newest version; None if it is not held, or not there."""
         return self._held.get(origin)
 
-    def origins(self) -> Iterable[bytes]:
-        """The zones that are held, there or not."""
-        return tuple(self._held)
-
     def changes(self, origin: bytes, since: int) -> Sequence[Difference] | None:
         """What changed since a serial, oldest first; None where that is not known (any more)."""
         zone = self._held.get(origin)
