@@ -39,7 +39,8 @@ class Head:
         self.to_one = bits >= QR and questions == 1
         """Is it an answer, and to one question?"""
         self.rcode = bits & 15
-        self.flags = bits & _RELAYED_FLAGS
+        self.flags = bits & (_RELAYED_FLAGS | _REPEATED_FLAGS)
+        """With RD and CD, which are passed on whatever the question says, as CoreDNS does."""
         self.withheld = ~bits & _REPEATED_FLAGS
         self.asks = bits & ~(_RELAYED_FLAGS | 15)
         """The bits of a question, with QR, that has this answer just as it is."""
@@ -194,11 +195,6 @@ class Relayed(Response):
             return len(self.wire) + grown + (len(self.opt) if self.opt else 0)
         return self.plain().size(request)
 
-    def flags_to(self, request: Request) -> int:
-        """To a notification the server's own answers do not repeat RD and CD, an upstream's may."""
-        repeated: int = request.header.bits & _REPEATED_FLAGS & ~self.withheld
-        return super().flags_to(request) | repeated
-
     def reply(self, request: Request) -> bytes:
         """The upstream's octets behind this question, or the records anew where they do not fit it."""
         opt = request.terms.opt if self.opt is None else self._own_opt(request)
@@ -209,7 +205,6 @@ class Relayed(Response):
         head = self.head
         if head is not None and head.asks == request.header.reply_bits and not opt and wire.startswith(question, 12 + len(asked)):
             return wire[2:]
-        repeated = request.header.reply_bits | request.header.bits & _REPEATED_FLAGS  # as flags_to has it
-        bits = repeated & ~self.withheld | self.flags | self.rcode & 15
+        bits = request.header.reply_bits & ~self.withheld | self.flags | self.rcode & 15
         beginning = pack_head(bits, 1, self.answers, self.authorities, self.additionals + 1 if opt else self.additionals)
         return b"%b%b%b%b%b" % (beginning, asked, question, wire[self._place :], opt)

@@ -31,8 +31,9 @@ class Response:
     """An answer that is there: sections as uncompressed records in wire form, with the number of records of each.
 
     It is its own awaitable, so that ``await self.next(request)`` works for every handler. ``flags`` are bits of the header (AA,
-    TC, RA, AD); the question's own (RD, CD, opcode) are added when it is sent, as is the OPT record, unless it has an ``opt`` of
-    its own. Once returned it may be remembered and sent again, so it is not changed: ``alike`` and ``replace`` make another.
+    TC, RA, AD, and RD or CD where they do not depend on the question); the question's own (RD, CD, opcode) are added when it is
+    sent, as is the OPT record, unless it has an ``opt`` of its own. Once returned it may be remembered and sent again, so it is
+    not changed: ``alike`` and ``replace`` make another.
     """
 
     opt: bytes | None = None

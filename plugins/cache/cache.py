@@ -18,7 +18,19 @@ from pycoredns.meaning import Meaning
 from pycoredns.metrics import Counter, Gauge, before_scrape
 from pycoredns.plugin import Outcome, Plugin
 from pycoredns.plugins.cache.direct import keeping
-from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Bounds, Budget, Kept, Noted, Popularity, Store, WeighedStore, opened
+from pycoredns.plugins.cache.kept import (
+    DENIAL,
+    OWN_FLAGS,
+    SUCCESS,
+    Bounds,
+    Budget,
+    Kept,
+    Noted,
+    Popularity,
+    Store,
+    WeighedStore,
+    opened,
+)
 from pycoredns.plugins.cache.options import (
     PREFER_POSITIVE,
     Disabled,
@@ -199,7 +211,7 @@ class Cache(Plugin):
         end_of_second = kept.until - left + 1
         aged = kept.response if self.keepttl or not age else kept.response.with_ttl(left)
         kept.given = aged.alike(
-            flags=aged.flags | AA,
+            flags=aged.flags & OWN_FLAGS | AA,
             error=None,
             withheld=0,
             memorable=not self._prefetch or left > self._prefetch.threshold(kept.ttl),

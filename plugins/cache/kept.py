@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pycoredns.direct import Found, response_of
 from pycoredns.errors import ServerFailure
 from pycoredns.memory import turnover
-from pycoredns.query import AD
+from pycoredns.query import AD, CD, RD
 from pycoredns.relayed import Relayed
 from pycoredns.response import Response
 from pycoredns.wire import names
@@ -25,6 +25,8 @@ AT_ONCE = 8
 """Answers that go together where memory is short."""
 SUCCESS, DENIAL = "success", "denial"
 """The two sorts of answers, as options and metrics name them."""
+OWN_FLAGS = ~(RD | CD)
+"""The bits of a header that stay with an answer; RD and CD are repeated from each question (RFC 1035 §4.1.1, RFC 4035 §3.2.2)."""
 
 
 class Popularity:

@@ -12,7 +12,7 @@ from pycoredns.listener import STREAM_LIMIT, Listener
 from pycoredns.meaning import Meaning, meaning_of
 from pycoredns.memo import Memo
 from pycoredns.output import logger
-from pycoredns.plugins.cache.kept import Kept
+from pycoredns.plugins.cache.kept import OWN_FLAGS, Kept
 from pycoredns.plugins.cache.options import ServeStale
 from pycoredns.plugins.cache.verdict import judge
 from pycoredns.query import AA
@@ -128,7 +128,8 @@ class Refresher:
         self._cache.tally(request).stale += 1
         ttl = self._terms.ttl or (kept.ttl if self._cache.keepttl else 0)
         response = kept.response.with_ttl(ttl)
-        return self._cache.shown(request, response.alike(flags=response.flags | AA, error=None, withheld=0, memorable=False))
+        flags = response.flags & OWN_FLAGS | AA
+        return self._cache.shown(request, response.alike(flags=flags, error=None, withheld=0, memorable=False))
 
     def _verified(self, request: Request, key: bytes, kept: Kept, now: float) -> Answer:
         """Asks first, for as long as it may take."""

@@ -15,7 +15,7 @@ from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache import Cache
 from pycoredns.plugins.cache.kept import weight
 from pycoredns.plugins.cache.options import Disabled, Limits
-from pycoredns.query import AA, AD, RA, TC
+from pycoredns.query import AA, AD, CD, RA, RD, TC
 from pycoredns.relayed import Relayed
 from pycoredns.response import Response
 from pycoredns.service import Service
@@ -204,7 +204,22 @@ def test_keepttl(setting):
 
 def test_answers_from_the_cache_have_aa(setting):
     setting.start(relayed("a.test. 90 IN A 192.0.2.1"))
-    assert [setting.ask().flags, setting.ask().flags] == [RA, AA | RA]
+    assert [setting.ask().flags, setting.ask().flags] == [RA | RD, AA | RA]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Response(0, address(), 1, flags=RA | RD | CD), id="changed by header"),
+        pytest.param(relayed("a.test. 90 IN A 192.0.2.1"), id="with RD"),
+        pytest.param(relayed("a.test. 90 IN A 192.0.2.1", flags=dns.flags.RA | dns.flags.CD), id="with RD and CD"),
+    ],
+)
+@pytest.mark.parametrize(("asked", "bits"), [(RD, 0x8580), (0, 0x8480), (0x2000 | RD, 0xA480), (0x2000, 0xA480)])
+def test_answers_from_the_cache_repeat_the_header_of_who_asks(setting, answer, asked, bits):
+    setting.begin(answer)
+    assert setting.ask(flags=asked).reply(setting.request)[:2] == bits.to_bytes(2, "big")
+    assert setting.asked == 1
 
 
 @pytest.mark.parametrize(("options", "shown"), [({}, False), ({"flags": 0x0120}, True), ({"do": True}, True)])

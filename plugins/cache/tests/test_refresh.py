@@ -8,7 +8,7 @@ from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.cache.options import Limits, Prefetch, ServeStale, Share
-from pycoredns.query import AA
+from pycoredns.query import AA, CD, QR, RD
 from pycoredns.response import Response
 from pycoredns.wire import names, types
 from pycoredns.wire.message import record
@@ -118,6 +118,12 @@ def test_what_is_past_its_time_has_a_ttl_of_its_own(setting, stale, keepttl, ttl
     given = setting.later(11).ask()
     assert (*shown(given), given.flags, given.memorable) == (1, ttl, AA, False)
     assert (setting.tally.stale, setting.tally.prefetches, setting.tally.successes) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("asked", [RD, 0])
+def test_what_is_past_its_time_repeats_the_header_of_who_asks(setting, asked):
+    setting.begin(answer().alike(flags=RD | CD), DOWN, serve_stale=ServeStale())
+    assert setting.later(11).ask(flags=asked).flags_to(setting.request) == QR | AA | asked
 
 
 def test_immediate_gives_first_and_asks_then(setting):

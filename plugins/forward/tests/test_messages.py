@@ -29,11 +29,15 @@ def an_answer() -> bytes:
     return reply.to_wire()
 
 
-@pytest.mark.parametrize(("sent", "passed_on"), [(0xA100, 0xA100), (0xA000, 0xA000), (0xA510, 0xA500)])
-def test_an_answer_to_a_notification_repeats_rd_if_the_upstream_does(sent: int, passed_on: int) -> None:
-    request = request_for("www.example.org", "SOA", flags=0x2100)
-    reply = request.wire[:2] + sent.to_bytes(2, "big") + request.wire[4:]
-    assert int.from_bytes(read_answer(reply, ASKED, 512).reply(request)[:2], "big") == passed_on
+@pytest.mark.parametrize("asked", [0x2100, 0x2000, 0x0100, 0, 0x0110])
+@pytest.mark.parametrize("sent", [0x8100, 0x8000, 0x8510, 0x8410])
+@pytest.mark.parametrize("plain", [False, True])
+def test_rd_and_cd_are_passed_on_as_the_upstream_set_them(asked: int, sent: int, plain: bool) -> None:
+    request = request_for("www.example.org", "SOA", flags=asked)
+    bits = sent | asked & 0x7800
+    response = read_answer(request.wire[:2] + bits.to_bytes(2, "big") + request.wire[4:], ASKED, 512)
+    response = response.plain() if plain else response
+    assert int.from_bytes(response.reply(request)[:2], "big") == response.flags_to(request) == bits
 
 
 @pytest.mark.parametrize("end", range(33, 60))
