@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.numbers import Whole
 from pycoredns.corefile.options import Argument, Repetition
+from pycoredns.direct import Direct, unless
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.query import Tail
 from pycoredns.request import Request
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 __all__ = ["Bufsize"]
 
@@ -39,6 +43,10 @@ class Bufsize(Plugin):
     def __post_init__(self) -> None:
         """Begins with nothing lowered."""
         self._lowered: dict[Tail, Tail] = {}
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Passes on what needs not be lowered."""
+        return unless(lambda name, tail: tail.size > self.size, following)
 
     def handle(self, request: Request) -> Answer:
         """Lowers a larger size, for those behind and for the answer; queries without EDNS stay as they are."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pycoredns.answer import Answer, then
 from pycoredns.corefile.options import Arguments
+from pycoredns.direct import Direct
 from pycoredns.frozen import changeable
 from pycoredns.plugin import Plugin
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.wire import edns
+
+if TYPE_CHECKING:
+    from pycoredns.service import Service
 
 __all__ = ["Nsid"]
 
@@ -28,6 +32,10 @@ class Nsid(Plugin):
         """Prepares the option."""
         identifier = " ".join(self.data) or socket.gethostname() or "localhost"
         self._option = edns.option(edns.NSID, identifier.encode())
+
+    def direct(self, service: Service, following: Direct | None) -> Direct | None:
+        """Queries with its option never come that way."""
+        return following
 
     def handle(self, request: Request) -> Answer:
         """Names the server where the query holds the option, whatever its value (RFC 5001 §2.1)."""
