@@ -194,7 +194,8 @@ COREFILES = {
     "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 382),
     "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 301),
     "at home": (
-        f"nsid me\n bufsize 1300\n local\n any\n chaos\n cache\n hosts {{\n 192.0.2.7 a.one.test *.three.test\n fallthrough\n }}\n {FORWARD}",
+        "nsid me\n bufsize 1300\n local\n any\n chaos\n cache\n"
+        " hosts {\n 192.0.2.7 a.one.test *.three.test\n fallthrough\n }\n " + FORWARD,
         335,
     ),
     "two upstreams": (
