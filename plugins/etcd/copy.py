@@ -51,9 +51,10 @@ class Copy:
         self.leases = Leases()
         self.revision = 0
         """All up to here is held; 0: not known for certain, so that a full sync is due."""
+        self.cluster = 0
+        """The id of the cluster whose revision that is."""
         self.full_syncs = 0
         self.events = 0
-        self._cluster = 0
         self._second_look = False
 
     def __len__(self) -> int:
@@ -80,7 +81,7 @@ class Copy:
         except HistoryLost:
             return False
         same = any(pair.mod_revision == newest.revision and crc32(pair.value) == newest.checksum for pair in answer.kvs)
-        return same and everything.count == len(self.held) and answer.header.cluster_id == self._cluster
+        return same and everything.count == len(self.held) and answer.header.cluster_id == self.cluster
 
     async def _newest(self) -> Newest | None:
         """What was written last; nothing is written meanwhile."""
@@ -99,7 +100,7 @@ class Copy:
         header, missing = await self._list(client)
         self._doubt(len(missing), held_before)
         await self._drop(missing)
-        self.revision, self._cluster = header.revision, header.cluster_id
+        self.revision, self.cluster = header.revision, header.cluster_id
         self.full_syncs += 1
 
     async def _list(self, client: Client) -> tuple[Header, list[bytes]]:
@@ -181,14 +182,9 @@ class Copy:
         self.revision = events[-1].kv.mod_revision
         self.store.changed()
 
-    @property
-    def cluster(self) -> int:
-        """The cluster's id."""
-        return self._cluster
-
     def stand_at(self, revision: int, cluster: int) -> None:
         """All up to a revision of a cluster is held, though another process has listed and watched it."""
-        self.revision, self._cluster = revision, cluster
+        self.revision, self.cluster = revision, cluster
 
     def _put(self, pair: KeyValue) -> None:
         key, value, lease = pair.key, pair.value, pair.lease

@@ -122,10 +122,6 @@ class Held:
 
     def put(self, key: bytes, revision: int, value: bytes) -> bool:
         """Notes that ``revision`` wrote ``value`` to ``key``; False if that was known."""
-        last = self._blocks[-1].keys
-        if last and key > last[-1]:  # as always in a first listing
-            self._append(key, revision, len(value), crc32(value))
-            return True
         return self.note(key, Version(revision, len(value), crc32(value)))
 
     def note(self, key: bytes, version: Version) -> bool:

@@ -35,10 +35,6 @@ class Leases:
         """A heap: when to read which lease; exactly one entry for each lease."""
         self._noted = asyncio.Event()
 
-    def __len__(self) -> int:
-        """How many leases are kept."""
-        return len(self._deadlines)
-
     def note(self, lease: int) -> None:
         """A key is held by ``lease``: from now on its time is kept, until etcd says that it has ended."""
         if lease not in self._deadlines:

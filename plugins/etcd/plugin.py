@@ -25,7 +25,7 @@ from pycoredns.plugins.etcd.keys import WILDCARDS, before_wildcard, is_plain_lab
 from pycoredns.plugins.etcd.options import TLS, Credentials, SkyDNS
 from pycoredns.plugins.etcd.packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
 from pycoredns.plugins.etcd.parted import LAST
-from pycoredns.plugins.etcd.settings import Settings
+from pycoredns.plugins.etcd.settings import DEFAULT_ENDPOINT, Settings
 from pycoredns.plugins.etcd.source import Identity, Source, following
 from pycoredns.plugins.etcd.zone import COREDNS, SKYDNS, Zone
 from pycoredns.query import Tail
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 FIRST_SYNC_WITHIN = 2.0
 """Seconds after the start that questions wait for the first listing of etcd; later they get SERVFAIL at once."""
 MOST_PLACES = 16384
-SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = 30, 86400
+SHORTEST_LEASE_TTL, LONGEST_LEASE_TTL = TimeToLive(30), TimeToLive(86400)
 NOBODY = Credentials()
+NOT_READ = "etcd has not been read yet"
 LOCAL = b"\x05local\x03dns"
 REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
 _ONE_ADDRESS, _SERVICE = shape_of(Meaning.ANSWER, answers=1), shape_of(Meaning.ANSWER, answers=1, additionals=1)
@@ -64,13 +65,13 @@ class Etcd(Plugin):
     zones: Annotated[tuple[ZoneName, ...], Arguments("zones to answer for", otherwise=zones_of_block)] = ()
     path: Annotated[str, Option("what all keys begin with", placeholder="PATH")] = "/skydns"
     endpoint: Annotated[tuple[str, ...], Option("members of the etcd cluster, as http://HOST:PORT", placeholder="ENDPOINT")] = (
-        "http://localhost:2379",
+        DEFAULT_ENDPOINT,
     )
     credentials: Annotated[Credentials, Option("a user of etcd")] = NOBODY
     tls: Annotated[TLS | None, Option("certificate, key and authorities for https endpoints")] = None
     through: Annotated[Fallthrough, Option("zones whose missing names are passed on", name="fallthrough")] = Fallthrough()
-    min_lease_ttl: Annotated[TimeToLive, Option("shortest TTL that a lease gives", name="min-lease-ttl")] = TimeToLive(30)
-    max_lease_ttl: Annotated[TimeToLive, Option("longest TTL that a lease gives", name="max-lease-ttl")] = TimeToLive(86400)
+    min_lease_ttl: Annotated[TimeToLive, Option("shortest TTL that a lease gives", name="min-lease-ttl")] = SHORTEST_LEASE_TTL
+    max_lease_ttl: Annotated[TimeToLive, Option("longest TTL that a lease gives", name="max-lease-ttl")] = LONGEST_LEASE_TTL
     skydns: Annotated[SkyDNS | None, Option("answer as SkyDNS did; NAME is what local.dns.ZONE stands for")] = None
     stubzones: Annotated[bool, Option("has no meaning any more")] = False
     debug: Annotated[bool, Option("has no meaning any more")] = False
@@ -92,13 +93,17 @@ class Etcd(Plugin):
         self._keys = {name: plain_key(root, name) for name in self._zones}
         self._names_from_keys = root.count(b"/") == 1
         """Is the name made from a key the name it belongs to?"""
+        self._identity = Identity(self._settings(), self.path, self._manners.default_ttl)
+        self._deadline = 0.0
+
+    def _settings(self) -> Settings:
+        """How to reach etcd; raises BadValueError where an endpoint is none."""
         settings = Settings(self.endpoint, self.credentials.username, self.credentials.password, self.tls)
         try:
             settings.parsed()
         except ValueError as error:
             raise BadValueError(f"bad endpoint: {error}", "write it as http://HOST:2379 or http://[::1]:2379") from None
-        self._identity = Identity(settings, self.path, self._manners.default_ttl)
-        self._deadline = 0.0
+        return settings
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -290,14 +295,14 @@ class Etcd(Plugin):
         """Before etcd has been read: waits a little after the start, then SERVFAIL as in CoreDNS, which waits each time."""
         if monotonic() < self._deadline:
             return self._handle_once_synced(request, zone)
-        return zone.failure(ServerFailure("etcd has not been read yet"))
+        return zone.failure(ServerFailure(NOT_READ))
 
     async def _handle_once_synced(self, request: Request, zone: Zone) -> Response:
         try:
             async with asyncio.timeout(self._deadline - monotonic()):
                 await self._source.mirror.synced_event.wait()
         except TimeoutError:
-            return zone.failure(ServerFailure("etcd has not been read yet"))
+            return zone.failure(ServerFailure(NOT_READ))
         return await self.handle(request)
 
     def _inquire(self, request: Request, zone: Zone, name: bytes) -> Answer:

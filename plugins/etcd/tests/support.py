@@ -1,11 +1,13 @@
-"""What the tests around etcd share: a store to look into, a mirror that runs, and means to write much."""
+"""What the tests around etcd share: a client that writes, a store to look into, and a mirror that runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from aetcd import rpc
 
+from pycoredns import testing
 from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.mirror import Mirror, State
 from pycoredns.plugins.etcd.reach import end_of_prefix
@@ -14,6 +16,8 @@ from pycoredns.plugins.etcd.settings import Settings
 PREFIX = b"/skydns/"
 TRANSACTION = 128
 """Operations; etcd takes no more at once."""
+eventually = partial(testing.eventually, seconds=10.0)
+"""As usual, but etcd may take its time."""
 
 
 class Writer(Client):
@@ -79,19 +83,12 @@ async def following(*endpoints: str, settings: Settings | None = None) -> AsyncI
             await task
 
 
-async def eventually(condition: Callable[[], bool], within: float = 10) -> None:
-    """Waits until ``condition`` holds, where nothing tells when it does."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.01)
-
-
 async def live(mirror: Mirror, within: float = 10) -> None:
-    await eventually(lambda: mirror.state is State.LIVE, within)
+    await eventually(lambda: mirror.state is State.LIVE, seconds=within)
 
 
 async def stale(mirror: Mirror, within: float = 10) -> None:
-    await eventually(lambda: mirror.state is State.STALE, within)
+    await eventually(lambda: mirror.state is State.STALE, seconds=within)
 
 
 async def put_many(client: Client, pairs: Iterable[tuple[bytes, bytes]]) -> None:
