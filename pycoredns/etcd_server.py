@@ -6,6 +6,8 @@ async with EtcdServer() as etcd:                # a fresh one on free ports; its
     await etcd.start()                          # the same ports, the same data
 """
 
+from __future__ import annotations
+
 import asyncio
 import fcntl
 import importlib.util

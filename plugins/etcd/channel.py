@@ -42,7 +42,7 @@ SYSTEM_AUTHORITIES = (
     "/etc/ssl/ca-bundle.pem",  # SUSE
 )
 
-BY_TEXT: dict[str, type[EtcdError]] = {  # where etcd's status says too little
+BY_TEXT: dict[str, type[EtcdError]] = {
     "invalid auth token": Unauthenticated,
     "user name is empty": Unauthenticated,
     "auth store is old": Unauthenticated,
@@ -50,6 +50,7 @@ BY_TEXT: dict[str, type[EtcdError]] = {  # where etcd's status says too little
     "authentication is not enabled": NoUsers,
     "lease not found": LeaseNotFound,
 }
+"""Where etcd's status says too little: what a part of its text means."""
 
 MEANINGS = {
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not from an authority we trust, not for this name or not valid now",

@@ -104,7 +104,7 @@ async def test_what_could_not_be_read_stays_due() -> None:
     leases.note(7)
     for _ in range(2):
         with pytest.raises(Unreachable):
-            await asyncio.wait_for(leases.keep(Failing()), 5)  # type: ignore[arg-type] # has the one method that is asked
+            await asyncio.wait_for(leases.keep(Failing()), 5)  # type: ignore[arg-type]  # has the one method that is asked
     assert ([*leases.deadlines()], len(leases._due), leases.remaining(7)) == ([(7, 0.0)], 1, None)
 
 
@@ -120,5 +120,5 @@ class Silent:
 async def test_the_start_does_not_wait_long_for_leases(client: Failing | Silent) -> None:
     leases = Leases()
     leases.note(7)
-    await asyncio.wait_for(leases.begin(client, 0.01), 5)  # type: ignore[arg-type] # has the one method that is asked
+    await asyncio.wait_for(leases.begin(client, 0.01), 5)  # type: ignore[arg-type]  # has the one method that is asked
     assert (len(leases._due), leases.remaining(7)) == (1, None)

@@ -269,7 +269,7 @@ async def test_a_store_that_fails_does_not_end_the_mirror(etcd: EtcdServer, capl
         put, names.put = names.put, None  # type: ignore[assignment, method-assign] # whatever goes wrong inside
         await client.put(key(1), b"one")
         await stale(mirror)
-        names.put = put  # type: ignore[method-assign] # as it was
+        names.put = put  # type: ignore[method-assign]  # as it was
         await client.put(key(2), b"two")
         await names.become(lambda values: key(2) in values)
         assert "the mirror failed" in caplog.text
