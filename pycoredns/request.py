@@ -23,6 +23,7 @@ class Request:
     """
 
     __slots__ = (
+        "_internal",
         "_metadata",
         "_verified",
         "asked",
@@ -40,6 +41,7 @@ class Request:
 
     _verified: Verified
     _metadata: RequestMetadata
+    _internal: int
 
     depth = 0
     """How many questions of the server's own led to this one."""
@@ -133,6 +135,12 @@ class Request:
         """Has the plugins behind know the client's signature, and the answer not remembered."""
         origin = self.origin
         origin._verified, origin.personal = verified, True
+
+    def count_internal(self) -> int:
+        """How many questions of the server's own the client's has led to, with one more."""
+        origin = self.origin
+        origin._internal = getattr(origin, "_internal", 0) + 1
+        return origin._internal
 
     def records(self) -> Iterator[Record]:
         """The records behind its question."""

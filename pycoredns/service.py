@@ -27,8 +27,10 @@ from pycoredns.spelling import may_be_respelled, usual
 from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import BadMessageError
 
-MOST_INTERNAL = 10
-"""How deep the server may ask itself to follow names through its own blocks."""
+DEEPEST_INTERNAL = 20
+"""How deep the server may ask itself to follow names through its own blocks: as far as CoreDNS goes from file to etcd."""
+MOST_INTERNAL = 200
+"""How often the server asks itself for one question of a client: each answer may lead to several names, each of which does."""
 _MOST_PLACED = 16384
 _LONGEST_LABEL = names.LONGEST_LABEL
 _LAST_END = 12 + LONGEST_NAME
@@ -268,11 +270,13 @@ class Service:
         """Asks the server itself for another name (wire form), through its own blocks with their cache, log and metrics.
 
         An error arrives as the answer that a client would get. The answer to ``request`` is not remembered, because it depends on
-        another block. Raises ServerFailure past a depth.
+        another block. Raises ServerFailure past a depth, or where that has been done too often for the client's question.
         """
         request.make_personal()
-        if request.depth >= MOST_INTERNAL:
-            raise ServerFailure(f"{names.to_text(name)} leads through more than {MOST_INTERNAL} other names")
+        if request.depth >= DEEPEST_INTERNAL:
+            raise ServerFailure(f"{names.to_text(name)} leads through more than {DEEPEST_INTERNAL} other names")
+        if request.count_internal() > MOST_INTERNAL:
+            raise ServerFailure(f"{names.to_text(request.origin.name)} leads to more than {MOST_INTERNAL} other names")
         asked = request.replace(name, request.tail.replace(qtype=qtype), deeper=True)
         block = self.find(asked)
         if block is None or block.empty:

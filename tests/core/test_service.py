@@ -370,6 +370,29 @@ def test_asking_itself_in_a_circle_ends():
     assert reply_bits(serve(service, listener, query_wire("x.a.test"))) & 15 == types.SERVFAIL
 
 
+@pytest.mark.parametrize(("zones", "rcode"), [(20, types.NOERROR), (21, types.SERVFAIL)])
+def test_a_chain_through_many_zones_is_followed(zones, rcode):
+    def next_zone(number):
+        target = names.from_text(f"x.z{number + 1}.test")
+        return Last(lambda request: request.listener.service.resolve(request, target, types.A))
+
+    service, listener = service_of({f"z{zones}.test": [Fixed()]} | {f"z{each}.test": [next_zone(each)] for each in range(zones)})
+    assert reply_bits(serve(service, listener, query_wire("x.z0.test"))) & 15 == rcode
+
+
+def test_what_one_question_has_the_server_ask_itself_is_bounded():
+    def twice(request):
+        for _ in range(2):
+            request.listener.service.resolve(request, request.name, types.A)
+        return Response()
+
+    service, listener = service_of({"a.test": [last := Last(twice)]})
+    for _ in range(2):
+        serve(service, listener, query_wire("x.a.test"))
+        assert len(last.seen) == service_module.MOST_INTERNAL + 1
+        last.seen.clear()
+
+
 def test_bad_edns_version():
     service, listener = service_of({"test": [Fixed()]})
     wire = bytearray(query_wire("a.test", size=1232))

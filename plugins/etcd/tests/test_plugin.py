@@ -178,6 +178,29 @@ async def test_names_elsewhere_are_looked_up_through_the_server(etcd: EtcdServer
         assert await server.answers("many.lab.internal", "CNAME") == []
 
 
+async def test_an_alias_is_followed_through_twenty_zones(etcd: EtcdServer):
+    zone = """z{number}.test:{{port}} {{
+        bind 127.0.0.1
+        metadata
+        log
+        errors
+        cache
+        loadbalance
+        minimal
+        etcd {{
+            endpoint {{endpoint}}
+        }}
+    }}
+    """
+    async with Writer(Settings((etcd.endpoint,))) as client:
+        for number in range(21):
+            target = f"x.z{number + 1}.test" if number < 20 else "192.0.2.1"
+            await client.put(b"/skydns/test/z%d/x" % number, json.dumps({"host": target}).encode())
+    async with running("".join(zone.format(number=number) for number in range(21)), endpoint=etcd.endpoint) as server:
+        for _ in range(2):
+            assert (await server.answers("x.z0.test"))[20:] == ["A 192.0.2.1"]
+
+
 async def test_aliases_elsewhere_stand_beside_a_target_once_whatever_their_ttl(etcd: EtcdServer):
     def reply(query: DNSRecord) -> DNSRecord:
         answer, of_a = query.reply(aa=0), _type(query) == "A"
