@@ -7,7 +7,6 @@ is handed on is packed already: 5 µs a key for who takes it and 2.6 for who giv
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from itertools import islice
 from struct import Struct
 from typing import NamedTuple
 
+from pycoredns.output import logger
 from pycoredns.peers import Message, NobodyAnswers, here
 from pycoredns.plugins.etcd.copy import SLICE
 from pycoredns.plugins.etcd.held import Version
@@ -41,7 +41,7 @@ _LEASE = Struct("=qd")
 _GONE = Version(-1, 0, 0)
 """In place of the version of a key that is no more."""
 
-log = logging.getLogger(__name__)
+log = logger("plugin/etcd")
 
 
 class Entry(NamedTuple):
@@ -186,7 +186,7 @@ class Follower:
             except NobodyAnswers:
                 await asyncio.sleep(PAUSE)
             except Exception:  # the end of a background task, which has to go on; all that is held may be in doubt
-                log.exception("etcd: following another worker failed; reading everything again")
+                log.exception("following another worker failed; reading everything again")
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
 
     async def _ask(self, value: object, body: bytes = b"") -> Message:

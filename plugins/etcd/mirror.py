@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycoredns import memory
 from pycoredns.background import in_background
+from pycoredns.output import logger
 from pycoredns.plugins.etcd import allocator
 from pycoredns.plugins.etcd.copy import Copy, Store
 from pycoredns.plugins.etcd.errors import (
@@ -55,7 +56,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 FIRST_LEASES = 0.1
 """Seconds that answers wait for the leases to be read, at the start."""
 
-log = logging.getLogger(__name__)
+log = logger("plugin/etcd")
 
 
 class State(IntEnum):
@@ -133,7 +134,7 @@ class Mirror:
             if being_cancelled():
                 raise
         except Exception:  # the end of a background task, which has to go on; all that is held may be in doubt
-            log.exception("etcd: the mirror failed; reading everything again")
+            log.exception("the mirror failed; reading everything again")
             self.copy.revision = 0
         finally:
             self.state = State.STALE if self.synced else State.INIT
@@ -154,7 +155,7 @@ class Mirror:
         self._complaints[endpoint] = str(error)
         held = f"answering from the {len(self.copy)} keys held" if self.synced else "there is nothing to answer from yet"
         level = logging.ERROR if isinstance(error, Forbidden | Suspicious) else logging.WARNING
-        log.log(level, "etcd: %s; %s", error, held)
+        log.log(level, "%s; %s", error, held)
 
     def _next_pause(self) -> float:
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
@@ -167,7 +168,7 @@ class Mirror:
         watch = await client.watch(self.copy.start, self.copy.end, self.copy.revision + 1)
         self.state = State.LIVE
         self._complaints.clear()
-        log.info("etcd: following %s from revision %d on, with %d keys", client.endpoint.text, self.copy.revision, len(self.copy))
+        log.info("following %s from revision %d on, with %d keys", client.endpoint.text, self.copy.revision, len(self.copy))
         try:
             await first_end(self._read(watch), self._heartbeats(client, watch), self.copy.leases.keep(client))
         finally:
@@ -233,7 +234,7 @@ async def look_for_new_files(client: Client, key: bytes) -> None:
     try:
         await client.try_connecting(key)
     except EtcdError as error:
-        log.error("etcd: the new TLS files do not work: %s; staying with the old connection", error)
+        log.error("the new TLS files do not work: %s; staying with the old connection", error)
         return
     raise NewCertificates(f"{client.endpoint.text}: connecting again with the new TLS files")
 

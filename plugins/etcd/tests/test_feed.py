@@ -60,7 +60,7 @@ async def test_a_follower_goes_on_after_whatever_failed(leader: Feed, monkeypatc
     task.cancel()
     await asyncio.wait([task])
     failures = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert [each.getMessage() for each in failures] == ["etcd: following another worker failed; reading everything again"] * 2
+    assert [each.getMessage() for each in failures] == ["following another worker failed; reading everything again"] * 2
     assert task.cancelled()
 
 
