@@ -18,6 +18,7 @@ from pycoredns.meaning import Meaning
 from pycoredns.query import AA, Header, Tail
 from pycoredns.request import Request
 from pycoredns.response import Response, pack_head
+from pycoredns.wire.walk import walk, with_ttl
 
 if TYPE_CHECKING:
     from pycoredns.chain import Block
@@ -134,6 +135,22 @@ class Way(NamedTuple):
     keeps: bool = False
     relay: Relay | None = None
     counters: Sequence[CountKinds] = ()
+
+
+def found_with_ttl(found: Found, asked: bytes, ttl: int) -> Found:
+    """The same about a name as it was asked, with another TTL, in seconds, on all records."""
+    shape, _, until, answer, authority, additional = found
+    octets = ttl.to_bytes(4, "big")
+    if shape.answers == 1 and not (authority or additional) and answer.startswith(asked):
+        place = len(asked) + 4
+        return shape, octets, until, answer[:place] + octets + answer[place + 4 :], authority, additional
+    if answer:
+        answer = with_ttl(answer, walk(answer, 0, shape.answers), ttl)
+    if authority:
+        authority = with_ttl(authority, walk(authority, 0, shape.authorities), ttl)
+    if additional:
+        additional = with_ttl(additional, walk(additional, 0, shape.additionals), ttl)
+    return shape, octets, until, answer, authority, additional
 
 
 def response_of(found: Found) -> Response:

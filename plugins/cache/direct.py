@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 from pycoredns.answer import Answer, changed
-from pycoredns.direct import Direct, Found, LookUp, Relay, Shape
+from pycoredns.direct import Direct, Found, LookUp, Relay, Shape, found_with_ttl
 from pycoredns.meaning import Meaning
 from pycoredns.plugins.cache.kept import DENIAL, SUCCESS, Bounds, Store
 from pycoredns.plugins.cache.tally import Tally
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _MOST_PLANS = 1024
 
-Plan: TypeAlias = tuple[int, str, Store, int]
-"""The TTL in seconds that an answer is kept with, where, and how many may be there."""
+Plan: TypeAlias = tuple[int, str, Store, int, bool]
+"""The TTL in seconds that an answer is kept with, where, how many may be there, and whether it had another TTL before."""
 
 
 def keeping(cache: Cache, tally: Tally, following: Direct) -> Direct:
@@ -50,7 +50,9 @@ def _look_up(cache: Cache, tally: Tally, look_up: LookUp) -> LookUp:
         plan = plans[found[:2]]
         if plan is None:
             return None
-        ttl, sort, store, capacity = plan
+        ttl, sort, store, capacity, other = plan
+        if other:
+            found = found_with_ttl(found, asked, ttl)
         tally.misses += 1
         store[key] = found, ttl, monotonic() + ttl, sort
         if len(store) > capacity:
@@ -61,7 +63,7 @@ def _look_up(cache: Cache, tally: Tally, look_up: LookUp) -> LookUp:
 
 
 class Plans(dict[tuple[Shape, bytes], Plan | None]):
-    """How answers are kept as they are, by their shape and the octets of their TTL: each made when it is first asked for."""
+    """How answers are kept, by their shape and the octets of their TTL: each made when it is first asked for."""
 
     def __init__(self, bounds: Mapping[Meaning, Bounds]) -> None:
         """Takes the bounds of each meaning."""
@@ -69,13 +71,14 @@ class Plans(dict[tuple[Shape, bytes], Plan | None]):
         self._bounds = bounds
 
     def __missing__(self, key: tuple[Shape, bytes]) -> Plan | None:
-        """None if the TTL has to be changed for that."""
+        """None if it is not to be kept."""
         if len(self) >= _MOST_PLANS:
             self.clear()
         shape, octets = key
         ttl = int.from_bytes(octets, "big")
         shortest, longest, sort, store, capacity = self._bounds[shape.meaning]
-        plan = self[key] = (ttl, sort, store, capacity) if max(shortest, 1) <= ttl <= longest else None
+        bounded = min(max(ttl, shortest), longest)
+        plan = self[key] = (bounded, sort, store, capacity, bounded != ttl) if bounded else None
         return plan
 
 

@@ -88,6 +88,8 @@ FALLING = ETCD.replace(" }}", " fallthrough")
 COREFILES = {
     "etcd": (".:53", f"errors\n {ETCD}", 100),
     "etcd behind cache": (".:53", f"cache 600\n loadbalance\n {ETCD}", 100),
+    "a cache of short times": (".:53", f"cache 30\n loadbalance\n {ETCD}", 100),
+    "a cache of long times": (".:53", f"cache {{{{\n success 100 3600 900\n denial 100 3600 900\n }}}}\n {ETCD}", 100),
     "a small cache": ("z.test:53", f"cache {{{{\n success 20\n denial 20\n }}}}\n {ETCD}", 100),
     "etcd that passes some on": (".:53", f"cache\n {FALLING} new.z.test\n }}}}", 100),
     "etcd that passes all on": (".:53", f"{FALLING}\n }}}}", 20),
