@@ -69,15 +69,16 @@ def plainness(header: Header, octets: bytes) -> Plainness:
     """Is an answer plain whose ten octets behind the ID are these, to a query with this header? It is remembered.
 
     It is if they fit it just as they are, if it is for everybody, as AD is not, and if nothing else is in the message than the
-    records that answer, or one that says why there are none, and perhaps an OPT record where one is in the query.
+    records that answer, or one that says why there are none, behind aliases maybe, and perhaps an OPT record where one is in
+    the query. Whether they are such records is still to be seen.
     """
     head = head_of(b"\0\0" + octets)
     answers, authorities, additionals = head.counts
     meaning = None
     if head.asks == header.reply_bits and additionals <= header.additionals and not head.flags & (TC | AD):
-        if answers and not (authorities or head.rcode):
-            meaning = Meaning.ANSWER
-        elif authorities == 1 and not answers:
+        if not authorities:
+            meaning = Meaning.ANSWER if answers and not head.rcode else None
+        elif authorities == 1 and not (answers and head.rcode):
             meaning = _DENIALS.get(head.rcode)
     if len(header.plainness) >= _MOST_HEADS:
         header.plainness.clear()

@@ -8,9 +8,10 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from pycoredns.answer import pending
+from pycoredns.meaning import Meaning
 from pycoredns.output import logger
 from pycoredns.plugins.forward.exchange import Exchange
-from pycoredns.plugins.forward.records import Records, authority_of, chain_of
+from pycoredns.plugins.forward.records import Records, authority_of, chain_of, dead_end_of
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.query import OPT_HEAD
 from pycoredns.relayed import plainness
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pycoredns.plugins.forward.plugin import Forward
     from pycoredns.plugins.forward.upstream import Upstream
 
+ANSWER = Meaning.ANSWER
 _IN = types.IN.to_bytes(2, "big")
 _BEGINNINGS = {kind + _IN: b"\xc0\x0c" + kind + _IN for kind in (n.to_bytes(2, "big") for n in (types.A, types.AAAA, types.TXT))}
 """By type and class asked for: how records begin that answer just that, and hold no names."""
@@ -86,20 +88,20 @@ class Attempt(Waiting):
         """All in here, as a call more takes 3 % of the way back."""
         wire, header, asked, tail, peer, _, received = self.query
         relay, late = self.relay, self.late
-        meaning, rcode, count = header.plainness.get(reply[2:12]) or plainness(header, reply[2:12])
+        meaning, rcode, answers = header.plainness.get(reply[2:12]) or plainness(header, reply[2:12])
         first = start = 16 + len(asked)
         question, beginning, ttl, size = _question_and_record(reply, start - 4)
         if meaning is None:
             return False
-        if count and beginning == _BEGINNINGS.get(question):
-            fixed, end, grown, even = start + 2, start + 12 + size, count * (len(asked) - 2), True
-            if count > 1:
-                end = _end_of_alike(reply, end, count - 1, beginning, ttl)
-        elif (records := _chain_or_authority(reply, start, asked, question, count)) is not None:
-            first, fixed, end, ttl, grown, even = records
+        if meaning is ANSWER and beginning == _BEGINNINGS.get(question):
+            fixed, end, count, grown, even = start + 2, start + 12 + size, answers, answers * (len(asked) - 2), True
+            if answers > 1:
+                end = _end_of_alike(reply, end, answers - 1, beginning, ttl)
+        elif (records := _other_records(reply, start, asked, question, answers, meaning)) is not None:
+            first, fixed, end, count, ttl, grown, even = records
         else:
             return False
-        dealt = count > 1 and relay.arrange is not None
+        dealt = answers > 1 and relay.arrange is not None
         if dealt and not is_run_of_addresses(reply, first, end):
             return False
         keep, opt, counted = relay.keep, tail.opt, end
@@ -152,11 +154,13 @@ class Attempt(Waiting):
         self.go_on().ask_again()
 
 
-def _chain_or_authority(reply: bytes, start: int, asked: bytes, question: bytes, count: int) -> Records | None:
-    """The records of an answer behind aliases, or the one of a denial, where there are no others."""
-    if count:
-        return chain_of(reply, start, asked, question, count) if question in _BEGINNINGS else None
-    return authority_of(reply, start)
+def _other_records(reply: bytes, start: int, asked: bytes, question: bytes, answers: int, meaning: Meaning) -> Records | None:
+    """The records of an answer behind aliases, or of a denial, where there are no others."""
+    if not answers:
+        return authority_of(reply, start)
+    if question not in _BEGINNINGS:
+        return None
+    return chain_of(reply, start, asked, question, answers) if meaning is ANSWER else dead_end_of(reply, start, asked, answers)
 
 
 def _end_of_alike(reply: bytes, place: int, count: int, beginning: bytes, ttl: int) -> int:

@@ -26,6 +26,8 @@ class Records(NamedTuple):
     fixed: int
     """Where the type of the very first stands."""
     end: int
+    number: int
+    """How many they are."""
     ttl: int
     """The least, in seconds."""
     grown: int
@@ -40,7 +42,8 @@ class Records(NamedTuple):
 def chain_of(message: bytes, start: int, asked: bytes, question: bytes, count: int) -> Records | None:
     """So many records from there on, with owners that are pointers; None where they are any others.
 
-    ``question`` is type and class asked for, of records that hold no names. Raises struct.error where they are cut off.
+    ``question`` is type and class asked for, of records that hold no names, or of aliases where there are no others. Raises
+    struct.error where they are cut off.
     """
     place, owner, length, grown, first = start, _TO_QUESTION, len(asked), 0, 0
     known, ttls = {_HEADER_SIZE: asked}, set()
@@ -51,9 +54,7 @@ def chain_of(message: bytes, start: int, asked: bytes, question: bytes, count: i
         grown += length - 2
         if pointer != owner:
             return None
-        if kind == question:
-            first = first or rdata - 12
-        elif kind == _ALIAS and not first:
+        if kind == _ALIAS and not first:
             try:
                 target, behind = names.read(message, rdata, known)
             except names.BadNameError:
@@ -63,10 +64,21 @@ def chain_of(message: bytes, start: int, asked: bytes, question: bytes, count: i
             length = len(target)
             grown += length - size
             owner = message[rdata] << 8 | message[rdata + 1] if size == 2 else _POINTER << 8 | rdata
+        elif kind == question:
+            first = first or rdata - 12
         else:
             return None
         ttls.add(ttl)
-    return Records(first, start + 2, place, min(ttls), grown, len(ttls) == 1) if first else None
+    return Records(first, start + 2, place, count, min(ttls), grown, len(ttls) == 1) if first or question == _ALIAS else None
+
+
+def dead_end_of(message: bytes, start: int, asked: bytes, aliases: int) -> Records | None:
+    """So many aliases from there on, and the SOA record of a denial behind them (RFC 2308 §2.2); None where there are others."""
+    chain = chain_of(message, start, asked, _ALIAS, aliases)
+    if chain is None or (authority := authority_of(message, chain.end)) is None:
+        return None
+    ttl, even = min(chain.ttl, authority.ttl), chain.even and chain.ttl == authority.ttl
+    return Records(start, chain.fixed, authority.end, aliases + 1, ttl, chain.grown + authority.grown, even)
 
 
 # --- the SOA record of a denial (RFC 2308 §2), read once for all names that it is sent for
@@ -107,7 +119,7 @@ def _authority(message: bytes, start: int, place: int) -> Records | None:
         return None
     if min(_first_octet(message, name) for name in (start, server, mailbox)) < place:
         return None
-    return Records(start, fixed, end, soa.ttl, len(soa.wire()) - (end - start), True)
+    return Records(start, fixed, end, 1, soa.ttl, len(soa.wire()) - (end - start), True)
 
 
 def _first_octet(message: bytes, place: int) -> int:

@@ -125,6 +125,15 @@ SCRIPTS = {
     "behind too long": lambda q: [reply(q, *behind(q, 4 * (b"\x3e" + b"x" * 62) + POINTER), additional=opts(q))],
     "behind nobody": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], additional=opts(q))],
     "behind nobody, but": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], authority=soa(q), additional=opts(q))],
+    "dead end": lambda q: [reply(q, *behind(q, b"\1a\0", last=0), authority=soa(q), additional=opts(q))],
+    "dead end, even": lambda q: [reply(q, *behind(q, b"\1a\0", ttl=60, last=0), authority=soa(q), additional=opts(q))],
+    "dead end, soon": lambda q: [reply(q, *behind(q, b"\1a\0", ttl=20, last=0), authority=soa(q), additional=opts(q))],
+    "dead end, two": lambda q: [reply(q, *behind(q, b"\1a\0", b"\1b\0", last=0), authority=soa(q), additional=opts(q))],
+    "dead end, no name": lambda q: [reply(q, *behind(q, b"\1a\0", last=0), bits=0x8183, authority=soa(q), additional=opts(q))],
+    "dead end, by NS": lambda q: [reply(q, *behind(q, b"\1a\0", last=0), authority=soa(q, rtype=types.NS), additional=opts(q))],
+    "dead end, not dead": lambda q: [reply(q, *behind(q, b"\1a\0"), authority=soa(q), additional=opts(q))],
+    "dead end, at once": lambda q: [reply(q, *typed(q), authority=soa(q), additional=opts(q))],
+    "dead end, cut": lambda q: [reply(q, *behind(q, b"\1a\0", last=0), authority=soa(q))[:-22]],
     "behind two names": lambda q: [reply(q, *behind(q, b"\1a\0\1b\0"), additional=opts(q))],
     "behind nothing": lambda q: [reply(q, *behind(q, b""), additional=opts(q))],
     "behind half": lambda q: [reply(q, *behind(q, b"\1a\0")[:1], *typed(q, owner=b"\1a\0"), additional=opts(q))],
@@ -188,19 +197,19 @@ SCRIPTS = {
 ETCD = "etcd z.test {\n endpoint http://127.0.0.1:1\n }\n"
 FORWARD = "forward . UPSTREAM {\n max_connect_attempts 1\n }"
 COREFILES = {
-    "forward": (FORWARD, 469),
-    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 382),
-    "short times": (f"cache 60\n {FORWARD}", 382),
-    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 382),
-    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 301),
+    "forward": (FORWARD, 522),
+    "cache": (f"cache\n {FORWARD}".replace("attempts 1", "attempts 2"), 425),
+    "short times": (f"cache 60\n {FORWARD}", 425),
+    "long times": ("cache {\n success 100 3600 301\n }\n" + FORWARD, 425),
+    "as in a cluster": (f"cache 300\n loadbalance\n loop\n {ETCD} {FORWARD}", 329),
     "at home": (
         "nsid me\n bufsize 1300\n local\n any\n chaos\n cache\n"
         " hosts {\n 192.0.2.7 a.one.test *.three.test\n fallthrough\n }\n " + FORWARD,
-        335,
+        373,
     ),
     "two upstreams": (
         "forward . UPSTREAM UPSTREAM6 {\n max_connect_attempts 1\n policy round_robin\n }",
-        469,
+        522,
     ),
     "only some": ("cache\n forward . UPSTREAM {\n except one.test\n max_connect_attempts 1\n }", 0),
     "the first of two": ("forward . UPSTREAM {\n next NXDOMAIN\n max_connect_attempts 1\n }\n" + FORWARD, 0),

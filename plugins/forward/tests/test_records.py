@@ -62,7 +62,7 @@ def test_what_is_read(names_of_record, grown, remembered):
             - 10
             - sum(len(to(each) if isinstance(each, int) else each) for each in names_of_record[1:])
         )
-        assert found == Records(start, fixed, len(message), 300, grown, True)
+        assert found == Records(start, fixed, len(message), 1, 300, grown, True)
         assert authority_of(message + b"behind", start) == found
         assert authority_of(message[:-1], start) is None
 
