@@ -17,6 +17,7 @@ from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Rep
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.output import logger
+from pycoredns.peers import here
 from pycoredns.plugins.transfer.notify import Notifier
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -143,10 +144,7 @@ class Transfer(FollowsZones):
     # --- NOTIFY
 
     def zone_changed(self, zone: Zone) -> None:
-        """Tells the servers that may have a zone of its new version (RFC 1996).
-
-        Of several processes each does, as each learns of it at its own time: who asks after the last has done so finds it in all.
-        """
+        """Tells the servers that may have a zone of its new version (RFC 1996)."""
         if self._notifier is None:
             self._untold.add(zone.origin)
         else:
@@ -154,7 +152,7 @@ class Transfer(FollowsZones):
 
     def _tell(self, notifier: Notifier, origin: bytes) -> None:
         rule = self.rule_for(origin)
-        if rule is not None and rule.servers:
+        if rule is not None and rule.servers and here().leading:  # of several processes one tells
             notifier.tell(origin, rule.servers, rule.source)
 
     @asynccontextmanager
