@@ -27,14 +27,15 @@ class Notifier:
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    def tell(self, origin: bytes, servers: Sequence[ServerAddress], source: str = "") -> None:
-        """A zone has a new version; ``source`` is the address of ours that the messages leave from."""
+    def tell(self, origin: bytes, servers: Sequence[ServerAddress], source: str = "", pause: float = 0.0) -> None:
+        """A zone has a new version, which is told after so many seconds, from ``source``, an address of ours."""
         if origin in self._tasks:
             self._tasks[origin].cancel()
-        task = self._tasks[origin] = asyncio.get_running_loop().create_task(self._tell_all(origin, servers, source))
+        task = self._tasks[origin] = asyncio.get_running_loop().create_task(self._tell_all(origin, servers, source, pause))
         task.add_done_callback(lambda done: self._tasks.pop(origin) if self._tasks.get(origin) is done else None)
 
-    async def _tell_all(self, origin: bytes, servers: Sequence[ServerAddress], source: str) -> None:
+    async def _tell_all(self, origin: bytes, servers: Sequence[ServerAddress], source: str, pause: float) -> None:
+        await asyncio.sleep(pause)
         for failure in await asyncio.gather(*(self._tell(origin, server, source) for server in servers)):
             if failure:
                 log.warning("Failed sending notifies: %s", failure)

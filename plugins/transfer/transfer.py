@@ -17,7 +17,7 @@ from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Rep
 from pycoredns.corefile.servers import ServerAddress
 from pycoredns.errors import Refused, ServerFailure
 from pycoredns.output import logger
-from pycoredns.peers import here
+from pycoredns.peers import Role, here
 from pycoredns.plugins.transfer.notify import Notifier
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -29,6 +29,8 @@ from pycoredns.zone.journal import Difference
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/transfer")
+UNTIL_ALL_HAVE_IT = 0.5
+"""Seconds in which all workers have read a zone that one has read: who is told may ask any of them."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ class Transfer(FollowsZones):
     def _tell(self, notifier: Notifier, origin: bytes) -> None:
         rule = self.rule_for(origin)
         if rule is not None and rule.servers and here().leading:  # of several processes one tells
-            notifier.tell(origin, rule.servers, rule.source)
+            pause = UNTIL_ALL_HAVE_IT if here().role is Role.WORKER else 0.0
+            notifier.tell(origin, rule.servers, rule.source, pause)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -306,3 +306,36 @@ async def test_a_reload_while_one_is_missing_leaves_its_questions_to_another(tmp
         assert len(server.workers) == 1
         assert answers == [(0, 2)] * 20
         await server.line("worker 1 .*answers in its place", seen)
+
+
+ZONE = "$TTL 300\n@ IN SOA ns host {serial} 3600 600 86400 60\n@ IN NS ns\nns A 192.0.2.1\n"
+PRIMARY = "lab.test:{port} {\n bind 127.0.0.1\n file %s {\n reload 1s\n }\n transfer {\n to 127.0.0.1:%d\n }\n}\n"
+
+
+class Told(asyncio.DatagramProtocol):
+    """A secondary that is told of changes, and says so (RFC 1996 §4.7)."""
+
+    def __init__(self):
+        self.times = 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        self.times += 1
+        self.transport.sendto(data[:2] + b"\xa4\0" + data[4:], addr)
+
+
+async def test_a_changed_zone_is_told_once_when_all_workers_have_it(tmp_path):
+    zone = tmp_path / "zone"
+    zone.write_text(ZONE.format(serial=1))
+    transport, told = await asyncio.get_running_loop().create_datagram_endpoint(Told, local_addr=("127.0.0.1", 0))
+    async with serving(tmp_path, PRIMARY % (zone, transport.get_extra_info("sockname")[1])) as server:
+        zone.with_suffix(".new").write_text(ZONE.format(serial=2))
+        zone.with_suffix(".new").replace(zone)
+        await server.line("Successfully reloaded zone")
+        before = told.times
+        await eventually(lambda: told.times > before)
+        assert sum("Successfully reloaded zone" in line for line in server.lines) == 2
+        assert told.times == before + 1 == 2
+    transport.close()
