@@ -146,6 +146,10 @@ class Request:
         """The records behind its question."""
         return records_of(self.wire, BESIDE_NAME + len(self.asked), self.header)
 
+    def records_size(self) -> int:
+        """Octets of these before compression (a NOTIFY has some, or an IXFR), but for the OPT record that counts."""
+        return sum(len(each.wire()) for each in self.records()) - (self.tail.beside - BESIDE_NAME)
+
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""
         self.personal = True

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pycoredns.metrics import DURATIONS, Counter, Histogram, before_scrape
+from pycoredns.query import BESIDE_NAME
 from pycoredns.wire.types import rcode_text, type_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ FIRST_BUCKET = int(DURATIONS[0] * 1e9)
 """Nanoseconds; a batch of replies given from memory takes less on most machines."""
 _BOUNDS = [int(bound * 1e9) for bound in DURATIONS]
 _MOST_KINDS = 4096
-_HEADER_AND_QUESTION, _OPT_FIXED = 16, 11
 
 bucket_of: Callable[[int], int] = partial(bisect_left, _BOUNDS)
 """The bucket of a duration in nanoseconds."""
@@ -183,12 +183,8 @@ def count_dropped(outcome: Outcome) -> None:
 
 
 def _size(request: Request) -> int:
-    tail = request.tail
-    size = _HEADER_AND_QUESTION + len(request.asked) + len(tail.opt)
-    if not request.header.plain:
-        opt = _OPT_FIXED + len(tail.options) if tail.edns else 0
-        size += sum(len(each.wire()) for each in request.records()) - opt
-    return size
+    beside = 0 if request.header.plain else request.records_size()
+    return BESIDE_NAME + len(request.asked) + len(request.tail.opt) + beside
 
 
 def fold_all() -> None:

@@ -15,7 +15,7 @@ from pycoredns.durations import seconds_text
 from pycoredns.listener import STREAM_LIMIT
 from pycoredns.plugin import Outcome
 from pycoredns.plugins.log.classes import EMPTY, metadata
-from pycoredns.query import AA, AD, CD, QR, RA, RD, TC
+from pycoredns.query import AA, AD, BESIDE_NAME, CD, QR, RA, RD, TC
 from pycoredns.request import Request
 from pycoredns.response import NO_ANSWER
 from pycoredns.transport.addresses import bracketed, join
@@ -39,7 +39,6 @@ Prepared: TypeAlias = tuple[Slots, tuple[str, ...]]
 
 _FLAGS = ((QR, "qr"), (AA, "aa"), (TC, "tc"), (RD, "rd"), (RA, "ra"), (0x0040, "z"), (AD, "ad"), (CD, "cd"))
 _ALL_FLAGS = sum(flag for flag, _ in _FLAGS)
-_HEADER_AND_QUESTION = 16
 _OPT_FIXED = 11
 
 
@@ -49,23 +48,17 @@ def _size(outcome: Outcome) -> int:
     if request.verified is not None:
         return request.verified.signature.start if request.header.plain else _signed_size(request)
     plain = request.header.plain and (not request.header.additionals or request.tail.edns)
-    beside = 0 if plain else _records_size(request)
+    beside = 0 if plain else request.records_size()
     if outcome.error is None and outcome.response.opt is None:  # CoreDNS measures what of the question's OPT is in the answer
         opt = len(request.terms.opt)
     else:
         opt = _OPT_FIXED + len(request.terms.options) if request.terms.edns else 0
-    return _HEADER_AND_QUESTION + len(request.asked) + opt + beside
-
-
-def _records_size(request: Request) -> int:
-    """Octets of a question's records before compression (a NOTIFY has some, or an IXFR), but for the OPT record that counts."""
-    opt = _OPT_FIXED + len(request.tail.options) if request.tail.edns else 0
-    return sum(len(each.wire()) for each in request.records()) - opt
+    return BESIDE_NAME + len(request.asked) + opt + beside
 
 
 def _signed_size(request: Request) -> int:
     """Octets of a signed question with records before compression, without the last of them, which is the signature."""
-    return _HEADER_AND_QUESTION + len(request.asked) + sum([len(each.wire()) for each in list(request.records())[:-1]])
+    return BESIDE_NAME + len(request.asked) + sum([len(each.wire()) for each in list(request.records())[:-1]])
 
 
 def _buffer_size(outcome: Outcome) -> int:
