@@ -101,8 +101,8 @@ class Attempt(Waiting):
             first, fixed, end, count, ttl, grown, even = records
         else:
             return False
-        dealt = answers > 1 and relay.arrange is not None
-        if dealt and not is_run_of_addresses(reply, first, end):
+        arrange = relay.arrange if answers > 1 else None
+        if arrange is not None and not is_run_of_addresses(reply, first, end):
             return False
         keep, opt, counted = relay.keep, tail.opt, end
         if end != len(reply):
@@ -120,8 +120,8 @@ class Attempt(Waiting):
             if not even:
                 reply = with_one_ttl(reply, fixed, count, ttl)
             reply = keep(asked, tail, reply, meaning, fixed, count, ttl)
-        if dealt and relay.arrange is not None:
-            reply = relay.arrange(reply, first, end)
+        if arrange is not None:
+            reply = arrange(reply, first, end)
         message = b"".join((wire[:2], reply[2:10], _ONE, reply[12:end], opt)) if opt else wire[:2] + reply[2:]
         self.forward.waiting -= 1
         self.order[0].measures.answers.append((rcode, self.sent))

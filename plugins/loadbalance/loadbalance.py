@@ -87,10 +87,7 @@ class Loadbalance(Plugin):
             if not found or found[0].answers < 2:
                 return found
             shape, ttl, until, answer, authority, additional = found
-            size = len(answer) // shape.answers
-            records = [answer[start : start + size] for start in range(0, len(answer), size)]
-            shuffle(records)
-            return shape, ttl, until, b"".join(records), authority, additional
+            return shape, ttl, until, in_any_order(answer, len(answer) // shape.answers), authority, additional
 
         return following._replace(look_up=look_up, relay=following.relay and self._balancing(following.relay))
 
@@ -189,10 +186,14 @@ def shuffled(cards: list[Card]) -> list[Card]:
 def _rearranged(wire: bytes, start: int, end: int) -> bytes:
     """A message with the addresses between two places, which are equally long, in any order."""
     size = 12 + (wire[start + 10] << 8 | wire[start + 11])
-    records = [wire[place : place + size] for place in range(start, end, size)]
-    if len(records) > 1:
-        shuffle(records)
-    return b"%b%b%b" % (wire[:start], b"".join(records), wire[end:])
+    return b"%b%b%b" % (wire[:start], in_any_order(wire[start:end], size), wire[end:])
+
+
+def in_any_order(octets: bytes, size: int) -> bytes:
+    """Records that are equally long, so many octets each, in any order."""
+    records = [octets[start : start + size] for start in range(0, len(octets), size)]
+    shuffle(records)
+    return b"".join(records)
 
 
 def _orders(deck: Deck | Run) -> list[Response]:

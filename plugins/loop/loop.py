@@ -12,12 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
-from pycoredns.direct import Direct, Found
+from pycoredns.direct import Direct, unless
 from pycoredns.frozen import changeable
 from pycoredns.output import fatal
 from pycoredns.peers import here
 from pycoredns.plugin import Plugin
-from pycoredns.query import Tail
 from pycoredns.request import Request
 from pycoredns.transport.addresses import join
 from pycoredns.wire import names
@@ -54,13 +53,7 @@ class Loop(Plugin):
 
     def direct(self, service: Service, following: Direct | None) -> Direct | None:
         """Has those behind answer, unless it could be its own question."""
-        if following is None:
-            return None
-
-        def look_up(asked: bytes, name: bytes, tail: Tail) -> Found | tuple[()] | None:
-            return None if tail.qtype == HINFO else following.look_up(asked, name, tail)
-
-        return following._replace(look_up=look_up)
+        return unless(lambda name, tail: tail.qtype == HINFO, following)
 
     def _verdict(self, request: Request) -> str:
         """The line that people look for in their logs."""
