@@ -263,7 +263,7 @@ def questions(kind):
     yield query_wire("id.server.", "TXT", qclass="CH")
 
 
-def shape_of(metric, cell):
+def observed(metric, cell):
     """What has been observed; of times only how often."""
     if metric is measures.durations:
         return sum(cell.counts)
@@ -278,7 +278,7 @@ def counted():
         *(traffic.requests, traffic.responses, traffic.request_sizes, traffic.response_sizes),
         *(Cache.hits, Cache.misses, Cache.entries, Cache.evictions, measures.reused, measures.opened, measures.durations),
     ):
-        counts = {labels: getattr(cell, "value", None) or shape_of(metric, cell) for labels, cell in metric.cells.items()}
+        counts = {labels: getattr(cell, "value", None) or observed(metric, cell) for labels, cell in metric.cells.items()}
         found[metric.name] = {labels: each for labels, each in counts.items() if each}
         metric.cells.clear()
     return found
