@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from pycoredns.memory import turnover, zeros
 from pycoredns.metrics import Counter
 from pycoredns.plugin import Outcome, tell
-from pycoredns.spelling import NAME, respelled, usual, usual_reply
+from pycoredns.spelling import NAME, is_usual, respelled, usual, usual_reply
 from pycoredns.traffic import FIRST_BUCKET, bucket_of
 from pycoredns.wire import types
 from pycoredns.wire.walk import walk
@@ -158,6 +158,13 @@ class Memo:
     def leap(self) -> None:
         """Has every entry looked at before it is given again."""
         self.tick += _LEAP
+
+    def find(self, key: bytes) -> tuple[Entry | None, bytes | None]:
+        """The entry of a query, and the reply to it, if one is remembered that holds in the present tick."""
+        entry = self.entries.get(key)
+        if entry is not None and (entry.tick >= self.tick or self.renew(entry)):
+            return entry, entry.reply
+        return (None, None) if is_usual(key) else self.alike(key)
 
     def renew(self, entry: Entry) -> bool:
         """Brings an entry of an earlier tick up to date; False if it holds no longer."""

@@ -106,7 +106,9 @@ class Channel:
         """Takes all datagrams that are there, up to a batch."""
         receiver = _vectors()[0]
         count, view = receiver.receive(self._descriptor), receiver.view
-        if count:
+        if count == 1:
+            self._take_all([receiver.octets[: receiver.lengths[14]]])
+        elif count:
             lengths = receiver.lengths[14 : 16 * count : 16]
             self._take_all([bytes(view[start : start + length]) for start, length in zip(_STARTS, lengths, strict=False)])
         elif (number := ctypes.get_errno()) not in _NOTHING_THERE:

@@ -163,6 +163,19 @@ class Sender(_Vector):
             self._address_to([message[0] for message in messages])
         return self._hand_over(descriptor, messages)
 
+    def send_one(self, descriptor: int, datagram: bytes, peer: bytes = b"") -> int:
+        """Does the same for a single one, in a fifth of the steps."""
+        size, control_size = len(datagram), self._control_size
+        self.octets[:size] = datagram
+        self._pieces[1], self._control_sizes[0] = size, control_size
+        if control_size:
+            self.controls[:control_size] = peer[NAME_SIZE:]
+            peer = peer[:NAME_SIZE]
+        self.names[: len(peer)] = peer
+        if _sendmmsg(descriptor, self._address, 1, _DONTWAIT) == 1:
+            return 0
+        return self._hand_over(descriptor, [(peer, size, size, [datagram])])
+
     def _several(self, peer: bytes, datagrams: list[bytes]) -> Messages:
         """Datagrams of many sizes: what can be cut is cut to one size, only the last may be shorter."""
         messages: Messages = []

@@ -2,10 +2,15 @@
 
 import asyncio
 import gc
+import re
 import socket
+import urllib.request
 import weakref
 from contextlib import AsyncExitStack, suppress
+from itertools import pairwise
 
+import dns.edns
+import dns.message
 import pytest
 
 from pycoredns.assemble import Address
@@ -75,6 +80,60 @@ async def test_many_questions_of_a_turn_are_all_answered(receiving):
             for _ in range(len(wires)):
                 del wires[(await asyncio.wait_for(loop.sock_recv(sock, 512), 5))[:2]]
         assert not wires
+
+
+LONG = "\n".join(f" 2001:db8::{number:x} long.test" for number in range(1, 300))
+KINDS = [
+    query_wire("a.test"),
+    dns.message.make_query("A.tEst", "A").to_wire(),
+    dns.message.make_query("a.test", "A", options=[dns.edns.GenericOption(10, b"12345678")]).to_wire(),
+    query_wire("b.test"),
+    query_wire("long.test", "AAAA", size=65535),
+    query_wire("a.test")[:20],
+]
+NOERROR = 4
+
+
+async def answered(server):
+    """How many answers were counted."""
+
+    def ask():
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.ports['http']}/metrics") as reply:
+            return reply.read().decode()
+
+    mine = re.compile(rf'^coredns_dns_responses_total{{.*dns://:{server.port}".*}} (.*)$', re.MULTILINE)
+    return sum(map(float, mine.findall(await asyncio.to_thread(ask))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.5", "::1"])
+@pytest.mark.parametrize("watched", ["", "log"])
+async def test_a_question_that_comes_alone_gets_what_it_gets_among_others(capfd, host, watched):
+    """For the first time, and from memory."""
+    hosts = f"hosts {{\n 192.0.2.1 a.test\n{LONG}\n}}"
+    async with running(f".:{{port}} {{\n prometheus 127.0.0.1:{{http}}\n {watched}\n {hosts}\n}}") as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET6 if host == "::1" else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect((host, server.port))
+            got, counted, shown = [], [], []
+            for together in (1, 3, 1, 3):
+                for wire in KINDS:
+                    replies = set()
+                    for start in range(0, 3, together):
+                        numbers = [bytes((each, each)) for each in range(start, start + together)]
+                        for number in numbers:  # the server reads when all are there
+                            sock.send(number + wire[2:])
+                        there = [await asyncio.wait_for(loop.sock_recv(sock, 65535), 5) for _ in numbers]
+                        assert sorted(reply[:2] for reply in there) == numbers
+                        replies |= {reply[2:] for reply in there}
+                    got.append(replies)
+                counted.append(await answered(server))
+                shown.append(capfd.readouterr().out.count(" NOERROR "))
+        each = len(KINDS)
+        assert all(len(replies) == 1 for replies in got)
+        assert got[:each] == got[each : 2 * each] == got[2 * each : 3 * each] == got[3 * each :]
+        assert [here - before for before, here in pairwise([0, *counted])] == [3 * each] * 4
+        assert shown == [3 * NOERROR if watched else 0] * 4
 
 
 @pytest.mark.parametrize("batch", ["_q", "q_", "__q", "_q_q", "__qq_q", "q__q", "_" * 20 + "q", "q_" * 30, "__q" * 20, "_" * 30])
