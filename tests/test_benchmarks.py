@@ -1,11 +1,13 @@
 """The parts of `benchmarks/run` that can be wrong without being noticed."""
 
+import os
 import random
 import socket
 import sys
 import threading
 import time
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import dns.message
@@ -15,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.harness import interpreter, latency, load, sample  # noqa: E402
+from benchmarks.harness import evenness, interpreter, latency, load, sample  # noqa: E402
 from benchmarks.harness.bench import part  # noqa: E402
 from benchmarks.harness.data import Records, write_key  # noqa: E402
 from benchmarks.harness.laboratory import Commands  # noqa: E402
@@ -188,6 +190,34 @@ def test_the_median_of_the_rounds_counts_and_only_with_right_answers(goal: float
     outcome = Comparison(workload, contenders, problems)
     assert outcome.ratios() == pytest.approx([1.5, 3.0, 9.0])
     assert outcome.reached() == reached
+
+
+def test_latencies_are_taken_at_a_load_that_is_always_borne() -> None:
+    calm = load.parse(REPORT)
+    two = [Round(replace(calm, seconds=seconds), 0.1) for seconds in (calm.seconds, calm.seconds * 2)]
+    assert Measured("ours", two).least_rate == pytest.approx(calm.answered / calm.seconds / 2)
+
+
+@pytest.mark.parametrize(("worst_us", "warns"), [(128, False), (150, False), (254, True)])
+def test_an_uneven_core_is_told(worst_us: float, warns: bool) -> None:
+    found = evenness.Evenness(128, worst_us)
+    assert ("128 to 254 µs" in found.warning()) == warns
+
+
+def test_evenness_is_of_the_work_and_not_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = time.thread_time_ns
+    turns = cycle([0.002, 0.004])
+
+    def busy() -> int:
+        until = begun() + next(turns) * 1e9
+        time.sleep(0.01)
+        while begun() < until:
+            pass
+        return 0
+
+    monkeypatch.setattr(evenness, "work", busy)
+    found = evenness.evenness_of(min(os.sched_getaffinity(0)), seconds=0.3)
+    assert 1900 < found.best_us < 3900 < found.worst_us < 10_000
 
 
 def test_a_peer_may_cost_so_much_less() -> None:

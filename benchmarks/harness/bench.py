@@ -136,11 +136,11 @@ class Bench:
         """Latencies at half of each one's saturation, and of all at half of the first one's; losses at 80 %."""
         first, given = self.outcome.contenders[0], self.workload.load.rate
         for server, measured in zip(servers, self.outcome.contenders, strict=True):
-            measured.half.append(self._latency(server, number, given or measured.rate / 2))
+            measured.half.append(self._latency(server, number, given or measured.least_rate / 2))
             if not given:
                 equal = measured is first
-                measured.equal.append(measured.half[-1] if equal else self._latency(server, number + 1, first.rate / 2))
-                measured.pressed.append(self._pressed(server, number + 2, measured.rate * PRESSED))
+                measured.equal.append(measured.half[-1] if equal else self._latency(server, number + 1, first.least_rate / 2))
+                measured.pressed.append(self._pressed(server, number + 2, measured.least_rate * PRESSED))
             server.forget_output()
 
     def _latency(self, server: Server, number: int, rate: float) -> Latency:

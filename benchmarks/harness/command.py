@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from pycoredns.etcd_server import EtcdServerError
 from . import programs, report
 from .bench import Effort
 from .chart import write_chart
+from .evenness import Evenness, evenness_of
 from .interpreter import interpreter_of
 from .laboratory import Commands, Laboratory
 from .processes import LOAD_CORE, SERVER_CORE
 from .programs import BENCHMARKS, MissingProgram
-from .results import Result, ResultsError, read_results, result_of, write_results
+from .results import SAME_WORK, Result, ResultsError, read_results, result_of, write_results
 from .workload import Workload, WorkloadError, load_workload
 
 WORKLOADS = BENCHMARKS / "workloads"
@@ -88,6 +89,7 @@ def measure(workloads: Sequence[Workload], options: argparse.Namespace) -> int:
         print(f"not compared with, for they are not installed: apt install {' '.join(missing)}", file=sys.stderr)
     commands = Commands(programs.find_coredns(), options.server, programs.find_dnsperf())
     versions = versions_of(options.server, {name for each in workloads for name in each.peers} - set(missing))
+    versions |= {SAME_WORK: str(evenness())}
     results = []
     with Laboratory(commands, Effort(options.rounds, options.seconds)) as laboratory:
         for workload in workloads:
@@ -121,7 +123,7 @@ def missing_peers(workloads: Sequence[Workload]) -> list[str]:
     return sorted({name for each in workloads for name in each.peers if not programs.peer_command(name)})
 
 
-def versions_of(server: str, peers: set[str]) -> Mapping[str, str]:
+def versions_of(server: str, peers: set[str]) -> dict[str, str]:
     """What is compared, and the Python below it; says so if that is a slow one."""
     versions = {"CoreDNS": programs.COREDNS_VERSION, "pycoredns": metadata.version("pycoredns")}
     if interpreter := interpreter_of(server):
@@ -129,6 +131,14 @@ def versions_of(server: str, peers: set[str]) -> Mapping[str, str]:
         if warning := interpreter.warning():
             print(f"warning: {warning}", file=sys.stderr)
     return versions | {name: programs.peer_version(name) for name in sorted(peers)}
+
+
+def evenness() -> Evenness:
+    """How evenly the measured core runs; says so if it does not."""
+    found = evenness_of(SERVER_CORE)
+    if warning := found.warning():
+        print(f"warning: {warning}", file=sys.stderr)
+    return found
 
 
 def take_cores() -> None:

@@ -64,6 +64,11 @@ class Measured:
         return statistics.median(each.rate for each in self.rounds)
 
     @property
+    def least_rate(self) -> float:
+        """Answers a second in the worst round: that much is borne all the time."""
+        return min(each.rate for each in self.rounds)
+
+    @property
     def lost(self) -> int:
         """Questions without an answer at saturation, or at the workload's rate, of all rounds."""
         return sum(each.answers.lost for each in self.rounds)

@@ -16,6 +16,8 @@ from .latency import Latency
 from .outcome import Comparison, Measured, typical
 from .workload import Limits
 
+SAME_WORK = "same work in"
+"""How evenly the measured core runs, among what else is known of the machine."""
 PROBLEMS_KEPT, PROBLEM_LENGTH = 20, 400
 
 
@@ -90,7 +92,7 @@ def machine() -> dict[str, str]:
 def result_of(comparison: Comparison, versions: Mapping[str, str]) -> Result:
     """The figures of a comparison, measured now on this machine."""
     workload = comparison.workload
-    names = {"CoreDNS", comparison.contenders[-1].name, "Python", *workload.peers}
+    names = {"CoreDNS", comparison.contenders[-1].name, "Python", SAME_WORK, *workload.peers}
     return Result(
         name=workload.name,
         title=workload.title,
