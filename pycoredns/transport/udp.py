@@ -178,29 +178,27 @@ class UDPListener(Listener):
         settle(self, hits, seen, perf_counter_ns() - received)
 
     def _answer_one(self) -> None:
-        """The same for a datagram that came alone, as most do where there is little to do, in a third of a batch's steps."""
-        slots, memo = self._slots, self.memo
-        hits: list[Entry] = []
-        seen: list[tuple[Entry, object, int]] = []
+        """The same for a datagram that came alone, as most do where there is little to do, in half the steps."""
         received = perf_counter_ns()
-        memo.advance()
+        slots, memo, service = self._slots, self.memo, self.service
         datagram = slots.octets[: slots.lengths[14]]
-        ((peer,),) = self._peers(1)
+        ((peer,),) = self._peers(1) if self._wildcard else (_NAME.unpack_from(slots.names),)
         key = datagram[2:]
+        memo.advance()
         entry, reply = memo.find(key)
         if reply is None:
-            reply = self.service.serve(datagram, peer, self, received, key)
-        if entry is not None:
-            entry.hits += 1
-            hits.append(entry)
-            if self.service.watched:
-                seen.append((entry, peer, datagram[0] << 8 | datagram[1]))
+            reply = service.serve(datagram, peer, self, received, key)
         if reply is not None:
             if len(reply) <= _LONGEST_REPLY:
                 self._sender.send_one(self._descriptor, datagram[:2] + reply, peer)
             else:
                 self._send_one(peer, datagram[:2] + reply)
-        settle(self, hits, seen, perf_counter_ns() - received)
+        duration = perf_counter_ns() - received
+        if entry is None:
+            service.settle(duration)
+            return
+        entry.hits += 1
+        settle(self, [entry], [(entry, peer, datagram[0] << 8 | datagram[1])] if service.watched else [], duration)
 
     def _peers(self, count: int) -> Iterable[tuple[bytes]]:
         """Who sent the first slots' datagrams, each in a tuple of one."""
