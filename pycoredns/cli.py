@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -55,6 +56,7 @@ SERVER_FLAGS = {
 }
 FLAGS = (*(name for flag in SERVER_FLAGS.values() for name in flag.names if not name.startswith("--")), "--help")
 """CoreDNS's flags, and those of our own: -waiting, -overload, -workers; two dashes do as well."""
+_STANDARD_ERROR = 2
 _TRUTHS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -93,6 +95,7 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
+    _fill_standard_streams()
     words = _without_truths(sys.argv[1:] if arguments is None else arguments)
     plain = _read_plain(words)
     if plain is not None:
@@ -105,6 +108,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command:
         return int(options.run(options))
     return _serve(options)
+
+
+def _fill_standard_streams() -> None:
+    """Puts /dev/null where a standard stream has been closed: else a socket would get its number, and log lines or a crash."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    # Python has none for those that were closed when it began
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(_STANDARD_ERROR, "w", closefd=False)
 
 
 def _without_truths(words: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from contextlib import asynccontextmanager
+from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2
 
 import pytest
@@ -15,10 +16,10 @@ COREFILE = ".:{port} {{\n bind 127.0.0.1\n health 127.0.0.1:{http} {{\n  lameduc
 
 
 @asynccontextmanager
-async def server(folder):
-    """A server that has begun to answer."""
+async def server(folder, closed=""):
+    """A server that has begun to answer; ``closed`` are redirections of a shell that close its standard streams."""
     (folder / "Corefile").write_text(COREFILE.format(port=free_port(), http=free_port()))
-    command = sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-pidfile", "pid"
+    command = "sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-pidfile", "pid"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -30,6 +31,11 @@ async def server(folder):
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def standard_streams(process):
+    """What a process has as its standard streams."""
+    return [str(Path(f"/proc/{process}/fd/{number}").readlink()) for number in range(3)]
 
 
 async def until(true):
@@ -76,3 +82,18 @@ async def test_an_upgrade_is_not_offered_and_ends_nothing(tmp_path):
         assert line == b"[WARNING] SIGUSR2: Upgrading takes a restart; nothing has changed\n"
         process.send_signal(SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+async def test_no_socket_takes_the_place_of_a_standard_stream_that_is_closed(tmp_path, closed):
+    async with server(tmp_path, closed) as process:
+        assert "socket:" not in "".join(standard_streams(process.pid))
+        process.send_signal(SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+async def test_a_mistake_is_told_by_its_status_where_nobody_can_read_it(tmp_path):
+    (tmp_path / "Corefile").write_text("nonsense {\n nonsense\n}\n")
+    command = f"{sys.executable} -m pycoredns -conf Corefile <&- >&- 2>&-"
+    process = await asyncio.create_subprocess_shell(command, cwd=tmp_path)
+    assert await asyncio.wait_for(process.wait(), 15) == 1
