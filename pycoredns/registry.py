@@ -40,7 +40,7 @@ def available() -> dict[str, EntryPoint]:
     points: dict[str, EntryPoint] = {}
     for folder in dict.fromkeys(sys.path):
         for file in _files_of(folder or "."):
-            for name, value in _group(file.read_text("utf-8")):
+            for name, value in _group(_text(file)):
                 points.setdefault(name, EntryPoint(name, value, file.parent))
     return points
 
@@ -52,6 +52,13 @@ def _files_of(folder: str) -> list[Path]:
         files = [f"{folder}/{package}/entry_points.txt" for package in packages]
         return [Path(file) for file in files if os.path.exists(file)]  # noqa: PTH110
     return []
+
+
+def _text(file: Path) -> str:
+    """What a file holds; a package that only its installer may read has no plugins for others, as for importlib.metadata."""
+    with suppress(OSError):
+        return file.read_text("utf-8", "replace")
+    return ""
 
 
 def _group(text: str) -> Iterator[tuple[str, str]]:
@@ -75,6 +82,9 @@ def load(name: str) -> type[Plugin]:
         loaded = point.load()
     except (ImportError, AttributeError) as error:
         raise PluginError(f'plugin "{name}" cannot be imported ({error}); install what it needs') from error
+    except (Exception, SystemExit) as error:  # others' code runs for the first time, and must not end a server that reloads
+        cause = f"{type(error).__name__}: {error}"
+        raise PluginError(f'plugin "{name}" fails when it is imported ({cause}); install a version that fits') from error
     if not (isinstance(loaded, type) and issubclass(loaded, Plugin)):
         raise PluginError(f'plugin "{name}": {point.value} is no subclass of pycoredns.plugin.Plugin')
     if name not in ORDER and not loaded.before:

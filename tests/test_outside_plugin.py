@@ -52,3 +52,40 @@ def test_its_own_tests_pass(installed):
     """They run a server from a Corefile that names it."""
     result = run(installed, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(EXAMPLE), str(EXAMPLE / "tests"))
     assert result.returncode == 0, result.stdout
+
+
+FAILURES = {
+    "def broken(:": "SyntaxError: ",
+    "raise TypeError('Descriptors cannot be created directly')": "TypeError: Descriptors cannot be created directly",
+    "open('/nonexistent/settings')": "FileNotFoundError: ",
+    "raise SystemExit('this release needs another Python')": "SystemExit: this release needs another Python",
+}
+
+
+@pytest.fixture
+def failing(request, tmp_path):
+    """A folder of packages with a plugin whose module is this text, and with a package that cannot be read as text."""
+    (tmp_path / "failing.py").write_text(request.param)
+    for name, entry_points in {"failing": b"[pycoredns.plugins]\nfailing = failing:Failing\n", "odd": b"\xff\xfe"}.items():
+        metadata = tmp_path / f"{name}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "entry_points.txt").write_bytes(entry_points)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("failing", "cause"), FAILURES.items(), indirect=["failing"])
+def test_one_that_fails_when_it_is_imported_is_named_with_the_reason(failing, cause):
+    said = f'plugin "failing" fails when it is imported ({cause}'
+    checked = run(failing, "-m", "pycoredns", "check", "-", stdin=".:1053 {\n errors\n failing\n}\n")
+    assert (checked.returncode, checked.stderr) == (1, "")
+    assert checked.stdout.startswith(f"stdin:3: {said}")
+    listed = run(failing, "-m", "pycoredns", "plugins")
+    assert (listed.returncode, listed.stderr) == (1, "")
+    assert f"\nnot usable: {said}" in listed.stdout
+    assert "\nwhoami " in listed.stdout
+
+
+def test_a_package_that_may_not_be_read_keeps_no_other_from_working(tmp_path):
+    (tmp_path / "closed-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)  # which cannot be read, even by root
+    result = run(tmp_path, "-m", "pycoredns", "check", "-", stdin=".:1053 {\n whoami\n}\n")
+    assert (result.returncode, result.stderr) == (0, "")
