@@ -185,9 +185,12 @@ class Auto(HoldsZones):
         """Keeps the zones of a folder that is looked through in the same way; their files are read only if they have changed."""
         if self.directory == old.directory and not self._files:
             for origin, before in old._files.items():
-                file = self._files[origin] = ZoneFile(before.path, origin)
-                file.adopt(before)
-                self.adopt(old, origin)
+                file, served = ZoneFile(before.path, origin), old.zone(origin)
+                self._files[origin] = file
+                file.adopt(before, served)
+                if served is not None:
+                    self.adopt(old, origin)
+                    self._partly = self._partly or not self._answers(origin)
 
 
 def _load(changed: list[ZoneFile]) -> list[tuple[ZoneFile, Loaded | Exception | None]]:

@@ -155,7 +155,7 @@ class File(HoldsZones):
     def take_over(self, old: Self) -> None:
         """Keeps the zones of files that have not changed."""
         for origin, file in self._files.items():
-            before = old._files.get(origin)
-            if before is not None and before.path == file.path and before.zone is not None:
-                file.adopt(before)
+            before, served = old._files.get(origin), old.zone(origin)
+            if before is not None and before.path == file.path and served is not None:
+                file.adopt(before, served)
                 self.adopt(old, origin)

@@ -27,10 +27,12 @@ class ZoneFile:
         self.by_time = by_time
         self.zone: Zone | None = None
         self._seen: dict[Path, Version] = {}
+        self._reading = False
 
-    def adopt(self, old: ZoneFile) -> None:
-        """Takes over what another has read of the same file."""
-        self.zone, self._seen = old.zone, old._seen
+    def adopt(self, old: ZoneFile, served: Zone | None) -> None:
+        """Takes over what is served of the same file; what another is reading just now, or has not given away, is read again."""
+        self.zone = served
+        self._seen = old._seen if old.zone is served and not old._reading else {}
 
     def has_changed(self) -> bool:
         """Are the files others than those that were last looked at?"""
@@ -42,6 +44,13 @@ class ZoneFile:
 
     def load(self) -> Loaded | None:
         """Reads the file if its serial is new; raises BadZoneError and OSError."""
+        self._reading = True
+        try:
+            return self._load()
+        finally:
+            self._reading = False
+
+    def _load(self) -> Loaded | None:
         self._seen = {path: _version(path) for path in {self.path, *self._seen}}
         old = self.zone
         if old is not None and not self.by_time and read_serial(self.path, self.origin) == old.serial:

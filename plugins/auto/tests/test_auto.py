@@ -333,6 +333,20 @@ async def test_a_reloaded_corefile_reads_only_what_has_changed(tmp_path, caplog)
         await new.stop()
 
 
+async def test_a_reloaded_corefile_answers_no_other_names(tmp_path):
+    write(tmp_path / "db.test", text(more="date 300 IN A 192.0.2.2\nother 300 IN A 192.0.2.3\n"))
+    write(tmp_path / "db.broken.date.test", "nonsense\n")
+    corefile = f".:{{port}} {{\nauto date.test {{\ndirectory {tmp_path}\nreload 0\n}}\n}}"
+    async with running(corefile) as old:
+        new = Server(assemble(parse(corefile.replace("{port}", str(old.port)), "Corefile")))
+        expected = {"date.test": "NOERROR", "other.test": "SERVFAIL", "x.broken.date.test": "NXDOMAIN"}
+        assert {name: await old.rcode(name) for name in expected} == expected
+        await new.start(old.server)
+        server = RunningServer(new, old.ports)
+        assert {name: await server.rcode(name) for name in expected} == expected
+        await new.stop()
+
+
 def test_check_names_what_is_wrong_with_the_files(tmp_path):
     (tmp_path / "db.broken.test").write_text("@ 300 IN SOA ns host 1 3600 600 86400 60\nx 300 A nonsense\n")
     (tmp_path / "db.date.test").write_text(text())

@@ -1,6 +1,7 @@
 """The plugin: its lines in a Corefile, its files as they change, and what it says of them."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from pycoredns.server import Server
 from pycoredns.sources import Source
 from pycoredns.testing import RunningServer, eventually, running
 from pycoredns.wire import names
+from pycoredns.zone import files
+from pycoredns.zone.files import ZoneFile
 from pycoredns.zone.holder import FollowsZones
 from pycoredns.zone.zone import Zone
 
@@ -208,6 +211,47 @@ async def test_a_reload_of_the_corefile_keeps_what_has_been_read(path: Path, mon
         assert isinstance(plugin, File)
         assert plugin.zone(names.from_text("example.org")) is before
         assert before is not None
+
+
+async def test_a_file_that_is_being_read_as_the_corefile_is_reloaded_is_read_by_the_new_server(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(files.Reading):
+        def zone(self) -> Zone:
+            begun.set()
+            may_end.wait(5)
+            return super().zone()
+
+    text = f"example.org:0 {{\n bind 127.0.0.1\n file {path} {{\n  reload 10ms\n }}\n}}"
+    async with running(text) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(files, "Reading", Slow)
+            write(path, zone(2))
+            assert await asyncio.to_thread(begun.wait, 5)
+            new = Server(assemble(parse(text.replace("10ms", "0"), "Corefile")))
+            (plugin,), (before,) = new.blocks[0].find(File), server.server.blocks[0].find(File)
+            assert isinstance(plugin, File)
+            plugin.take_over(before)
+            may_end.set()
+        async with plugin.running():
+            held = plugin.zone(names.from_text("example.org"))
+            assert held is not None
+            assert held.serial == 2
+
+
+def test_what_was_read_but_is_not_served_yet_is_read_again(path: Path) -> None:
+    origin = names.from_text("example.org")
+    old, new = ZoneFile(path, origin), ZoneFile(path, origin)
+    first = old.load()
+    write(path, zone(2))
+    assert old.load() is not None
+    new.adopt(old, first.zone if first else None)
+    assert new.has_changed()
+    again = new.load()
+    assert again is not None
+    assert again.zone.serial == 2
 
 
 # --- Corefiles
