@@ -100,6 +100,10 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as error:
+            if error.errno == errno.EMSGSIZE and (waiting := self.pending.pop(datagram[:2], None)) is not None:
+                # who asks more than a datagram holds must not end the waiting of others
+                waiting.fail_soon(f"write udp {self.route}: write: {reason(errno.EMSGSIZE)}")
+                return
             self._break(error.errno or 0, "write")
 
     def _read_batch(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter_ns
 
 import pytest
 import uvloop
@@ -21,6 +21,7 @@ from pycoredns.plugins.forward.tests.support import (
     serving_https,
     write_certificate,
 )
+from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.testing import eventually, query_wire, request_for
 
@@ -45,6 +46,23 @@ async def test_an_address_that_questions_cannot_be_sent_from_is_told(source: str
     ):
         with pytest.raises(ServerFailure, match=f"dial udp {other.address}: socket: {why}"):
             await answered(forward.handle(request_for("a.test")))
+
+
+async def test_a_question_too_long_for_a_datagram_fails_alone() -> None:
+    padding = b"\0\x0c" + (65_480).to_bytes(2, "big") + bytes(65_480)  # RFC 7830
+    wire = query_wire("long.test", size=1232)[:-2] + len(padding).to_bytes(2, "big") + padding
+    async with (
+        Scripted(lambda query, _: []) as other,
+        forwarding(f"forward . {other.address} {{\n prefer_udp\n max_connect_attempts 1\n}}") as forward,
+    ):
+        answer = forward.handle(request_for("a.test"))
+        await eventually(lambda: len(other.wires) == 1)
+        long = Request.read(wire, b"", request_for("long.test", protocol="tcp").listener, perf_counter_ns())
+        with pytest.raises(ServerFailure, match=f"write udp 127.0.0.1:[0-9]+->{other.address}: write: message too long"):
+            await answered(forward.handle(long))
+        channel = forward._upstreams[0]._datagrams._channels[0]
+        other._datagrams.sendto(reply_to(other.wires[0]), channel._sock.getsockname())
+        assert (await answered(answer)).answers == 1
 
 
 async def test_the_port_for_long_answers_is_replaced_like_the_others() -> None:
