@@ -232,20 +232,20 @@ class Service:
     # --- who answers what
 
     def find(self, request: Request) -> Block | None:
-        """The block of the longest zone that holds the name; for a DS question of the shortest (RFC 4035 §3.1.4.1)."""
-        found = None
+        """The block of the longest zone that holds the name; a zone's DS records are its parent's (RFC 4035 §3.1.4.1)."""
         name, parent = request.name, names.parent(request.name)
         zone = self._zone_of(name)
-        while zone is not None and (found is None or zone != names.ROOT):  # the root's parent is hardly served here
-            blocks = self.zones[zone]
-            found = blocks[0]
-            if found.empty:
-                break
-            if request.qtype != types.DS:
-                if zone != name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
-                    self._place(parent, found)
-                break
-            zone = None if zone == names.ROOT else self._zone_of(names.parent(zone))
+        if zone is None:
+            return None
+        blocks = self.zones[zone]
+        found = blocks[0]
+        if found.empty:
+            return found
+        if request.qtype == types.DS:
+            above = self._zone_of(parent) if zone == name else None
+            return self.zones[above][0] if above not in {None, names.ROOT} else found  # the root's is hardly served here
+        if zone != name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
+            self._place(parent, found)
         return found
 
     def _zone_of(self, name: bytes) -> bytes | None:

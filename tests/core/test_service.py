@@ -175,14 +175,18 @@ def test_a_faulty_observer_costs_no_answer(monkeypatch):
         ("mid.test", "A", 2),
         ("xmid.test", "A", 1),
         ("X.MID.TEST", "A", 2),
-        ("x.mid.test", "DS", 1),
+        ("mid.test", "DS", 1),
+        ("x.mid.test", "DS", 2),
+        ("low.mid.test", "DS", 2),
+        ("x.low.mid.test", "DS", 3),
+        ("test", "DS", 1),
         ("other", "DS", 9),
         ("other", "A", 9),
         (".", "A", 9),
     ],
 )
 def test_longest_zone(name, qtype, octet):
-    service, listener = service_of({"test": [Fixed(1)], "mid.test": [Fixed(2)], ".": [Fixed(9)]})
+    service, listener = service_of({"test": [Fixed(1)], "mid.test": [Fixed(2)], "low.mid.test": [Fixed(3)], ".": [Fixed(9)]})
     for _ in range(3):  # first found, then placed, then remembered
         assert serve(service, listener, query_wire(name, qtype))[-1] == octet
 
