@@ -83,6 +83,8 @@ class Reloader:
             log.info("Reloading")
             try:
                 new = self.server.successor(self._assemble(corefile))
+                if new.services.keys() - self.server.services.keys():
+                    await self._given_up()
                 await new.start(self.server)
             except (ConfigErrors, StartError, OSError) as error:
                 self._tell(str(error), corefile)
@@ -118,6 +120,11 @@ class Reloader:
             raise StartError(f"{self._source.file}: there is no server block in it; is it being written just now?")
         tell_doubts(corefile)
         return assemble(corefile, self._source.port)
+
+    async def _given_up(self) -> None:
+        """Waits until addresses are free that were given up a moment ago: answers to come leave from there."""
+        if self._stopping:
+            await asyncio.wait(self._stopping)  # unlike gather, it cancels nothing if the reload itself is
 
     async def stopped(self) -> None:
         """Waits until the servers that were replaced have ended."""

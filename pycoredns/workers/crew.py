@@ -153,6 +153,10 @@ class Crew:
             log.error("%s does not give the reload up: %s", member, error)
             member.kill()
 
+    async def retire(self) -> None:
+        """Waits until the servers that were replaced in the workers have ended."""
+        await asyncio.gather(*(self.ask(member, "retire", seconds=STOP_SECONDS) for member in self.started))
+
     async def stop(self) -> None:
         """Has all let pending answers leave, and end."""
         self._stopping = True
@@ -350,12 +354,14 @@ class Crew:
         member = self.members.get(number)
         return member if member and member.started else self._helpers.get(number)
 
-    async def ask(self, member: Member | None, name: str, message: Message | None = None) -> Message | None:
+    async def ask(
+        self, member: Member | None, name: str, message: Message | None = None, seconds: float = ANSWER_SECONDS
+    ) -> Message | None:
         """What a worker says; None if it is not there or says nothing in time."""
         if member is None or not member.started:
             return None
         try:
-            return await member.channel.call(name, message, seconds=ANSWER_SECONDS)
+            return await member.channel.call(name, message, seconds=seconds)
         except (NobodyAnswers, Refused):
             return None
 

@@ -121,8 +121,7 @@ class Supervisor(Server):
         await super().give_up(old)
 
     async def _finish(self, final: bool) -> None:
-        if final:
-            await self._crew.stop()
+        await (self._crew.stop() if final else self._crew.retire())
 
 
 def running(main: Callable[[Crew], Coroutine[Any, Any, int]], workers: int) -> int:

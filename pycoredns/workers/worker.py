@@ -78,6 +78,7 @@ class Worker:
             "commit": self.commit,
             "speak": self.speak,
             "give_up": self.give_up,
+            "retire": self.retire,
             "stop": self.stop,
             "help_out": self.help_out,
             "help_no_more": self.help_no_more,
@@ -189,6 +190,10 @@ class Worker:
         """There is no next server after all."""
         await self._give_up_next()
         self._drop_taken(None)
+
+    async def retire(self, message: Message, _: list[socket.socket]) -> None:
+        """Waits until the servers that were replaced have ended."""
+        await asyncio.gather(*self._retiring)
 
     async def _give_up_next(self) -> None:
         if self._preparing is not None:

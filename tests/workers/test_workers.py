@@ -209,6 +209,26 @@ async def test_pending_answers_leave_before_the_end(tmp_path, number):
             assert [rcode for rcode, _ in await asyncio.gather(*asking)] == [0] * 4
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_an_address_is_taken_again_once_the_last_answers_have_left_from_there(tmp_path, workers):
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        text = f"# {{port}} {{port2}}\n.:PORT {{\n bind 127.0.0.1\n forward . 127.0.0.1:{silent.getsockname()[1]}\n}}\n"
+        here, elsewhere = (text.replace("PORT", name) for name in ("{port}", "{port2}"))
+        async with serving(tmp_path, here, workers) as server:
+            asking = asyncio.create_task(server.ask("slow.test"))
+            query, client = await loop.sock_recvfrom(silent, 512)
+            assert "complete" in await server.reload(elsewhere)
+            seen = len(server.lines)
+            reloading = asyncio.create_task(server.reload(here))
+            await server.line("SIGUSR1: Reloading", seen)
+            await loop.sock_sendto(silent, query[:2] + b"\x81\x80" + query[4:], client)
+            assert "complete" in await reloading
+            assert (await asking)[0] == 0
+
+
 async def test_health_and_ready_speak_for_all(tmp_path):
     text = COREFILE % "health 127.0.0.1:{http2} {\n lameduck 1s\n }\n ready 127.0.0.1:{http2}\n whoami"
     async with serving(tmp_path, text) as server:
