@@ -6,7 +6,7 @@ Each proof is a list of the owners of such records, with the packed set of each 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -41,19 +41,24 @@ class Denial(Protocol):
 
 
 def denial_of(zone: Zone) -> Denial | None:
-    """What a zone proves its denials with, if it can."""
+    """What a zone proves its denials with, if it can: with NSEC3 where NSEC3PARAM says that its chain is whole (RFC 5155 §4)."""
     apex = zone.nodes[zone.origin]
-    if find(apex, NSEC) is not None:
-        return Chain(zone)
-    parameters = find(apex, NSEC3PARAM)
-    if parameters is not None and zone.hashed:
-        for rdata in rdatas(parameters, zone.origin):
-            if rdata[0] == _SHA1 and not rdata[1]:
-                iterations = int.from_bytes(rdata[2:4], "big")
-                if iterations > MOST_ITERATIONS:
-                    raise BadZoneError("", f"NSEC3PARAM asks for {iterations} iterations, more than {MOST_ITERATIONS} (RFC 9276)")
-                return HashedChain(zone, iterations, rdata[5 : 5 + rdata[4]])
-    return None
+    has_nsec, parameters = find(apex, NSEC) is not None, find(apex, NSEC3PARAM)
+    for rdata in rdatas(parameters, zone.origin) if parameters is not None and zone.hashed else ():
+        iterations = int.from_bytes(rdata[2:4], "big")
+        if rdata[0] != _SHA1 or rdata[1] or (iterations > MOST_ITERATIONS and has_nsec):
+            continue
+        if iterations > MOST_ITERATIONS:
+            raise BadZoneError("", f"NSEC3PARAM asks for {iterations} iterations, more than {MOST_ITERATIONS} (RFC 9276)")
+        if owners := [owner for owner, node in zone.hashed.items() if _in_chain(owner, node, rdata)]:
+            return HashedChain(zone, sorted(owners), iterations, rdata[5:])
+    return Chain(zone) if has_nsec else None
+
+
+def _in_chain(owner: bytes, node: Node, parameters: bytes) -> bool:
+    """Is an NSEC3 record made as NSEC3PARAM says? A zone may hold others, while its salt is changed (RFC 5155 §4, §10.4)."""
+    made, packed = parameters[2:], find(node, NSEC3)
+    return packed is not None and any(rdata[0] == _SHA1 and rdata.startswith(made, 2) for rdata in rdatas(packed, owner))
 
 
 def canonical(name: bytes) -> bytes:
@@ -103,12 +108,12 @@ class Chain:
 class HashedChain:
     """NSEC3 records in the order of their hashes (RFC 5155 §3)."""
 
-    def __init__(self, zone: Zone, iterations: int, salt: bytes) -> None:
-        """Iterations and salt are those of NSEC3PARAM."""
+    def __init__(self, zone: Zone, owners: Sequence[bytes], iterations: int, salt: bytes) -> None:
+        """``owners`` are those of the chain, sorted; iterations and salt are those of NSEC3PARAM."""
         self._zone = zone
         self._iterations = iterations
         self._salt = salt
-        self._owners = sorted(zone.hashed)
+        self._owners = owners
 
     def no_type(self, name: bytes) -> Proofs:
         """The record of the name's hash; below an opt-out span, what proves that it might be there unsigned (§7.2.4)."""

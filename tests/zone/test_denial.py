@@ -75,3 +75,42 @@ def test_too_many_iterations_are_refused() -> None:
     nsec3 = Record(b"\x20" + b"0" * 32 + ORIGIN, types.NSEC3, 1, 60, b"\1\0\xff\xff\0\x14" + bytes(20))
     with pytest.raises(BadZoneError, match="65535 iterations"):
         Zone.of(ORIGIN, [SOA, parameters, nsec3])
+
+
+def hashes(zone: Zone, name: str) -> set[bytes]:
+    """The data of the NSEC3 and NSEC records that prove what there is of a name."""
+    response = zone.answer(request_for(name, "TXT", do=True))
+    assert isinstance(response, Response)
+    return {record.rdata for record in response.sections().authority if record.rtype in (types.NSEC, types.NSEC3)}
+
+
+def nsec3_chain(salt: bytes, *labels: str) -> list[Record]:
+    parameters = b"\1\0\0\0%c%b" % (len(salt), salt)
+    hashed = sorted(nsec3_hash(names.from_text(name), salt, 0) for name in labels)
+    following = [*hashed[1:], *hashed[:1]]
+    pairs = zip(hashed, following, strict=True)
+    return [
+        Record(hashed_label(each) + ORIGIN, types.NSEC3, 1, 60, parameters + b"\x14" + after + b"\0\1\x40")
+        for each, after in pairs
+    ]
+
+
+def test_the_records_of_a_chain_with_another_salt_prove_nothing() -> None:
+    present = ("example", *(f"h{number}.example" for number in range(20)))
+    addresses = [Record(names.from_text(name), types.A, 1, 60, bytes(4)) for name in present[1:]]
+    old, new = nsec3_chain(b"a", *present), nsec3_chain(b"b", *present)
+    parameters = Record(ORIGIN, types.NSEC3PARAM, 1, 0, b"\1\0\0\0\1a")
+    zone = Zone.of(ORIGIN, [SOA, parameters, *addresses, *old, *new])
+    found = {rdata for number in range(40) for rdata in hashes(zone, f"nx{number}.example")}
+    assert len(found) > 1
+    assert found <= {record.rdata for record in old}
+
+
+def test_nsec_records_that_are_still_being_made_or_taken_away_do_not_count() -> None:
+    parameters = Record(ORIGIN, types.NSEC3PARAM, 1, 0, b"\1\0\0\0\0")
+    nsec = Record(ORIGIN, types.NSEC, 1, 60, ORIGIN + b"\0\1\x40")
+    chain = nsec3_chain(b"", "example")
+    assert hashes(Zone.of(ORIGIN, [SOA, nsec, parameters, *chain]), "example") == {chain[0].rdata}
+    assert hashes(Zone.of(ORIGIN, [SOA, nsec, parameters]), "example") == {nsec.rdata}
+    other = Record(ORIGIN, types.NSEC3PARAM, 1, 0, b"\1\0\xff\xff\0")
+    assert hashes(Zone.of(ORIGIN, [SOA, nsec, other, *chain]), "example") == {nsec.rdata}
