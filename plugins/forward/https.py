@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import h11
 
+from pycoredns.plugins.forward.datagrams import FULL
 from pycoredns.plugins.forward.streams import Connection
 
 PATH = "/dns-query"
@@ -20,6 +21,7 @@ class HTTPConnection(Connection):
     """A connection that questions go over as requests."""
 
     most: ClassVar[int] = 1
+    queue: ClassVar[int] = FULL
     _body = b""
     _status = 0
 

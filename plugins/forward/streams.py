@@ -30,6 +30,8 @@ class Connection(asyncio.Protocol):
 
     most: ClassVar[int] = FULL
     """Questions that may share it."""
+    queue: ClassVar[int] = 0
+    """Questions that may wait until they have one, where all are in use."""
 
     def __init__(self, owner: Streams) -> None:
         """Takes questions before it is there; they are sent once it is."""
@@ -185,27 +187,42 @@ class Streams:
         self.measures = measures
         self._label = {"dns": "tcp", "tls": "tcp-tls"}.get(terms.endpoint.scheme, terms.endpoint.scheme)
         self._connections: deque[Connection] = deque()
+        self._leaving: list[Connection] = []
+        """Those that take no more questions, but are waited on."""
+        self._queue: deque[Waiting] = deque()
+        """Who has no connection yet."""
         self._idle: deque[Connection] = deque()
         self._dialling: set[asyncio.Task[None]] = set()
 
     @property
     def open(self) -> bool:
         """Has it any connections, or is one being made?"""
-        return bool(self._connections or self._dialling)
+        return bool(self._connections or self._leaving or self._dialling)
 
     def send(self, waiting: Waiting) -> None:
         """Sends a question over an idle connection, a new one, or one that others wait on."""
         connection = self._take_idle() or (None if len(self._connections) < CONNECTIONS else self._shared())
         if connection is not None:
-            if waiting.counted:
-                self.measures.reused(self._label).value += 1
-            connection.send(waiting)
+            self._send_by(connection, waiting)
         elif len(self._connections) < CONNECTIONS:
-            if waiting.counted:
-                self.measures.opened(self._label).value += 1
-            self._dial().send(waiting)
+            self._send_by_new(waiting)
+        elif len(self._queue) < self._kind.queue:
+            waiting.sent = monotonic()
+            self._queue.append(waiting)
         else:
             waiting.fail_soon(f"write tcp {self.to}: too many questions wait for this upstream")
+
+    def _send_by(self, connection: Connection, waiting: Waiting) -> None:
+        """Sends a question over a connection that is there."""
+        if waiting.counted:
+            self.measures.reused(self._label).value += 1
+        connection.send(waiting)
+
+    def _send_by_new(self, waiting: Waiting) -> None:
+        """Sends a question over a new connection."""
+        if waiting.counted:
+            self.measures.opened(self._label).value += 1
+        self._dial().send(waiting)
 
     def _take_idle(self) -> Connection | None:
         """The connection that was idle longest, if it is still good."""
@@ -228,8 +245,11 @@ class Streams:
 
     def _old(self, connection: Connection, now: float) -> bool:
         """Was it idle too long, or does it exist too long?"""
-        max_age = self.terms.max_age
-        return now - connection.used > self.terms.expire or 0 < max_age < now - connection.opened
+        return now - connection.used > self.terms.expire or self._too_old(connection, now)
+
+    def _too_old(self, connection: Connection, now: float) -> bool:
+        """Does it exist too long?"""
+        return 0 < self.terms.max_age < now - connection.opened
 
     def _dial(self) -> Connection:
         """Begins to connect."""
@@ -265,17 +285,23 @@ class Streams:
         connection.fail(why)
 
     def idle(self, connection: Connection) -> None:
-        """Nobody waits on a connection: it is kept, unless there are enough."""
-        if connection.retired or (self.terms.max_idle and len(self._idle) >= self.terms.max_idle):
+        """Nobody waits on a connection: it serves who has none, or is kept, unless there are enough."""
+        if connection.retired or self._old(connection, monotonic()):
+            self._end(connection)
+        elif self._queue:
+            self._send_by(connection, self._queue.popleft())
+        elif self.terms.max_idle and len(self._idle) >= self.terms.max_idle:
             self._end(connection)
         elif connection not in self._idle:
             self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
-        """A connection is no more."""
-        for held in (self._connections, self._idle):
+        """A connection is no more; one who has none gets another."""
+        for held in (self._connections, self._leaving, self._idle):
             if connection in held:
                 held.remove(connection)
+        if self._queue and len(self._connections) < CONNECTIONS:
+            self._send_by_new(self._queue.popleft())
 
     def _end(self, connection: Connection) -> None:
         self.lost(connection)
@@ -283,15 +309,29 @@ class Streams:
 
     def sweep(self, now: float) -> None:
         """Ends what waited too long, and closes what is idle or no good."""
-        for connection in list(self._connections):
-            connection.give_up(now - self.terms.read_timeout)
+        since = now - self.terms.read_timeout
+        while self._queue and self._queue[0].sent <= since:
+            self._queue.popleft().attempt_failed(f"write tcp {self.to}: i/o timeout")
+        for connection in [*self._connections, *self._leaving]:
+            connection.give_up(since)
             if not connection.pending and (connection.retired or (connection in self._idle and self._old(connection, now))):
                 self._end(connection)
+            elif connection in self._connections and (connection.retired or self._too_old(connection, now)):
+                self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        """A connection that is waited on takes no more questions: others may be opened, but not without end."""
+        if len(self._leaving) < CONNECTIONS:
+            self._connections.remove(connection)
+            self._leaving.append(connection)
 
     async def close(self, why: str) -> None:
         """Ends all connections; who waits learns why."""
+        queue, self._queue = self._queue, deque()
+        for waiting in queue:
+            waiting.fail_soon(why)
         for task in list(self._dialling):
             task.cancel()
         await asyncio.gather(*self._dialling, return_exceptions=True)
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._leaving]:
             self._fail(connection, why)

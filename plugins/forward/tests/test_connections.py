@@ -1,6 +1,7 @@
 """Connections are used again, not for ever, and survive what happens to them."""
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -90,6 +91,45 @@ async def test_many_questions_share_some_connections(monkeypatch: pytest.MonkeyP
             assert records(await wait(answer)) == [f"n{number}.test. 300 A 192.0.2.1"]
         assert other.connections == 4
         assert len(forward._upstreams[0]._streams._connections) == 2
+
+
+async def test_a_connection_on_which_a_question_timed_out_leaves_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "CONNECTIONS", 1)
+    async with (
+        Scripted(lambda query, _: [] if query[13:17] == b"lost" else [reply_to(query)]) as other,
+        forwarding(f"forward . {other.address} {{\n max_connect_attempts 1\n max_fails 0\n}}") as forward,
+    ):
+        lost = [forward.handle(request_for(f"lost{number}.test", protocol="tcp")) for number in range(2)]
+        await eventually(lambda: len(other.wires) == 2)
+        used = forward._upstreams[0]._streams
+        next(iter(used._connections[0].pending.values())).sent -= forward.read_timeout
+        used.sweep(monotonic())
+        with pytest.raises(ServerFailure, match="i/o timeout"):
+            await wait(lost[0])
+        assert (await wait(forward.handle(request_for("a.test", protocol="tcp")))).answers == 1
+        with pytest.raises(ServerFailure, match="i/o timeout"):
+            await wait(lost[1])
+        await eventually(lambda: not used._leaving)
+        assert len(used._connections) == 1
+
+
+async def test_a_connection_that_is_never_idle_is_replaced_at_its_greatest_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "CONNECTIONS", 1)
+    async with (
+        Scripted(lambda query, _: [] if query[13:17] == b"busy" else [reply_to(query)]) as other,
+        forwarding(f"forward . {other.address} {{\n max_age 1m\n}}") as forward,
+    ):
+        busy = forward.handle(request_for("busy.test", protocol="tcp"))
+        await eventually(lambda: len(other.wires) == 1)
+        used = forward._upstreams[0]._streams
+        used._connections[0].opened -= forward.max_age
+        used.sweep(monotonic())
+        assert (await wait(forward.handle(request_for("a.test", protocol="tcp")))).answers == 1
+        assert other.connections == 2
+        reply = reply_to(other.wires[0])
+        other._writers[0].write(len(reply).to_bytes(2, "big") + reply)
+        assert (await wait(busy)).answers == 1
+        assert not used._leaving
 
 
 async def test_on_reload_upstreams_of_equal_terms_stay() -> None:

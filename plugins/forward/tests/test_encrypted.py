@@ -6,6 +6,7 @@ import pytest
 from dnslib import RR, DNSRecord
 
 from pycoredns.errors import ServerFailure, StartError
+from pycoredns.plugins.forward import streams
 from pycoredns.plugins.forward.tests.support import (
     Reply,
     Scripted,
@@ -79,6 +80,58 @@ async def test_https_that_is_no_answer(reply: Reply, trouble: str, tmp_path: Pat
     ):
         with pytest.raises(ServerFailure, match=trouble):
             await wait(forward.handle(request_for("a.test")))
+
+
+async def test_questions_wait_for_one_of_the_connections_of_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "CONNECTIONS", 2)
+    paths = write_certificate(tmp_path)
+    async with (
+        serving_https(good_reply, paths) as (address, requests),
+        forwarding(f"forward . https://{address} {{\n tls {paths[0]}\n max_idle_conns 1\n}}") as forward,
+    ):
+        answers = [forward.handle(request_for(f"n{number}.test")) for number in range(20)]
+        for number, answer in enumerate(answers):
+            assert records(await wait(answer)) == [f"n{number}.test. 300 A 192.0.2.1"]
+        assert len(requests) == 20
+        assert connections_of(forward, "https") == (2, 18)
+        assert len(forward._upstreams[0]._streams._connections) == 1
+
+
+async def test_questions_that_wait_for_a_connection_of_https_get_one_when_others_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CONNECTIONS", 2)
+    paths = write_certificate(tmp_path)
+    async with (
+        serving_https(lambda query: (404, "", b"") if query[14] < ord("5") else good_reply(query), paths) as (address, _),
+        forwarding(f"forward . https://{address} {{\n tls {paths[0]}\n max_fails 0\n max_connect_attempts 1\n}}") as forward,
+    ):
+        answers = [forward.handle(request_for(f"n{number}.test")) for number in range(10)]
+        for answer in answers[:5]:
+            with pytest.raises(ServerFailure, match="status 404"):
+                await wait(answer)
+        for answer in answers[5:]:
+            assert (await wait(answer)).answers == 1
+
+
+async def test_questions_wait_no_longer_for_a_connection_of_https_than_for_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CONNECTIONS", 1)
+    paths = write_certificate(tmp_path)
+    options = f"tls {paths[0]}\n read_timeout 300ms\n max_connect_attempts 1\n max_fails 0"
+    async with Scripted(lambda query, _: [], serving(paths)) as silent:
+        async with forwarding(f"forward . https://{silent.address} {{\n {options}\n}}") as forward:
+            answers = [forward.handle(request_for(f"n{number}.test")) for number in range(3)]
+            for answer in answers:
+                with pytest.raises(ServerFailure, match="i/o timeout"):
+                    await wait(answer)
+            assert forward.waiting == 0
+            answers = [forward.handle(request_for(f"n{number}.test")) for number in range(3)]
+        for answer in answers:
+            with pytest.raises(ServerFailure, match="the server stops"):
+                await wait(answer)
+        assert forward.waiting == 0
 
 
 @pytest.mark.parametrize("name", ["1", "127.1", "192.0.2", "127.0.0.01", "0x7f000001"])
