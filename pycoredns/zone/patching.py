@@ -82,12 +82,13 @@ class Patch:
         return self._kept(zone.records(), soa)
 
     def _kept(self, records: Iterator[Record], soa: Record) -> Iterator[Record]:
-        """Of some records those that stay, then those that come; all that go must have been among them."""
-        removed, others = dict(self._removed), self._added.keys() | self._undone
+        """Of some records those that stay, then those that come; all that go, however often, must have been among them."""
+        removed, changed = dict(self._removed), self._removed.keys() | self._added.keys() | self._undone
         yield soa
         for each in records:
             kind = _kind(each)
-            if removed.pop(kind, None) is None and kind not in others and each.rtype != types.SOA:
+            removed.pop(kind, None)
+            if kind not in changed and each.rtype != types.SOA:
                 yield each
         if removed:
             lacking = next(iter(removed.values()))

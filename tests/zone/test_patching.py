@@ -95,6 +95,14 @@ def test_the_new_zone_stays_whole_when_the_old_one_is_freed(monkeypatch):
     assert (kid.name in new.cuts, glue.name in new.hidden) == (True, True)
 
 
+@pytest.mark.parametrize("beside", [[], [Record(names.from_text("a.p.test"), types.TXT, types.IN, 60, b"\1a")]])
+def test_what_stands_twice_goes_altogether(beside: list[Record]):
+    address, patch = Record(names.from_text("a.p.test"), types.A, types.IN, 60, b"\1\2\3\4"), Patch()
+    patch.remove(address)
+    new = patch.apply(Zone.of(ORIGIN, [soa(1), address, address, *beside]), soa(2))
+    assert list(new.records()) == [soa(2), *beside]
+
+
 def test_what_is_not_there_cannot_go():
     patch = Patch()
     patch.remove(Record(names.from_text("a.p.test"), types.A, types.IN, 60, b"\1\2\3\4"))
