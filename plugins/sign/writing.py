@@ -16,7 +16,7 @@ from typing import IO
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.wire.types import type_text
-from pycoredns.zone.texts import rdata_text
+from pycoredns.zone.texts import owner_text, rdata_text
 
 _MODE = 0o644
 """Zones are no secret, and other programs may serve the file."""
@@ -28,7 +28,7 @@ def record_lines(records: Iterable[Record]) -> Iterator[str]:
     name, owner = b"", ""
     for each in records:
         if each.name != name:
-            name, owner = each.name, names.to_text(each.name)
+            name, owner = each.name, owner_text(each.name)
         text = _TEXTS.get(each.rtype)
         rdata = text(each.rdata) if text else rdata_text(each.rtype, each.rdata)
         yield f"{owner}\t{each.ttl}\tIN\t{type_text(each.rtype)}\t{rdata}\n"

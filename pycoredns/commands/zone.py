@@ -55,9 +55,9 @@ def _fail(reason: str) -> int:
 def lines(records: Iterable[Record]) -> Iterator[str]:
     """Records as master files have them, SOA first, then in canonical order (RFC 4034 §6), names in full."""
     from pycoredns.zone.denial import canonical
-    from pycoredns.zone.texts import rdata_text
+    from pycoredns.zone.texts import owner_text, rdata_text
 
     soa, *others = records
     for record in (soa, *sorted(others, key=lambda record: (canonical(record.name), record.rtype, record.rdata))):
         rdata = rdata_text(record.rtype, record.rdata)
-        yield f"{names.to_text(record.name)}\t{record.ttl}\tIN\t{types.type_text(record.rtype)}\t{rdata}"
+        yield f"{owner_text(record.name)}\t{record.ttl}\tIN\t{types.type_text(record.rtype)}\t{rdata}"

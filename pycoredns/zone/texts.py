@@ -1,9 +1,17 @@
-"""RDATA as master files have it."""
+"""Records as master files have them."""
 
 import dns.exception
 import dns.rdata
 from dns.rdataclass import IN
 from dns.rdatatype import RdataType
+
+from pycoredns.wire import names
+
+
+def owner_text(name: bytes) -> str:
+    """A name (wire form) that begins a line, where a dollar sign would make it a directive (RFC 1035 §5.1)."""
+    text = names.to_text(name)
+    return f"\\{text}" if text.startswith("$") else text
 
 
 def rdata_text(rtype: int, rdata: bytes) -> str:

@@ -11,6 +11,7 @@ import dns.rdatatype
 import dns.zone
 import pytest
 
+from pycoredns.commands.zone import lines
 from pycoredns.plugins.sign.options import read_signing_key
 from pycoredns.plugins.sign.signing import Lifetime, SignedZone
 from pycoredns.plugins.sign.tests.support import APEX, RICH, STALE, ZONE, work_in
@@ -176,6 +177,15 @@ def test_what_is_written_is_what_dnspython_writes(tmp_path):
         assert dns.rdata.from_text("IN", rtype, parsed.to_text()) == parsed
         if rtype not in ("RRSIG", "TXT"):
             assert parsed.to_text() == rdata
+
+
+def test_a_name_that_begins_with_a_dollar_sign_is_no_directive(tmp_path):
+    work = work_in(tmp_path, f"{APEX}\\$origin A 192.0.2.1\n")
+    sign(work, NOW)
+    zone = read_zone(work.target, ZONE)
+    assert b"\7$origin" + ZONE in zone.nodes
+    (tmp_path / "printed").write_text("\n".join(lines(zone.records())) + "\n")
+    assert set(read_zone(tmp_path / "printed", ZONE).records()) == set(zone.records())
 
 
 @pytest.mark.parametrize("line", ["kid DS 1 13 2 abcd", "key SSHFP 1 2 abcd", "box MB ns", "end EID abcd"])
