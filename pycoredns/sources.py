@@ -34,9 +34,16 @@ def find(conf: str | None, port: int = DEFAULT_PORT) -> Source:
         return Source("stdin", port, sys.stdin.read())
     if conf:
         return Source(conf, port)
-    if Path(DEFAULT_FILE).exists():
-        return Source(DEFAULT_FILE, port)
-    return Source(DEFAULT_FILE, port, "")
+    return Source(DEFAULT_FILE, port, "" if _is_missing(DEFAULT_FILE) else None)
+
+
+def _is_missing(file: str) -> bool:
+    """Is there no such file? One that may not be looked at is there: reading it will say what is wrong."""
+    try:
+        Path(file).stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def tell_doubts(corefile: Corefile) -> None:

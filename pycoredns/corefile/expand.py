@@ -94,7 +94,7 @@ class _Expansion:
     def __post_init__(self) -> None:
         """The Corefile itself is the first source, and must not be imported again."""
         self.sources.append(self.file)
-        self.importing.append(str(Path(self.file).absolute()))
+        self.importing.append(str(_absolute(self.file)))
 
     def expand(self, lines: Sequence[Line], outermost: bool = False) -> Iterator[Line]:
         """The lines with references replaced and imports put in their place; snippets are kept, if outermost, and left out."""
@@ -165,7 +165,7 @@ class _Expansion:
 
     def matches(self, word: Token) -> list[Path]:
         """The files that a name or a pattern means, in order of their names; relative to the file in which it stands."""
-        pattern = str(Path(word.place.file).absolute().parent / word.text)
+        pattern = str(_absolute(word.place.file).parent / word.text)
         if pattern.count("*") > 1 or pattern.count("?") > 1:
             raise ConfigError(word.place, f'import: "{word.text}" has more than one wildcard', "use a single * (or ?)")
         if "[" in pattern:
@@ -189,6 +189,14 @@ class _Expansion:
             raise ConfigError(word.place, f"import: {path} is a directory", f"did you mean {path}/*?") from None
         except OSError as error:
             raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({error.strerror})') from None
+
+
+def _absolute(file: str) -> Path:
+    """The path of a file; one that does not exist where the current folder has been removed, which absolute names do not need."""
+    try:
+        return Path(file).absolute()
+    except FileNotFoundError:
+        return Path("/(removed folder)", file)
 
 
 def _import_of(name: str, lines: Sequence[Line]) -> Token | None:

@@ -198,6 +198,19 @@ def test_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
+def test_a_current_folder_that_was_removed_is_needed_by_relative_names_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lines").write_text("log")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert shapes(parse(f". {{\n import {tmp_path}/lines\n import {tmp_path}/line?\n}}", "stdin")) == [".: log | log"]
+    assert shapes(parse(". {\n import *\n}", "stdin")) == [".: "]
+    with pytest.raises(ConfigErrors, match=r"stdin:2: import: there is no file .* looked for /.removed folder./lines"):
+        parse(". {\n import lines\n}", "stdin")
+
+
 def test_a_snippet_may_hold_whole_blocks_and_hides_a_file(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("never read")
     text = "(site) {\n a. b. {\n  log\n }\n}\nimport site\n"

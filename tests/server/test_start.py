@@ -10,7 +10,7 @@ from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
 from pycoredns.reload import Reloader
 from pycoredns.server import Server
-from pycoredns.sources import Source, tell_doubts
+from pycoredns.sources import Source, find, tell_doubts
 from pycoredns.testing import running
 
 
@@ -52,3 +52,15 @@ async def test_a_corefile_that_cannot_be_served_is_told_as_coredns_does(tmp_path
         file.write_text(". {\n nope\n}\n")
         assert not await Reloader(server.server, Source(str(file))).reload()
     assert [line for line in caplog.messages if line.startswith(f"Restart failed: {file}:2: unknown directive")]
+
+
+def test_the_default_is_served_only_where_there_is_no_corefile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is there and cannot be read is a mistake."""
+    monkeypatch.chdir(tmp_path)
+    assert find(None).read().empty
+    Path("Corefile").symlink_to("Corefile")
+    with pytest.raises(OSError, match="symbolic links"):
+        find(None).read()
+    Path("Corefile").unlink()
+    Path("Corefile").write_text("a.test {\n}\n")
+    assert not find(None).read().empty
