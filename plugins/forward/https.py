@@ -57,6 +57,12 @@ class HTTPConnection(Connection):
         except h11.RemoteProtocolError as error:
             self.fail(f"https {self._owner.to}: {error}")
 
+    def eof_received(self) -> None:
+        """An answer that does not say how long it is ends with the connection (RFC 9112 §6.3)."""
+        if self.pending and self._status:
+            self.retired = True
+            self.data_received(b"")
+
     def _read_events(self) -> None:
         while isinstance(event := self._http.next_event(), h11.Event):
             if isinstance(event, h11.Response):

@@ -1,5 +1,6 @@
 """Upstreams that speak TLS and HTTPS, and those that have a name."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from pycoredns.plugins.forward.tests.support import (
     with_address,
     write_certificate,
 )
-from pycoredns.testing import Upstream, records, request_for, running
+from pycoredns.testing import Upstream, free_port, records, request_for, running
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,39 @@ async def test_https_that_is_no_answer(reply: Reply, trouble: str, tmp_path: Pat
     ):
         with pytest.raises(ServerFailure, match=trouble):
             await wait(forward.handle(request_for("a.test")))
+
+
+@pytest.mark.parametrize(
+    ("begin", "trouble"),
+    [
+        ("HTTP/1.0 200 OK\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "https {address}: .* without sending complete message body"),
+        ("HTTP/1.1 100 Continue\r\n\r\n", "EOF"),
+    ],
+)
+async def test_an_answer_over_https_may_end_with_its_connection(begin: str, trouble: str, tmp_path: Path) -> None:
+    paths = write_certificate(tmp_path)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        query = await reader.readexactly(len(request_for("a.test").wire))
+        writer.write(begin.encode() + (b"" if trouble == "EOF" else reply_to(query)))
+        writer.close()
+
+    address = f"127.0.0.1:{(port := free_port())}"
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=serving(paths))
+    line = f"forward . https://{address} {{\n tls {paths[0]}\n max_fails 0\n max_connect_attempts 1\n}}"
+    async with server, forwarding(line) as forward:
+        for _ in range(2):
+            answer = forward.handle(request_for("a.test"))
+            if trouble:
+                with pytest.raises(ServerFailure, match=trouble.format(address=address)):
+                    await wait(answer)
+            else:
+                assert (await wait(answer)).answers == 1
+        assert connections_of(forward, "https") == (2, 0)
 
 
 async def test_questions_wait_for_one_of_the_connections_of_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
