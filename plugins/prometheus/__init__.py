@@ -21,7 +21,7 @@ from pycoredns.metrics import Gauge
 from pycoredns.pauses import watch
 from pycoredns.peers import Role, here
 from pycoredns.plugin import Answered, Outcome, Plugin, overrides
-from pycoredns.plugins.prometheus.tls import read_tls
+from pycoredns.plugins.prometheus.tls import Certified
 from pycoredns.response import NO_ANSWER
 from pycoredns.service import Service
 from pycoredns.traffic import Lane, Tally
@@ -70,13 +70,17 @@ class Prometheus(Plugin):
         self._finders = [plugin.counted_zone for plugin in self.block.plugins if overrides(plugin, "counted_zone")]
         self.build_info.cell(__version__, "", f"python{sys.version.partition(' ')[0]}").value = 1
         self._tally = Tally(self.block.settings.view, self._behind())
-        tls = read_tls(self.tls) if self.tls else None
-        route = await open_route(self.address, PATH, self.scrape, tls)
+        certified = Certified(self.tls) if self.tls else None
+        route = await open_route(self.address, PATH, self.scrape, certified.context if certified else None)
+        watching = asyncio.create_task(certified.watch(route)) if certified and here().role is not Role.WORKER else None
         try:
             # the pauses of a supervisor's loop keep no question waiting
             with nullcontext() if here().role is Role.SUPERVISOR else watch.watching():
                 yield
         finally:
+            if watching:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
             await route.close()
             self._tally.close()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pycoredns.errors import StartError
+from pycoredns.http import Route
+from pycoredns.output import logger
 
+INTERVAL = 30.0
+"""Seconds between two looks at the files."""
+log = logger("plugin/prometheus")
 _CLIENTS = {
     "": ssl.CERT_NONE,
     "NoClientCert": ssl.CERT_NONE,
@@ -17,7 +23,38 @@ _CLIENTS = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_KNOWN = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version", "max_version")
+_FILES = ("cert_file", "key_file", "client_ca_file")
+_KNOWN = (*_FILES, "client_auth_type", "min_version", "max_version")
+
+
+class Certified:
+    """The TLS settings of a web configuration, read again when its files have been replaced: certificates are renewed often."""
+
+    def __init__(self, file: Path) -> None:
+        """Reads it; raises StartError."""
+        self._file = file
+        self._version = version_of(file)
+        self._complaint = ""
+        self.context = read_tls(file)
+
+    async def watch(self, route: Route) -> None:
+        """Looks at the files again and again until it is cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            await self.look(route)
+
+    async def look(self, route: Route) -> None:
+        """Has a route use what is new; while that cannot be used, what was read before holds."""
+        try:
+            version = version_of(self._file)
+            if version != self._version:
+                await route.secure(read_tls(self._file))
+        except Exception as error:  # noqa: BLE001  a background step ends here: the next look may go better
+            if str(error) != self._complaint:
+                log.warning("%s; what was read before is used", error)
+            self._complaint = str(error)
+        else:
+            self._version, self._complaint = version, ""
 
 
 def read_tls(file: Path) -> ssl.SSLContext | None:
@@ -35,8 +72,19 @@ def read_tls(file: Path) -> ssl.SSLContext | None:
         raise StartError(f"{file}: tls_server_config: {unknown[0]} is not offered; there are {', '.join(_KNOWN)}")
     try:
         return _context(server, file.parent)
-    except (OSError, ssl.SSLError, KeyError) as error:
+    except (OSError, ssl.SSLError, KeyError, TypeError) as error:
         raise StartError(f"{file}: tls_server_config: {error}") from error
+
+
+def version_of(file: Path) -> Sequence[tuple[int, ...]]:
+    """What differs once a web configuration, or a file that it names, has been replaced; raises StartError."""
+    server = _read_settings(file).get("tls_server_config")
+    named = [str(server[name]) for name in _FILES if server.get(name)] if isinstance(server, dict) else []
+    try:
+        found = [path.stat() for path in (file, *(file.parent / name for name in named))]
+    except OSError as error:
+        raise StartError(f"{file}: {error}") from error
+    return [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]
 
 
 def _read_settings(file: Path) -> Mapping[str, Any]:

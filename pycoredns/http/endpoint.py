@@ -30,13 +30,20 @@ _CONNECTION = "pycoredns.http.connection"
 class Route:
     """A path of an endpoint and who answers it, until it is closed."""
 
-    def __init__(self, endpoint: Endpoint | None, path: str, handler: HTTPHandler) -> None:
+    def __init__(self, endpoint: Endpoint | None, path: str, handler: HTTPHandler, tls: ssl.SSLContext | None = None) -> None:
         """Takes the path from whoever had it, who gets it back if this one is closed first; without an endpoint nobody asks."""
         self._endpoint = endpoint
         self._path = path
         self.handler = handler
+        self.tls = tls
         if endpoint is not None:
             endpoint.routes.setdefault(path, []).append(self)
+
+    async def secure(self, tls: ssl.SSLContext | None) -> None:
+        """Has connections that come from now on speak TLS by other settings."""
+        self.tls = tls
+        if self._endpoint is not None:
+            await self._endpoint.renew()
 
     async def close(self) -> None:
         """Gives the path up; with the last one its endpoint is closed. May be called again."""
@@ -44,22 +51,28 @@ class Route:
             others.remove(self)
             if not others:
                 del self._endpoint.routes[self._path]
-            if not self._endpoint.routes:
+            if self._endpoint.routes:
+                await self._endpoint.renew()
+            else:
                 await self._endpoint.close()
 
 
 async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tls: ssl.SSLContext | None = None) -> Route:
     """Has a path answered at an address, which is opened unless it is open already; raises StartError where it cannot be.
 
-    Of several processes the supervisor alone opens addresses; in a worker the path is answered by nobody.
+    All of an address speaks TLS as the newest route wants it that wants any. Of several processes the supervisor alone opens
+    addresses; in a worker the path is answered by nobody.
     """
     if here().role is Role.WORKER:
         return Route(None, path, handler)
     endpoint = _endpoints.get(str(address))
-    if endpoint is None:
-        endpoint = Endpoint(str(address), await _bind(address), tls)
-        await endpoint.start()
-    return Route(endpoint, path, handler)
+    if endpoint is not None:
+        route = Route(endpoint, path, handler, tls)
+        await endpoint.renew()
+        return route
+    endpoint = Endpoint(str(address), await _bind(address), tls)
+    await endpoint.start()
+    return Route(endpoint, path, handler, tls)
 
 
 async def _bind(address: ListenAddress) -> socket.socket:
@@ -114,14 +127,30 @@ class Endpoint:
         self.routes: dict[str, list[Route]] = {}
         self._sock = sock
         self._tls = tls
+        self._renewing = asyncio.Lock()
         self._connections: dict[Connection, None] = {}
 
     async def start(self) -> None:
         """Takes connections from now on."""
         _endpoints[self.address] = self
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, sock=self._sock, ssl=self._tls, backlog=BACKLOG)
+        self._server = await self._listen()
         self._import = loop.call_later(IMPORTED_AFTER, lambda: loop.run_in_executor(None, import_module, _CONNECTION))
+
+    async def _listen(self) -> asyncio.Server:
+        """Takes connections at a copy of the socket: another one may follow, and those that wait there are not lost."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._connection, sock=self._sock.dup(), ssl=self._tls, backlog=BACKLOG)
+
+    async def renew(self) -> None:
+        """Speaks TLS as its routes now want it; connections that are open go on as they began."""
+        async with self._renewing:
+            wanted = [route.tls for routes in self.routes.values() for route in routes if route.tls is not None]
+            tls = wanted[-1] if wanted else None
+            if self.routes and tls is not self._tls:
+                self._tls, before = tls, self._server
+                self._server = await self._listen()
+                before.close()
 
     def _connection(self) -> Connection:
         """What serves a client that has come."""
@@ -132,7 +161,9 @@ class Endpoint:
         """Closes the address and its connections; what has been written is still sent."""
         _endpoints.pop(self.address, None)
         self._import.cancel()
-        self._server.close()
+        async with self._renewing:
+            self._server.close()
+            self._sock.close()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)

@@ -5,17 +5,21 @@ import gzip
 import socket
 import ssl
 import urllib.request
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pycoredns import traffic
+from pycoredns.assemble import assemble
+from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.plugin import Outcome
-from pycoredns.plugins.prometheus import _takes_gzip
+from pycoredns.plugins.prometheus import _takes_gzip, tls
 from pycoredns.plugins.prometheus.tls import read_tls
 from pycoredns.response import Response
-from pycoredns.testing import exchange_udp, request_for, running
+from pycoredns.server import Server
+from pycoredns.testing import eventually, exchange_udp, request_for, running
 
 
 @pytest.fixture(autouse=True)
@@ -280,9 +284,8 @@ async def test_mistakes(block, complaint):
 # --- TLS
 
 
-@pytest.fixture
-def certificate(tmp_path):
-    """A self-signed certificate for localhost, as cert.pem and key.pem."""
+def certify(folder):
+    """Makes a self-signed certificate for localhost, as cert.pem and key.pem."""
     from datetime import UTC, datetime, timedelta
 
     from cryptography import x509
@@ -294,23 +297,70 @@ def certificate(tmp_path):
     now = datetime.now(UTC)
     made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
     made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-    (tmp_path / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    (folder / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (tmp_path / "key.pem").write_bytes(key.private_bytes(*pem))
+    (folder / "key.pem").write_bytes(key.private_bytes(*pem))
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A folder with a certificate, and a web configuration with it."""
+    certify(tmp_path)
+    (tmp_path / "web.yml").write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n  min_version: TLS13\n")
     return tmp_path
 
 
+async def scrape_by_tls(port, trusted):
+    """The body of /metrics; raises ssl.SSLError unless the server has a certificate of this text."""
+    context = ssl.create_default_context(cadata=trusted)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="localhost")
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    body = await reader.read()
+    writer.close()
+    return body
+
+
+PLAIN = ".:{port} {\n prometheus 127.0.0.1:{http}\n}"
+BY_TLS = ".:{port} {\n prometheus 127.0.0.1:{http} {\n tls {web}\n }\n}"
+
+
 async def test_metrics_over_tls(certificate):
-    file = certificate / "web.yml"
-    file.write_text("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n  min_version: TLS13\n")
-    async with running(".:{port} {\n prometheus 127.0.0.1:{http} {\n tls {web}\n }\n}", web=file) as server:
-        context = ssl.create_default_context(cafile=certificate / "cert.pem")
-        reader, writer = await asyncio.open_connection(
-            "127.0.0.1", server.ports["http"], ssl=context, server_hostname="localhost"
-        )
-        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert b"coredns_build_info" in await reader.read()
-        writer.close()
+    async with running(BY_TLS, web=certificate / "web.yml") as server:
+        body = await scrape_by_tls(server.ports["http"], (certificate / "cert.pem").read_text())
+    assert b"coredns_build_info" in body
+
+
+async def test_a_renewed_certificate_is_served(certificate, monkeypatch, caplog):
+    monkeypatch.setattr(tls, "INTERVAL", 0.01)
+    async with running(BY_TLS, web=certificate / "web.yml") as server:
+        before = (certificate / "cert.pem").read_text()
+        (certificate / "cert.pem").write_text("half of it")
+        await eventually(lambda: "what was read before is used" in caplog.text)
+        assert await scrape_by_tls(server.ports["http"], before)
+        certify(certificate)
+        after = (certificate / "cert.pem").read_text()
+
+        async def renewed():
+            with suppress(ssl.SSLError):
+                return bool(await scrape_by_tls(server.ports["http"], after))
+
+        await eventually(renewed)
+    assert caplog.text.count("what was read before is used") <= 2  # once, and perhaps between the certificate and its key
+
+
+async def test_a_reload_changes_between_plaintext_and_tls(certificate):
+    trusted, web = (certificate / "cert.pem").read_text(), str(certificate / "web.yml")
+    async with running(PLAIN) as server, AsyncExitStack() as stack:
+        port = server.ports["http"]
+        old = server.server
+        for corefile in (BY_TLS, PLAIN):
+            text = corefile.replace("{port}", str(server.port)).replace("{http}", str(port)).replace("{web}", web)
+            new = Server(assemble(parse(text)))
+            await new.start(old)
+            stack.push_async_callback(new.stop)
+            await old.stop(final=False)
+            assert await (scrape_by_tls(port, trusted) if corefile is BY_TLS else scrape(port))
+            old = new
 
 
 @pytest.mark.parametrize(
