@@ -9,7 +9,7 @@ from typing import TypeAlias
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.zone.building import Builder
-from pycoredns.zone.journal import Difference, difference
+from pycoredns.zone.journal import Difference, difference, is_newer
 from pycoredns.zone.packed import NS, find
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
@@ -188,11 +188,6 @@ def _with_servers(zone: Zone) -> Zone:
 def serial_of(soa: Record) -> int:
     """The serial of an SOA record."""
     return int.from_bytes(soa.rdata[-20:-16], "big")
-
-
-def is_newer(serial: int, other: int) -> bool:
-    """Is a serial greater than another (RFC 1982 §3.2)?"""
-    return 0 < (serial - other & 0xFFFFFFFF) <= 0x7FFFFFFF
 
 
 def is_well_formed(record: Record) -> bool:

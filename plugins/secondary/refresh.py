@@ -14,12 +14,12 @@ from pycoredns.durations import duration_text
 from pycoredns.output import logger
 from pycoredns.peers import here
 from pycoredns.plugins.secondary.asking import Primary, fetch, reason, serial_at
-from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError, is_newer
+from pycoredns.plugins.secondary.incoming import NothingNewer, TransferError
 from pycoredns.plugins.secondary.kept import Shelf
 from pycoredns.plugins.secondary.turns import Turns
 from pycoredns.wire import names
 from pycoredns.zone.building import BadZoneError
-from pycoredns.zone.journal import Difference
+from pycoredns.zone.journal import Difference, is_newer
 from pycoredns.zone.zone import Zone
 
 log = logger("plugin/secondary")

@@ -33,6 +33,16 @@ class Difference(NamedTuple):
         """The serial before."""
         return int.from_bytes(self.old.rdata[-20:-16], "big")
 
+    @property
+    def until(self) -> int:
+        """The serial after."""
+        return int.from_bytes(self.new.rdata[-20:-16], "big")
+
+
+def is_newer(serial: int, other: int) -> bool:
+    """Is a serial greater than another (RFC 1982 §3.2)?"""
+    return 0 < (serial - other & 0xFFFFFFFF) <= 0x7FFFFFFF
+
 
 def difference(old: Zone, new: Zone, among: Iterable[bytes] | None = None) -> Difference:
     """What changed between two versions; of all names, or those given, only such are looked into as have not the same octets."""
@@ -88,16 +98,32 @@ class Journal:
         self._size = 0
         self._steps: deque[Difference] = deque()
 
+    def copy(self) -> Journal:
+        """The same steps, for another to go on with."""
+        other = Journal(self._most)
+        other._steps, other._size = self._steps.copy(), self._size
+        return other
+
     def add(self, step: Difference) -> None:
-        """Takes the newest step, and forgets old ones if they are too many."""
-        if not step.whole:
+        """Takes the newest step, and forgets old ones if they are too many.
+
+        For its reader a way ends at the newest serial, which it must not come by before: nothing leads back to an older one, and what
+        was before serials have gone around is forgotten.
+        """
+        if not step.whole or not is_newer(step.until, step.since):
             self._steps.clear()
             self._size = 0
             return
         self._steps.append(step)
         self._size += _size(step)
+        around = [number for number, each in enumerate(self._steps, 1) if each.since == step.until]
+        for _ in range(around[-1] if around else 0):
+            self._forget_oldest()
         while self._size > self._most:
-            self._size -= _size(self._steps.popleft())
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        self._size -= _size(self._steps.popleft())
 
     def since(self, serial: int) -> Sequence[Difference] | None:
         """The steps that lead from a serial to the present one; None where it is not known."""

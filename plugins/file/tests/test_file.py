@@ -224,21 +224,30 @@ async def test_a_file_that_is_being_read_as_the_corefile_is_reloaded_is_read_by_
             may_end.wait(5)
             return super().zone()
 
+    origin = names.from_text("example.org")
     text = f"example.org:0 {{\n bind 127.0.0.1\n file {path} {{\n  reload 10ms\n }}\n}}"
+
+    def has_read(plugin: File, serial: int) -> bool:
+        held = plugin.zone(origin)
+        return held is not None and held.serial == serial
+
     async with running(text) as server:
+        before = plugin_of(server)
+        write(path, zone(2))
+        await eventually(lambda: has_read(before, 2))
         with monkeypatch.context() as patched:
             patched.setattr(files, "Reading", Slow)
-            write(path, zone(2))
+            write(path, zone(3))
             assert await asyncio.to_thread(begun.wait, 5)
             new = Server(assemble(parse(text.replace("10ms", "0"), "Corefile")))
-            (plugin,), (before,) = new.blocks[0].find(File), server.server.blocks[0].find(File)
+            (plugin,) = new.blocks[0].find(File)
             assert isinstance(plugin, File)
             plugin.take_over(before)
             may_end.set()
         async with plugin.running():
-            held = plugin.zone(names.from_text("example.org"))
-            assert held is not None
-            assert held.serial == 2
+            await eventually(lambda: has_read(before, 3))
+            assert has_read(plugin, 3)
+            assert len(plugin.changes(origin, 1) or ()) == 2
 
 
 def test_what_was_read_but_is_not_served_yet_is_read_again(path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pycoredns.plugins.secondary.incoming import Incoming, NothingNewer, TransferError, is_newer
+from pycoredns.plugins.secondary.incoming import Incoming, NothingNewer, TransferError
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
+from pycoredns.zone.journal import is_newer
 from pycoredns.zone.zone import Zone
 
 ORIGIN = names.from_text("a.test")
