@@ -107,8 +107,8 @@ class Journal:
     def add(self, step: Difference) -> None:
         """Takes the newest step, and forgets old ones if they are too many.
 
-        For its reader a way ends at the newest serial, which it must not come by before: nothing leads back to an older one, and what
-        was before serials have gone around is forgotten.
+        For its reader a way ends at the newest serial, which it must not come by before: nothing leads back to an older one, and
+        what was before serials have gone around is forgotten.
         """
         if not step.whole or not is_newer(step.until, step.since):
             self._steps.clear()
