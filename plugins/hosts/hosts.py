@@ -125,7 +125,7 @@ class Hosts(Plugin):
         except FileNotFoundError:
             log.warning("File does not exist: %s", self.file)
         except OSError as error:
-            raise BadValueError(f'hosts: "{self.file}" cannot be accessed: {error.strerror}') from error
+            raise BadValueError(f'"{self.file}" cannot be accessed: {error.strerror}') from error
 
     # --- answering
 

@@ -119,6 +119,8 @@ def configure(plugin: type[T], directives: Sequence[Directive], context: Context
             context.errors.append(_owned(error, context.plugin))
         except ValueError as error:
             context.report(lines[0].place, f"{context.plugin}: {error}", getattr(error, "remedy", ""))
+        except OSError as error:
+            context.errors.append(_owned(_inaccessible(lines[0], error), context.plugin))
     repeated = getattr(plugin, "repeated", "once")
     return made[:1] if repeated == "first" else made[-1:] if repeated == "last" else made
 
@@ -156,6 +158,12 @@ def _owned(error: ConfigError, plugin: str) -> ConfigError:
     """The error, saying which plugin it belongs to."""
     error.plugin = error.plugin or plugin
     return error
+
+
+def _inaccessible(line: Directive, error: OSError) -> ConfigError:
+    """A line names a file that may not even be looked at."""
+    what = f'"{error.filename}" cannot be accessed: {error.strerror}' if error.filename else str(error)
+    return ConfigError(line.place, f"{line.name}: {what}")
 
 
 def parse_directive(plugin: type[T], directive: Directive, context: Context) -> T:
@@ -196,6 +204,8 @@ def _read_block(schema: Schema, directive: Directive, values: dict[str, Any], co
             _read_line(schema, line, values, context)
         except ConfigError as error:
             errors.append(error)
+        except OSError as error:
+            errors.append(_inaccessible(line, error))
     missing = [option for option in schema.options.values() if option.required and option.field not in values]
     if missing and not errors:
         errors = [ConfigError(directive.place, f"{directive.name}: {o.name} is missing", f"usage: {o.usage}") for o in missing]

@@ -236,6 +236,17 @@ def test_a_plugin_may_read_its_lines_by_itself() -> None:
     assert mistakes(Own, "own {\n success\n}")[0].startswith("Corefile:3: success: CAPACITY is missing")
 
 
+def test_a_file_that_may_not_be_looked_at_is_told_with_its_place() -> None:
+    class Looking:
+        @classmethod
+        def from_directive(cls, directive: Directive, context: Context) -> Self:
+            context.path(directive.arguments[0].text).stat()
+            return cls()
+
+    name = 300 * "x"
+    assert mistakes(Looking, f"looking {name}") == [f'Corefile:2: looking: "{name}" cannot be accessed: File name too long']
+
+
 def test_a_type_that_nothing_reads_is_told_to_the_author() -> None:
     @dataclass
     class Wrong:

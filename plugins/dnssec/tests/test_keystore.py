@@ -69,6 +69,7 @@ async def test_files_that_hold_no_key_are_named(tmp_path: Path) -> None:
         ("key file", "KEY is missing"),
         ("key fiel x", '"fiel" is unknown; choose one of file, directory, aws_secretsmanager'),
         ("key directory /does/not/exist", "/does/not/exist is no folder"),
+        (f"key directory /{300 * 'x'}", f'Corefile:4: key: "/{300 * "x"}" cannot be accessed: File name too long'),
         (
             "key directory {folder}",
             "there is no key of example.org. in {folder}; pycoredns dnssec keygen example.org. --folder {folder}",
