@@ -17,6 +17,7 @@ PORT = 53
 TIMEOUT = 3.0  # seconds for one try
 TRIES = 2
 BUFFER_SIZE = 1232  # what fits every path unfragmented (https://www.dnsflagday.net/2020/)
+HIGHEST_TYPE = 65535
 NO_ANSWER = 9  # dig's exit status for it
 
 
@@ -58,7 +59,7 @@ def show(asked: DNSRecord, address: str, port: int, tcp: bool) -> int:
     began = time.perf_counter()
     try:
         reply = ask(asked, address, port, tcp)
-    except (OSError, DNSError) as error:
+    except (OSError, UnicodeError, DNSError) as error:  # UnicodeError: the codec refuses empty labels, for example
         print(f"no answer from {place}: {error or type(error).__name__}", file=sys.stderr)
         return NO_ANSWER
     took = (time.perf_counter() - began) * 1000
@@ -79,6 +80,8 @@ def question(name: str, kind: str) -> DNSRecord:
     """A recursive query with EDNS (RFC 6891)."""
     try:
         qtype = getattr(QTYPE, kind)
+        if qtype > HIGHEST_TYPE:
+            raise DNSError
     except DNSError:
         raise BadQuery(f'unknown type "{kind}"; types are A, AAAA, SRV, TXT … or TYPE and a number') from None
     try:

@@ -58,6 +58,7 @@ async def test_a_truncated_answer_is_asked_for_again_over_tcp(capsys: pytest.Cap
     ("words", "said"),
     [
         (["example.org", "HOST"], 'unknown type "HOST"'),
+        (["example.org", "TYPE65536"], 'unknown type "TYPE65536"'),
         (["a..b"], '"a..b" is no domain name'),
         ([f"{'a' * 64}.org"], "is no domain name"),
         (["a", "b", "c"], "usage:"),
@@ -74,3 +75,5 @@ def test_no_answer_is_an_error_of_its_own(capsys: pytest.CaptureFixture[str]) ->
     port = free_port()
     assert main(["query", "example.org", "-p", str(port)]) == 9
     assert f"no answer from 127.0.0.1#{port}" in capsys.readouterr().err
+    assert main(["query", "example.org", "@no..server"]) == 9
+    assert "no answer from no..server#53" in capsys.readouterr().err
