@@ -53,6 +53,8 @@ class Peers:
         """Nothing is offered yet."""
         self.secret = os.urandom(16)
         """Known to all processes of the server, and to nobody else."""
+        self.generation = 0
+        """How many servers have been begun in this process: with each reload there is another one beside the one before."""
         self._offers: dict[str, list[Handler]] = {}
         self._heirs: list[Callable[[], None]] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import posixpath
 import socket
 import ssl
@@ -38,6 +39,7 @@ class Route:
         self.tls = tls
         if endpoint is not None:
             endpoint.routes.setdefault(path, []).append(self)
+            endpoint.generation = here().generation
 
     async def secure(self, tls: ssl.SSLContext | None) -> None:
         """Has connections that come from now on speak TLS by other settings."""
@@ -79,7 +81,7 @@ async def _bind(address: ListenAddress) -> socket.socket:
     """A listening socket; raises StartError."""
     family, where = await _look_up(address.host or "::", address.port)
     try:
-        return _listen(family, where)
+        return _listen_beside(family, where, [each for each in _endpoints.values() if each.is_left_to(address.port)])
     except OSError as error:
         if not address.host and error.errno in (97, 99):  # a machine without IPv6
             return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
@@ -102,12 +104,25 @@ async def _look_up(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     raise StartError(f"listen tcp: lookup {host}: {reason}")
 
 
-def _listen(family: int, where: tuple[object, ...]) -> socket.socket:
+def _listen_beside(family: int, where: tuple[object, ...], others: list[Endpoint]) -> socket.socket:
+    """A listening socket; the others, which end with the server that is replaced, may have the port until then."""
+    try:
+        return _listen(family, where)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not others:
+            raise
+    for each in others:
+        each.share_port()
+    return _listen(family, where, shared=True)
+
+
+def _listen(family: int, where: tuple[object, ...], shared: bool = False) -> socket.socket:
     """A socket that takes IPv4 too where it is bound to all IPv6 addresses."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(where)
@@ -125,6 +140,8 @@ class Endpoint:
         """``sock`` listens already."""
         self.address = address
         self.routes: dict[str, list[Route]] = {}
+        self.generation = 0
+        """The newest server that has a route here."""
         self._sock = sock
         self._tls = tls
         self._renewing = asyncio.Lock()
@@ -151,6 +168,14 @@ class Endpoint:
                 self._tls, before = tls, self._server
                 self._server = await self._listen()
                 before.close()
+
+    def is_left_to(self, port: int) -> bool:
+        """Is it at this port, and has the server that was begun last no use for it?"""
+        return bool(self._sock.getsockname()[1] == port and self.generation < here().generation)
+
+    def share_port(self) -> None:
+        """Lets the port be bound by others as well."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
     def _connection(self) -> Connection:
         """What serves a client that has come."""

@@ -247,6 +247,37 @@ async def test_an_added_address_is_opened_and_a_removed_one_closed(reloading):
             await exchange_udp(query_wire("b.test"), ("127.0.0.1", other), 0.5)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("health :{http}", "health 127.0.0.1:{http}"),
+        ("health 127.0.0.1:{http}", "health :{http}"),
+        ("health localhost:{http}", "health 127.0.0.1:{http}"),
+        ("ready :{http}\nprometheus localhost:{other}", "health localhost:{http}\nready :{other}"),
+    ],
+)
+async def test_what_is_served_by_http_may_come_to_an_address_that_overlaps(reloading, before, after):
+    ports = {"http": free_port(), "other": free_port()}
+    reloading.write(1, before.format(**ports))
+    async with reloading:
+        for octet, more in ((2, after), (3, before)):
+            reloading.write(octet, more.format(**ports))
+            assert await reloading.reloader.reload()
+            await reloading.reloader.stopped()
+            _, writer = await asyncio.open_connection("127.0.0.1", ports["http"])
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_two_addresses_of_one_corefile_that_overlap_are_told(reloading, caplog):
+    port = free_port()
+    reloading.write(1, f"health :{port}")
+    async with reloading:
+        reloading.write(2, f"health :{port}\nprometheus 127.0.0.1:{port}")
+        assert not await reloading.reloader.reload()
+        assert f"listen tcp 127.0.0.1:{port}: bind: address already in use" in caplog.text
+
+
 async def test_one_address_beside_all_of_them():
     corefile = (
         "a.test:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}\nb.test:{port} {\n hosts {\n 192.0.2.2 b.test\n}\n}"
