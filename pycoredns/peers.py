@@ -54,7 +54,7 @@ class Peers:
         self.secret = os.urandom(16)
         """Known to all processes of the server, and to nobody else."""
         self.generation = 0
-        """How many servers have been begun in this process: with each reload there is another one beside the one before."""
+        """How many servers have been begun in this process to replace the one before."""
         self._offers: dict[str, list[Handler]] = {}
         self._heirs: list[Callable[[], None]] = []
 

@@ -102,7 +102,8 @@ class Server:
 
     async def _run_plugins(self, old: Server | None) -> None:
         """Starts the plugins, each with what is warm from its predecessor."""
-        here().generation += 1
+        if old is not None:
+            here().generation += 1
         for plugin in self._in_order():
             predecessor = old.predecessor(plugin) if old else None
             if predecessor is not None:
