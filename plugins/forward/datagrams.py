@@ -210,7 +210,7 @@ class Datagrams:
             channel = choose()
         except OSError as error:
             for waiting in asking:
-                waiting.fail_soon(f"dial udp {self.to}: socket: {reason(error.errno or 0)}")
+                waiting.fail_soon(f"dial udp{error}")
             return
         self._count(sum(map(_counted, asking)))
         room = FULL - len(channel.pending)
@@ -241,19 +241,32 @@ class Datagrams:
             self._reused.value += asked
 
     def _open(self, batches: bool) -> Channel:
-        """A socket with a port that the kernel chooses at random."""
-        host, port = self._terms.endpoint.host, self._terms.endpoint.port
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        """A socket with a port that the kernel chooses at random. Raises OSError that says what could not be done, as Go does."""
+        host, port, source = self._terms.endpoint.host, self._terms.endpoint.port, self._terms.source
+        step, sock = "socket", None
         try:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            if self._terms.source:
-                sock.bind((self._terms.source, 0))
+            if source:
+                step = "bind"
+                sock.bind((source, 0))
+            step = "connect"
             sock.connect((host, port))
             return Channel(self, sock, batches)
-        except BaseException:
-            sock.close()
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, OSError):
+                raise OSError(self._trouble(step, error)) from None
             raise
+
+    def _trouble(self, step: str, error: OSError) -> str:
+        """Why there is no socket."""
+        source = join(self._terms.source, 0) if self._terms.source else ""
+        if error.errno is not None and error.errno < 0:  # an address of the other family
+            return f": address {source}: {reason(error.errno)}"
+        return f" {source and f'{source}->'}{self.to}: {step}: {reason(error.errno or 0)}"
 
     def lost(self, channel: Channel) -> None:
         """A channel has closed itself: the others are not likely to be better, and take no more questions."""
