@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import sleep, time_ns
 from typing import TypeAlias, cast
@@ -33,6 +34,7 @@ DEEPEST_INCLUDE = 7
 LONGEST_STRING = 255
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
+_TOO_LONG = "a record is too long, or a parenthesis is not closed"
 _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
@@ -133,8 +135,11 @@ class _MasterFile:
             self._files[self._path] = _settled(file.fileno())
             number = 0
             try:
-                lines = enumerate(file, 1)
+                # no more of a line than a record may have: a larger one, of a file that is none, is not looked through at once
+                lines = enumerate(iter(partial(file.readline, LONGEST_ENTRY + 1), ""), 1)
                 for number, line in lines:
+                    if len(line) > LONGEST_ENTRY:
+                        raise BadZoneError("", _TOO_LONG)
                     if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
                         self._read_entry(line, number, lines)
             except BadZoneError as error:
@@ -201,7 +206,7 @@ class _MasterFile:
             depth += _depth(line)
         place = f"{self._path}:{number}"
         if len(entry) > LONGEST_ENTRY:
-            raise BadZoneError(place, "a record is too long, or a parenthesis is not closed")
+            raise BadZoneError(place, _TOO_LONG)
         try:
             if entry[:8].upper() == "$INCLUDE":
                 self._include(entry, place)

@@ -321,3 +321,15 @@ def test_words_that_only_look_plain_are_for_the_full_reader() -> None:
     ):
         with pytest.raises(plain.NotPlain):
             lines.record(words)
+
+
+@pytest.mark.parametrize(
+    "line", ["x A 192.0.2.1" + " " * 100, "\0" * 10_000, 'x TXT "' + "a" * 10_000, "x TXT (\n" + "a" * 10_000]
+)
+def test_of_a_line_without_an_end_only_a_part_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    seen, depth = [0], reading._depth
+    monkeypatch.setattr(reading, "LONGEST_ENTRY", 100)
+    monkeypatch.setattr(reading, "_depth", lambda text: seen.append(len(text)) or depth(text))
+    with pytest.raises(BadZoneError, match=r"db:3: a record is too long"):
+        records(path, f"{START}{line}\n")
+    assert max(seen) <= 101
