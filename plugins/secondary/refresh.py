@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import random
 from time import monotonic
 
@@ -121,7 +122,11 @@ class Follower:
         """Looks after the zone until it is cancelled; ``turns`` are those in which primaries are asked."""
         while True:
             self._notified.clear()
-            faults = await self._refresh(turns)
+            expiry = asyncio.create_task(self._expire_in_time())
+            try:
+                faults = await self._refresh(turns)
+            finally:
+                expiry.cancel()
             started, interval = monotonic(), self._interval(not faults)
             if faults:
                 self._tell(faults, duration_text(interval))
@@ -164,8 +169,14 @@ class Follower:
     def _time_left(self) -> float:
         """Seconds until the zone expires."""
         if self.zone is None or self.expired:
-            return float("inf")
+            return inf
         return Timers.of(self.zone).expire - (monotonic() - self.checked)
+
+    async def _expire_in_time(self) -> None:
+        """Has the zone expire also while primaries are asked: of many zones each waits for its turn, and a transfer may be long."""
+        while (left := self._time_left()) < inf:
+            await asyncio.sleep(max(left, 0.0))
+            self._check_expiry()
 
     def _check_expiry(self) -> None:
         if self._time_left() <= 0:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from time import monotonic
 
 import pytest
 
@@ -73,3 +74,17 @@ async def test_of_many_zones_few_ask_a_primary_at_a_time_and_a_silent_one_holds_
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_zone_expires_though_its_primary_keeps_it_waiting(monkeypatch):
+    silent, expired = ServerAddress("192.0.2.2"), asyncio.Event()
+    looks = Looks(silent)
+    monkeypatch.setattr(refresh, "serial_at", looks.serial_at)
+    follower = Follower(ORIGIN, [Primary(silent)], 100, None, lambda *_: None, lambda _: expired.set())
+    follower.zone = Zone.of(ORIGIN, [soa(1, 1, 2)])
+    follower.checked = monotonic() - 1.9
+    task = asyncio.create_task(follower.run(Turns()))
+    await asyncio.wait_for(expired.wait(), 5)
+    assert (looks.asked[silent], follower.expired) == (1, True)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
