@@ -1,4 +1,4 @@
-"""The keys a mirror holds, each with revision, size and checksum of its value, in 24 bytes a key besides the key itself.
+"""The keys a mirror holds, each with revision, size and checksum of value and lease, in 24 bytes a key besides the key itself.
 
 A dictionary of the revisions alone would take 84. The order also tells which keys a page of a listing does not have any more.
 """
@@ -41,12 +41,12 @@ class Block:
         self.sizes.append(size)
         self.checksums.append(checksum)
 
-    def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes]) -> None:
+    def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes], leases: list[int]) -> None:
         """Adds keys in their order behind all others."""
         self.keys += keys
         self.revisions.extend(revisions)
         self.sizes.extend(map(len, values))
-        self.checksums.extend(map(crc32, values))
+        self.checksums.extend(map(crc32, values, leases))
 
     def insert(self, place: int, key: bytes, version: Version) -> None:
         """Makes room at ``place``."""
@@ -73,11 +73,16 @@ def new_block() -> Block:
 
 
 class Version(NamedTuple):
-    """What is known of a key's value."""
+    """What is known of a key's value, and of the lease that holds it."""
 
     revision: int
     size: int
     checksum: int
+
+    @classmethod
+    def of(cls, revision: int, value: bytes, lease: int) -> Version:
+        """The version that ``revision`` wrote; the checksum begins with the lease, 0 if there is none."""
+        return cls(revision, len(value), crc32(value, lease))
 
 
 class Newest(NamedTuple):
@@ -104,7 +109,7 @@ class Held:
         """How many keys there are."""
         return self._length
 
-    def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes]) -> bool:
+    def extend(self, keys: list[bytes], revisions: list[int], values: list[bytes], leases: list[int]) -> bool:
         """Notes many keys that are behind all others, each once and in order; False, and nothing done, where they are not.
 
         It takes a third of what it takes to put one after the other.
@@ -115,14 +120,14 @@ class Held:
         if last and len(last) + len(keys) > LONGEST:
             self._blocks.append(new_block())
             self._lowest.append(keys[0])
-        self._blocks[-1].extend(keys, revisions, values)
+        self._blocks[-1].extend(keys, revisions, values, leases)
         self._length += len(keys)
         self.size += sum(map(len, keys)) + sum(map(len, values))
         return True
 
-    def put(self, key: bytes, revision: int, value: bytes) -> bool:
-        """Notes that ``revision`` wrote ``value`` to ``key``; False if that was known."""
-        return self.note(key, Version(revision, len(value), crc32(value)))
+    def put(self, key: bytes, revision: int, value: bytes, lease: int = 0) -> bool:
+        """Notes that ``revision`` wrote ``value`` to ``key``, held by ``lease``; False if that was known."""
+        return self.note(key, Version.of(revision, value, lease))
 
     def note(self, key: bytes, version: Version) -> bool:
         """Notes that ``key`` has this version now; False if that was known."""

@@ -22,6 +22,8 @@ def test_puts_and_deletions() -> None:
     assert (len(held), held.size, newest(held)) == (2, 10, (b"a", 3, crc32(b"new")))
     assert held.put(b"a", 3, b"newer"), "the same revision of another history"
     assert (len(held), held.size, newest(held)) == (2, 12, (b"a", 3, crc32(b"newer")))
+    assert held.put(b"a", 3, b"newer", 2**62 + 1), "another lease"
+    assert not held.put(b"a", 3, b"newer", 2**62 + 1), "known already"
     assert held.delete(b"a")
     assert not held.delete(b"a"), "gone already"
     assert (len(held), held.size, newest(held)) == (1, 6, (b"b", 2, crc32(b"other")))
@@ -90,9 +92,9 @@ def test_many_keys_at_once_are_as_one_after_the_other(monkeypatch: pytest.Monkey
     held, same = Held(), Held()
     for start in range(100, 130, 3):
         keys = [b"%d" % number for number in range(start, start + 3)]
-        assert held.extend(keys, [start, start + 1, start + 2], [b"x", b"", b"xyz"])
-        for number, (key, value) in enumerate(zip(keys, (b"x", b"", b"xyz"), strict=True), start):
-            same.put(key, number, value)
+        assert held.extend(keys, [start, start + 1, start + 2], [b"x", b"", b"xyz"], [0, 7, 2**62 + 7])
+        for number, (key, value, lease) in enumerate(zip(keys, (b"x", b"", b"xyz"), (0, 7, 2**62 + 7), strict=True), start):
+            same.put(key, number, value, lease)
     assert all(len(block.keys) <= 4 for block in held._blocks)
     assert list(held.between(b"", b"")) == list(same.between(b"", b""))
     assert [held.version(key) for key in same.between(b"", b"")] == [same.version(key) for key in same.between(b"", b"")]
@@ -103,5 +105,5 @@ def test_many_keys_at_once_are_as_one_after_the_other(monkeypatch: pytest.Monkey
 def test_many_keys_that_are_not_behind_all_others_are_not_taken(keys: list[bytes]) -> None:
     held = Held()
     held.put(b"b", 1, b"")
-    assert not held.extend(keys, [2] * len(keys), [b""] * len(keys))
+    assert not held.extend(keys, [2] * len(keys), [b""] * len(keys), [0] * len(keys))
     assert list(held.between(b"", b"")) == [b"b"]

@@ -237,6 +237,34 @@ async def test_an_etcd_rebuilt_with_another_newest_key(etcd: EtcdServer) -> None
         await names.become(lambda values: values == dict.fromkeys((key(2), key(3), key(4)), b"same"))
 
 
+async def test_an_etcd_rebuilt_with_another_value_among_the_same(etcd: EtcdServer) -> None:
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (_, names):
+        for number in range(3):
+            await client.put(key(number), b"same")
+        await names.become(lambda values: len(values) == 3)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            for number in range(3):
+                await other.put(key(number), b"other" if number == 1 else b"same")
+        await names.become(lambda values: values == {key(0): b"same", key(1): b"other", key(2): b"same"})
+
+
+async def test_an_etcd_rebuilt_with_other_leases(etcd: EtcdServer) -> None:
+    """As where a service registers itself at an etcd that keeps nothing."""
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await client.put(key(1), b"same", await client.grant(60))
+        await names.become(lambda values: len(values) == 1)
+        await live(mirror)
+        await etcd.stop()
+        shutil.rmtree(etcd.data)
+        async with elsewhere(etcd) as other:
+            lease = await other.grant(60)
+            await other.put(key(1), b"same", lease)
+        await eventually(lambda: names.leases == {key(1): lease})
+        await eventually(lambda: mirror.lease_ttl(lease) is not None)
+
+
 async def test_another_cluster_is_read_anew_however_much_it_looks_the_same(etcd: EtcdServer) -> None:
     async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
         await client.put(key(1), b"one")

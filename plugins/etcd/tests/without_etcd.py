@@ -21,7 +21,7 @@ _revisions = count(1)
 def put(source, key, value, lease=0):
     """As the mirror does it."""
     octets = value if isinstance(value, bytes) else json.dumps(value).encode()
-    source.mirror.copy.held.put(_octets(key), next(_revisions), octets)
+    source.mirror.copy.held.put(_octets(key), next(_revisions), octets, lease)
     source.tree.put(_octets(key), octets, lease)
 
 
