@@ -90,6 +90,15 @@ async def test_requests(octets, code, text):
     assert b"Evil:" not in reply.partition(b"\r\n\r\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("code", "line"), [(200, b"200 OK"), (404, b"404 Not Found"), (503, b"503 Service Unavailable"), (299, b"299 ")]
+)
+async def test_the_status_is_said_in_words_too(code, line):
+    async with served(handler=lambda _: HTTPReply(code, b"")) as address:
+        reply = await exchange(address, get("/hello"))
+    assert reply.startswith(b"HTTP/1.1 " + line + b"\r\n")
+
+
 @pytest.mark.parametrize(("method", "page"), [("GET", True), ("HEAD", True), ("POST", False), ("OPTIONS", False)])
 async def test_where_a_path_leads_is_a_page_for_who_would_read_one(method, page):
     async with served() as address:

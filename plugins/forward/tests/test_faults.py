@@ -39,7 +39,7 @@ async def answered(answer: Answer) -> Response:
     ("source", "why"),
     [
         ("::1", r"dial udp: address \[::1\]:0: no suitable address found"),
-        ("192.0.2.9", "dial udp 192.0.2.9:0->127.0.0.1:[0-9]+: bind: cannot assign requested address"),
+        ("192.0.2.9", r"dial udp 192.0.2.9:0->127.0.0.1:[0-9]+: bind: cannot assign requested address"),
     ],
 )
 async def test_an_address_that_questions_cannot_be_sent_from_is_told(source: str, why: str) -> None:
@@ -54,7 +54,7 @@ async def test_an_address_that_questions_cannot_be_sent_from_is_told(source: str
 
 async def test_an_address_that_questions_cannot_be_sent_to_is_told() -> None:
     async with forwarding("forward . 255.255.255.255 {\n max_connect_attempts 1\n}") as forward:
-        with pytest.raises(ServerFailure, match="dial udp 255.255.255.255:53: connect: permission denied"):
+        with pytest.raises(ServerFailure, match=r"dial udp 255\.255\.255\.255:53: connect: permission denied"):
             await answered(forward.handle(request_for("a.test")))
 
 
