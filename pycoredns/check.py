@@ -63,9 +63,13 @@ def check(text: str, file: str) -> list[Finding]:
 
 def _doubts(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
     """What is legal but surely not meant in a Corefile without mistakes."""
-    served = [(address.host, address.port) for address in assembly.addresses]
     for written, block in zip(corefile.blocks, assembly.blocks, strict=True):
         yield from _never_reached(written, block)
+        served = [
+            (address.host, address.port)
+            for address, there in assembly.addresses.items()
+            if any(each is block for _, each in there)
+        ]
         for plugin in block.plugins:
             place = _place(written, plugin)
             yield from (ConfigError(place, f"{plugin.name}: {doubt}", plugin=plugin.name) for doubt in plugin.doubts(served))

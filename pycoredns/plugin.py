@@ -170,7 +170,7 @@ class Plugin:
         return None
 
     def doubts(self, served: Sequence[tuple[str, int]]) -> Iterable[str]:
-        """What is legal but surely not meant, for ``pycoredns check``; the server is about to serve these addresses and ports."""
+        """What is legal but surely not meant, for ``pycoredns check``; its block is to be served at these addresses and ports."""
         return ()
 
     def changed(self) -> None:

@@ -46,6 +46,7 @@ NEVER = "no question ever reaches it, for"
             ["Corefile:5: warning: hides zone . of the block at Corefile:1 from questions to 127.0.0.1"],
         ),
         (". {\n forward . 127.0.0.1\n}", ["Corefile:2: warning: forward: 127.0.0.1:53 is this server itself"]),
+        (". {\n forward . 127.0.0.1:5301\n}\n.:5301 {\n forward . 127.0.0.9\n}", []),  # as in the manual of CoreDNS's forward
         (". {\n bind 127.0.0.1\n forward . [::1] 127.0.0.2:53 127.0.0.1:54\n}", []),
         (". {\n forward a. 127.0.0.9\n forward . 127.0.0.8\n}", []),
         (". {\n forward . 127.0.0.9\n whoami\n}", [f"Corefile:3: warning: whoami: {NEVER} forward answers all of them first"]),
