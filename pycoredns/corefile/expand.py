@@ -187,8 +187,9 @@ class _Expansion:
             ) from None
         except IsADirectoryError:
             raise ConfigError(word.place, f"import: {path} is a directory", f"did you mean {path}/*?") from None
-        except OSError as error:
-            raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({error.strerror})') from None
+        except (OSError, ValueError) as error:  # ValueError: the name holds a NUL
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(word.place, f'import: "{word.text}" cannot be read ({reason})') from None
 
 
 def _absolute(file: str) -> Path:

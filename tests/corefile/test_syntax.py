@@ -223,6 +223,7 @@ def test_a_snippet_may_hold_whole_blocks_and_hides_a_file(tmp_path: Path) -> Non
         ("import folder", "/folder is a directory; did you mean /"),
         ("import fold*", "/folder is a directory; did you mean /"),
         ("import [f]older", 'Corefile:1: import: "[f]older" holds a [, which is no wildcard here'),
+        ("import no\0thing", 'Corefile:1: import: "no\0thing" cannot be read (embedded null byte)'),
         ("import nothing", 'Corefile:1: import: there is no file and no snippet "nothing"; looked for'),
         ("import Corefile", 'Corefile:1: import: "Corefile" imports itself'),
         ("import one", '/two:1: import: "one" imports itself'),
