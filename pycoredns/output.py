@@ -13,6 +13,7 @@ import stat
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 
 from pycoredns.metrics import Counter, Gauge, before_scrape
 
@@ -198,8 +199,9 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Lines on standard error."""
     writer.flush()
-    sys.stderr.write(text.rstrip("\n") + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk, a pipe that nobody reads: what follows happens all the same
+        sys.stderr.write(text.rstrip("\n") + "\n")
+        sys.stderr.flush()
 
 
 def logger(name: str) -> logging.Logger:
@@ -209,7 +211,5 @@ def logger(name: str) -> logging.Logger:
 
 def fatal(text: str) -> None:
     """Ends the process at once with a line that says why; for a plugin that must not let it run on."""
-    writer.flush()
-    sys.stderr.write(f"[FATAL] {text}\n")
-    sys.stderr.flush()
+    complain(f"[FATAL] {text}")
     os._exit(1)

@@ -2,8 +2,11 @@
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +186,10 @@ def test_records(monkeypatch, name, level, debug, expected):
         root.handlers[:] = handlers
         root.setLevel(before)
     assert lines == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize("last", ["output.fatal('no more')", "output.complain('no more'); os._exit(1)"])
+def test_what_ends_the_process_does_so_where_the_reason_cannot_be_written(last):
+    goes_on = f"import os\nfrom pycoredns import output\ntry:\n {last}\nexcept BaseException:\n os._exit(7)"
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run([sys.executable, "-c", goes_on], stderr=full, check=False).returncode == 1
