@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from pycoredns.zone.building import BadZoneError
 from pycoredns.zone.journal import Difference, difference
 from pycoredns.zone.reading import Reading, Version, read_serial, version_of
 from pycoredns.zone.zone import Zone
@@ -28,10 +29,12 @@ class ZoneFile:
         self.zone: Zone | None = None
         self._seen: dict[Path, Version] = {}
         self._reading = False
+        self._torn = False
+        """Was it written while it was read the last time, so that a part may be missing?"""
 
     def adopt(self, old: ZoneFile, served: Zone | None) -> None:
         """Takes over what is served of the same file; what another is reading just now, or has not given away, is read again."""
-        self.zone = served
+        self.zone, self._torn = served, old._torn
         self._seen = old._seen if old.zone is served and not old._reading else {}
 
     def has_changed(self) -> bool:
@@ -52,14 +55,17 @@ class ZoneFile:
 
     def _load(self) -> Loaded | None:
         self._seen = {path: _version(path) for path in {self.path, *self._seen}}
-        old = self.zone
-        if old is not None and not self.by_time and read_serial(self.path, self.origin) == old.serial:
+        old, torn = self.zone, self._torn
+        if old is not None and not self.by_time and not torn and read_serial(self.path, self.origin) == old.serial:
             return None
         reading = Reading(self.path, self.origin)
         try:
             zone = reading.zone()
         finally:
             self._seen = reading.files  # as they were when they were read: who writes meanwhile is noticed the next time
+        self._torn = () in reading.files.values()
+        if self._torn and not torn and old is not None:
+            raise BadZoneError(str(self.path), "it is being written just now; what was read before is served until the next look")
         self.zone = zone
         return Loaded(zone, difference(old, zone) if old is not None else None)
 

@@ -90,7 +90,7 @@ class Reading:
     def __init__(self, path: Path, origin: bytes) -> None:
         """``origin`` is the zone's name in lower-case wire form."""
         self.files: dict[Path, Version] = {}
-        """The files that were to be opened, as they were then."""
+        """The files that were to be opened, as they were then; nothing of one that was written meanwhile."""
         self._path = path
         self._origin = origin
 
@@ -144,6 +144,8 @@ class _MasterFile:
                         self._read_entry(line, number, lines)
             except BadZoneError as error:
                 raise error if error.place else BadZoneError(f"{self._path}:{number}", error.cause) from None
+            if version_of(os.fstat(file.fileno())) != self._files[self._path]:
+                self._files[self._path] = ()
 
     # --- plain lines: False where one is not
 

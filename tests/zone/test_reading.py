@@ -333,3 +333,35 @@ def test_of_a_line_without_an_end_only_a_part_is_looked_at(path: Path, monkeypat
     with pytest.raises(BadZoneError, match=r"db:3: a record is too long"):
         records(path, f"{START}{line}\n")
     assert max(seen) <= 101
+
+
+def test_a_file_that_is_written_as_it_is_read_counts_at_the_next_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled, file = reading._settled, ZoneFile(path, ORIGIN)
+
+    def loaded(text: str, later: str = "") -> list[str] | None:
+        """The names that are read where so much stands in the file, and more is written before its end is reached."""
+        path.write_text(text)
+
+        def settled_then_written(descriptor: int) -> reading.Version:
+            version = settled(descriptor)
+            with path.open("a") as writer:
+                writer.write(later)
+            return version
+
+        with monkeypatch.context() as patched:
+            patched.setattr(reading, "_settled", settled_then_written)
+            found = file.load()
+        return sorted(map(names.to_text, found.zone.nodes)) if found else None
+
+    def of(*labels: str) -> list[str]:
+        return sorted(f"{label}example.org." for label in ("", *labels))
+
+    second = START.replace(" 7 ", " 8 ")
+    assert loaded(START + "a A 192.0.2.1\n") == of("a.")
+    with pytest.raises(BadZoneError, match="db: it is being written just now"):
+        loaded(second + "a A 192.0.2.1\n", "b A 192.0.2.1\n")
+    assert file.has_changed()
+    assert loaded(second + "a A 192.0.2.1\n", "c A 192.0.2.1\n") == of("a.", "c.")  # one that is always written is not waited for
+    assert file.has_changed()
+    assert loaded(second + "d A 192.0.2.1\n") == of("d.")
+    assert loaded(second + "e A 192.0.2.1\n") is None
