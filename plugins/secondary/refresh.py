@@ -173,7 +173,7 @@ class Follower:
         return Timers.of(self.zone).expire - (monotonic() - self.checked)
 
     async def _expire_in_time(self) -> None:
-        """Has the zone expire also while primaries are asked: of many zones each waits for its turn, and a transfer may be long."""
+        """Has the zone expire also while primaries are asked: of many zones each waits for its turn, transfers may be long."""
         while (left := self._time_left()) < inf:
             await asyncio.sleep(max(left, 0.0))
             self._check_expiry()
