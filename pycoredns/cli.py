@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -98,16 +99,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_standard_streams()
     words = _without_truths(sys.argv[1:] if arguments is None else arguments)
     plain = _read_plain(words)
-    if plain is not None:
-        return _serve(plain)
+    options = _read_all(words) if plain is None else plain
+    return _tell(options) if options.command or options.version or options.plugins else _serve(options)
+
+
+def _read_all(words: Sequence[str]) -> Namespace:
+    """What the words say, by argparse; it tells of mistakes, and helps."""
     called = words[0] if words and words[0] in COMMANDS else None
     wants_help = not {"-h", "--help", "-help"}.isdisjoint(words)
-    options = parser([called] if called else list(COMMANDS) if wants_help or _unknown(words) else []).parse_args(
+    return parser([called] if called else list(COMMANDS) if wants_help or _unknown(words) else []).parse_args(
         ["--help" if word == "-help" else word for word in words]
     )
-    if options.command:
-        return int(options.run(options))
-    return _serve(options)
 
 
 def _fill_standard_streams() -> None:
@@ -136,7 +138,7 @@ def _without_truths(words: Sequence[str]) -> list[str]:
 
 def _read_plain(words: Sequence[str]) -> SimpleNamespace | None:
     """The server's flags as they are mostly written; None for all else. Importing argparse takes a twentieth of the start."""
-    options = SimpleNamespace(**{dest: flag.default for dest, flag in SERVER_FLAGS.items()})
+    options = SimpleNamespace(command=None, **{dest: flag.default for dest, flag in SERVER_FLAGS.items()})
     by_name = {name: dest for dest, flag in SERVER_FLAGS.items() for name in flag.names}
     left = iter(words)
     for word in left:
@@ -159,18 +161,34 @@ def _unknown(words: Sequence[str]) -> bool:
     return bool(words) and not words[0].startswith("-")
 
 
-def _serve(options: Namespace | SimpleNamespace) -> int:
-    """The server itself, and the flags that only print."""
+def _tell(options: Namespace | SimpleNamespace) -> int:
+    """What prints and ends: quietly, and as by SIGPIPE, where nobody reads any more."""
+    try:
+        status = _print(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left, which is written at the end
+        return 128 + signal.SIGPIPE
+    return status
+
+
+def _print(options: Namespace | SimpleNamespace) -> int:
+    """A command, and the flags that only print."""
+    if options.command:
+        return int(options.run(options))
     if options.version:
         from pycoredns.serve import version_lines
 
         print("\n".join(version_lines()))
-        return 0
-    if options.plugins:
+    else:
         from pycoredns.registry import available
 
         print("\n".join(sorted(available())))
-        return 0
+    return 0
+
+
+def _serve(options: Namespace | SimpleNamespace) -> int:
+    """The server itself."""
     from pycoredns import memory
 
     memory.begin()

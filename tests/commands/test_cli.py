@@ -1,5 +1,10 @@
 """The server's flags: as they are mostly written they are read without argparse, to the same options."""
 
+import os
+import subprocess
+import sys
+from signal import SIGPIPE
+
 import pytest
 
 from pycoredns import cli
@@ -20,7 +25,6 @@ from pycoredns import cli
 )
 def test_both_ways_lead_to_the_same_options(words):
     by_argparse = vars(cli.parser([]).parse_args(words))
-    by_argparse.pop("command")
     assert vars(cli._read_plain(words)) == by_argparse
 
 
@@ -62,3 +66,13 @@ def test_flags_that_stand_alone_may_say_whether_they_are_meant(words, expected):
 def test_the_version_is_shown_rather_than_the_plugins(capsys):
     assert cli.main(["-plugins", "-version=1"]) == 0
     assert capsys.readouterr().out.startswith("CoreDNS-")
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["-plugins"], ["-version"], ["help", "forward"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_mistake(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        command = [sys.executable, "-m", "pycoredns", *words]
+        result = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (128 + SIGPIPE, b"")
