@@ -31,7 +31,7 @@ class Source:
 def find(conf: str | None, port: int = DEFAULT_PORT) -> Source:
     """What ``-conf`` means: a file, ``stdin``, or without it ./Corefile, else a server that answers whoami."""
     if conf == "stdin":
-        return Source("stdin", port, sys.stdin.read())
+        return Source("stdin", port, sys.stdin.buffer.read().decode("utf-8", "replace"))  # as a file, whatever the locale says
     if conf:
         return Source(conf, port)
     return Source(DEFAULT_FILE, port, "" if _is_missing(DEFAULT_FILE) else None)

@@ -1,6 +1,8 @@
 """What a server prints when it starts."""
 
+import io
 import logging
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,3 +66,10 @@ def test_the_default_is_served_only_where_there_is_no_corefile(tmp_path: Path, m
     Path("Corefile").unlink()
     Path("Corefile").write_text("a.test {\n}\n")
     assert not find(None).read().empty
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_standard_input_is_read_as_a_file_is_whatever_the_locale(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    octets = '. {\n log . "gr\u00fc\u00df" # '.encode() + b"\xff\n}\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(octets), encoding))
+    assert find("stdin").text == octets.decode("utf-8", "replace")
