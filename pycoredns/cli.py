@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -163,6 +164,8 @@ def _unknown(words: Sequence[str]) -> bool:
 
 def _tell(options: Namespace | SimpleNamespace) -> int:
     """What prints and ends: quietly, and as by SIGPIPE, where nobody reads any more."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error is: a Corefile may hold what the locale has not
     try:
         status = _print(options)
         sys.stdout.flush()

@@ -76,3 +76,19 @@ def test_a_reader_that_has_gone_is_no_mistake(words):
         command = [sys.executable, "-m", "pycoredns", *words]
         result = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (128 + SIGPIPE, b"")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("ascii", rb"wh\xf6\u20ac"), ("latin-1", b"wh\xf6\\u20ac"), ("utf-8", "whö€".encode())]
+)
+def test_what_the_locale_cannot_write_is_shown_by_its_number(encoding, shown):
+    result = subprocess.run(
+        [sys.executable, "-m", "pycoredns", "check", "-"],
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+        input="x {\n whö€\n}\n".encode(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (1, b"")
+    assert b'stdin:2: unknown directive "%b"' % shown in result.stdout
