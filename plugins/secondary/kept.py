@@ -44,6 +44,8 @@ class Shelf:
         self._closing = asyncio.Event()
         self._dropped: set[bytes] = set()
         """Zones whose files are not to come back when they have been written."""
+        self._failed: set[bytes] = set()
+        """Zones whose newest versions could not be written."""
         self._placing = threading.Lock()
         """A file comes or goes; held by whoever does that."""
 
@@ -73,7 +75,9 @@ class Shelf:
         """Puts a version in the place of the last one; what goes wrong is logged."""
         try:
             await in_background(lambda: self._write(zone))
+            self._failed.discard(zone.origin)
         except OSError as error:
+            self._failed.add(zone.origin)
             name = names.to_text(zone.origin)
             log.error("Zone %s cannot be kept in %s: %s", name, self._folder, error.strerror or error)
 
@@ -109,15 +113,22 @@ class Shelf:
         finally:
             os.close(descriptor)
 
-    def confirm(self, origin: bytes) -> None:
-        """A primary still has this version."""
-        if origin not in self._waiting:
-            with suppress(OSError):
-                os.utime(self.path(origin))
+    def confirm(self, origin: bytes) -> bool:
+        """A primary still has this version; False where it is not kept: its file is gone, or could not be written."""
+        if origin in self._waiting:
+            return True
+        if origin in self._failed:
+            return origin in self._writing
+        try:
+            os.utime(self.path(origin))
+        except OSError as error:  # where a file may not be touched none can take its place
+            return origin in self._writing or not isinstance(error, FileNotFoundError)
+        return True
 
     def drop(self, origin: bytes) -> None:
         """The zone is served no more."""
         self._waiting.pop(origin, None)
+        self._failed.discard(origin)
         with self._placing, suppress(OSError):
             if origin in self._writing:
                 self._dropped.add(origin)

@@ -251,8 +251,9 @@ class Follower:
         if self.expired and self.zone is not None:
             self.expired = False
             self._arrived(self.zone, None)
-        if self._shelf is not None:
-            self._shelf.confirm(self.origin)
+        shelf, zone = self._shelf, self.zone
+        if shelf is not None and zone is not None and not shelf.confirm(self.origin) and here().leading:
+            shelf.keep(zone)
 
 
 def _fault(primary: Primary, error: Exception) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pycoredns.plugins.secondary import kept
 from pycoredns.plugins.secondary.kept import Shelf
+from pycoredns.plugins.secondary.tests.support import Primary, notify, secondary
+from pycoredns.testing import eventually
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.zone.zone import Zone
@@ -33,9 +36,9 @@ async def test_what_is_kept_comes_back_with_its_age(tmp_path: Path):
     await shelf.write(zone(serial=2, many=9000))
     an_hour_ago = time.time() - 3600
     os.utime(shelf.path(ORIGIN), (an_hour_ago, an_hour_ago))
-    kept, age = shelf.load(ORIGIN) or pytest.fail("it is not there")
-    assert kept.serial == 2
-    assert list(kept.records()) == list(zone(serial=2, many=9000).records())
+    found, age = shelf.load(ORIGIN) or pytest.fail("it is not there")
+    assert found.serial == 2
+    assert list(found.records()) == list(zone(serial=2, many=9000).records())
     assert 3600 <= age < 3660
     shelf.confirm(ORIGIN)
     assert (shelf.load(ORIGIN) or pytest.fail("it is not there"))[1] < 60
@@ -112,3 +115,32 @@ def test_every_name_has_a_file_within_the_folder(tmp_path: Path, text: str):
     assert path.parent == tmp_path
     assert len(path.name) <= 255
     path.touch()
+
+
+async def test_what_is_not_on_disk_is_written_once_a_primary_confirms_it(tmp_path: Path, quick, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kept, "PAUSE", 0.0)
+    async with (
+        Primary(["a.test. 300 SOA . . 1 3600 600 86400 60", "a.test. 300 NS ."]).running() as primary,
+        secondary(primary, f"persist {tmp_path}") as server,
+    ):
+        await eventually(lambda: files_in(tmp_path) == ["a.test.zone"])
+        (tmp_path / "a.test.zone").unlink()
+
+        async def is_back() -> bool:
+            await notify(server)
+            return files_in(tmp_path) == ["a.test.zone"]
+
+        await eventually(is_back)
+
+
+async def test_what_could_not_be_written_does_not_pass_for_the_newest_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kept, "PAUSE", 0.0)
+    shelf, sync = Shelf(tmp_path), os.fsync
+    await shelf.write(zone())
+    os.utime(shelf.path(ORIGIN), (0, 0))
+    monkeypatch.setattr(os, "fsync", lambda _: os.truncate("/dev/full/x", 0))
+    await shelf.write(zone(serial=2))
+    assert (shelf.confirm(ORIGIN), shelf.path(ORIGIN).stat().st_mtime) == (False, 0)
+    monkeypatch.setattr(os, "fsync", sync)
+    await shelf.write(zone(serial=2))
+    assert shelf.confirm(ORIGIN)
