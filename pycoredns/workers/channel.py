@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from struct import Struct
 from typing import Any, TypeAlias
@@ -49,7 +49,8 @@ class Channel:
         self._open: dict[int, asyncio.Future[Message]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._received = bytearray()
-        self._handed: deque[socket.socket] = deque()
+        self._handed: deque[socket.socket | None] = deque()
+        """Sockets that have come; None stands where others with the same message found no room."""
         self._outgoing: deque[tuple[memoryview, Sequence[socket.socket]]] = deque()
 
     def start(self) -> None:
@@ -65,8 +66,7 @@ class Channel:
         loop.remove_reader(self._sock.fileno())
         loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        for each in [*self._handed, *(each for _, sockets in self._outgoing for each in sockets)]:
-            each.close()
+        _close([*self._handed, *(each for _, sockets in self._outgoing for each in sockets)])
         for waiting in self._open.values():
             if not waiting.done():
                 waiting.set_exception(NobodyAnswers("the other process is gone"))
@@ -132,14 +132,16 @@ class Channel:
 
     def _read(self) -> None:
         try:
-            octets, descriptors, _, _ = socket.recv_fds(self._sock, _READ, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+            octets, descriptors, flags, _ = socket.recv_fds(self._sock, _READ, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError:
-            octets, descriptors = b"", []
+            octets, descriptors, flags = b"", [], 0
         for descriptor in descriptors:
             self._handed.append(sock := socket.socket(fileno=descriptor))
             sock.setblocking(False)  # else its copies would make it block, also for those who share it
+        if flags & socket.MSG_CTRUNC:
+            self._handed.append(None)
         if not octets:
             self.close()
             self._lost()
@@ -157,10 +159,24 @@ class Channel:
         head = json.loads(self._received[_FRAME.size : start])
         message = Message(head["value"], bytes(self._received[start : start + body_size]))
         del self._received[: start + body_size]
-        self._take(head, message, [self._handed.popleft() for _ in range(handed)])
+        self._take(head, message, self._take_sockets(handed))
         return True
 
-    def _take(self, head: dict[str, Any], message: Message, sockets: list[socket.socket]) -> None:
+    def _take_sockets(self, handed: int) -> list[socket.socket] | None:
+        """The sockets that came with a message; None if some of them could not be opened."""
+        sockets: list[socket.socket] = []
+        for _ in range(handed):
+            sock = self._handed.popleft()
+            if sock is None:
+                _close(sockets)
+                return None
+            sockets.append(sock)
+        return sockets
+
+    def _take(self, head: dict[str, Any], message: Message, sockets: list[socket.socket] | None) -> None:
+        if sockets is None:
+            self._refuse(head["call"], "its sockets cannot be taken: too many open files")
+            return
         if "call" in head:
             task = asyncio.get_running_loop().create_task(self._answer(head["call"], head["name"], message, sockets))
             self._answering.add(task)
@@ -189,4 +205,13 @@ class Channel:
         except Exception as error:  # a call ends here
             log.error("%s failed in process %d: %r", name, os.getpid(), error, exc_info=error)
             refused = repr(error)
-        self._send({"answer": number, "refused": refused, "absent": absent}, Message())
+        self._refuse(number, refused, absent)
+
+    def _refuse(self, number: int, reason: str, absent: bool = False) -> None:
+        self._send({"answer": number, "refused": reason, "absent": absent}, Message())
+
+
+def _close(sockets: Iterable[socket.socket | None]) -> None:
+    for each in sockets:
+        if each is not None:
+            each.close()

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import resource
 import socket
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 import pytest
 
@@ -37,6 +38,40 @@ async def channels(handlers):
     finally:
         one.close()
         other.close()
+
+
+@contextmanager
+def room_for(descriptors):
+    """So many more files can be opened."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.open(os.devnull, os.O_RDONLY) for _ in range(descriptors + 1)]
+    for each in free:
+        os.close(each)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("room", [0, 1])
+async def test_sockets_that_find_no_room_are_a_refusal_and_no_others_take_their_place(room):
+    taken = []
+
+    def take(message, sockets):
+        taken.append([each.getsockname() for each in sockets])
+        for each in sockets:
+            each.close()
+
+    with ExitStack() as stack:
+        sent = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        async with channels({"take": take}) as (one, _, _):
+            asking = asyncio.create_task(one.call("take", sockets=sent[:2], seconds=5))
+            await asyncio.sleep(0)
+            with room_for(room), pytest.raises(Refused, match="too many open files"):
+                await asking
+            await one.call("take", sockets=sent[2:], seconds=5)
+            assert taken == [[sent[2].getsockname()]]
 
 
 async def test_a_call_is_answered_with_value_and_octets():
