@@ -100,11 +100,10 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno == errno.EMSGSIZE and (waiting := self.pending.pop(datagram[:2], None)) is not None:
-                # who asks more than a datagram holds must not end the waiting of others
-                waiting.fail_soon(f"write udp {self.route}: write: {reason(errno.EMSGSIZE)}")
-                return
-            self._break(error.errno or 0, "write")
+            if error.errno == errno.EMSGSIZE:
+                self._fail_alone(datagram[:2], "write")
+            else:
+                self._break(error.errno or 0, "write")
 
     def _read_batch(self) -> None:
         """Takes all datagrams that are there, up to a batch."""
@@ -145,10 +144,18 @@ class Channel:
         """The upstream's host refuses, or cannot be reached: nobody waits any longer, and the socket is given up."""
         if self._sock.fileno() < 0:
             return
+        if number == errno.EMSGSIZE:  # of the path, which the kernel cuts datagrams for from now on (ip(7))
+            self._fail_alone(max(self.pending, key=lambda each: len(self.pending[each].message), default=b""), doing)
+            return
         # a refusal is the answer to an earlier datagram, whichever call reports it
         doing = "read" if number == errno.ECONNREFUSED else doing
         self.close(f"{doing} udp {self.route}: {doing}: {reason(number)}")
         self._owner.lost(self)
+
+    def _fail_alone(self, number: bytes, doing: str) -> None:
+        """A question is too long for a datagram, or for one on this path; the others wait on."""
+        if (waiting := self.pending.pop(number, None)) is not None:
+            waiting.fail_soon(f"{doing} udp {self.route}: {doing}: {reason(errno.EMSGSIZE)}")
 
     def give_up(self, since: float) -> None:
         """Those who were sent before a time wait no longer; where they are many, others have their turn between them."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from itertools import product
 from pathlib import Path
 from time import monotonic, perf_counter_ns
 
@@ -16,6 +17,7 @@ from pycoredns.plugins.forward.tests.support import (
     Scripted,
     configured,
     forwarding,
+    question_of,
     reply_to,
     serving,
     serving_https,
@@ -23,7 +25,7 @@ from pycoredns.plugins.forward.tests.support import (
 )
 from pycoredns.request import Request
 from pycoredns.response import Response
-from pycoredns.testing import eventually, query_wire, request_for
+from pycoredns.testing import eventually, query_wire, records, request_for
 
 
 async def answered(answer: Answer) -> Response:
@@ -100,6 +102,23 @@ async def test_a_broken_channel_takes_only_its_own_questions_with_it() -> None:
         broken._break(errno.ECONNREFUSED, "read")
         assert (await answered(answer)).answers == 1
         assert len(other.queries) == 2
+
+
+async def test_a_question_too_long_for_the_path_is_asked_again_and_the_others_wait_on() -> None:
+    async with (
+        Scripted(lambda query, _: []) as other,
+        forwarding(f"forward . {other.address} {{\n max_fails 0\n}}") as forward,
+    ):
+        names = ("a.test", "long.long.long.test", "b.test")
+        answers = [forward.handle(request_for(name)) for name in names]
+        await eventually(lambda: len(other.wires) == 3)
+        forward._upstreams[0]._datagrams._channels[0]._break(errno.EMSGSIZE, "read")
+        await eventually(lambda: len(other.wires) == 4)
+        assert question_of(other.wires[3]) == question_of(request_for(names[1]).wire)
+        for query, each in product(other.wires, forward._upstreams[0]._datagrams._channels):
+            other._datagrams.sendto(reply_to(query), each._sock.getsockname())
+        for name, answer in zip(names, answers, strict=True):
+            assert records(await answered(answer)) == [f"{name}. 300 A 192.0.2.1"]
 
 
 async def test_a_closed_channel_sends_nothing() -> None:
