@@ -83,7 +83,7 @@ async def test_patience_ends_before_attempts_do(monkeypatch: pytest.MonkeyPatch)
     async with (
         Scripted(lambda query, _: []) as silent,
         running(
-            ".:{port} {\n cancel 60ms\n forward . {silent} {\n read_timeout 50ms\n max_connect_attempts 0\n max_fails 0\n}\n}",
+            ".:{port} {\n cancel 500ms\n forward . {silent} {\n read_timeout 300ms\n max_connect_attempts 0\n max_fails 0\n}\n}",
             silent=silent.address,
         ) as server,
     ):
