@@ -29,7 +29,7 @@ class Leases:
     def __init__(self) -> None:
         """Begins with none known."""
         self.changed: Callable[[int], None] | None = None
-        """Told of each lease whose time is known anew, or that has ended."""
+        """Told of each lease that is new, whose time is known anew, or that has ended."""
         self._deadlines: dict[int, float] = {}
         self._due: list[tuple[float, int]] = []
         """A heap: when to read which lease; exactly one entry for each lease."""
@@ -41,6 +41,8 @@ class Leases:
             self._deadlines[lease] = 0.0
             heapq.heappush(self._due, (0.0, lease))
             self._noted.set()
+            if self.changed is not None:
+                self.changed(lease)
 
     def remaining(self, lease: int) -> int | None:
         """Seconds ``lease`` has left, at least 1 as long as etcd has not said otherwise; None where that is not known (yet)."""

@@ -64,6 +64,24 @@ async def test_a_follower_goes_on_after_whatever_failed(leader: Feed, monkeypatc
     assert task.cancelled()
 
 
+async def test_a_lease_that_could_not_be_read_is_known_to_whoever_leads_next(
+    leader: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where etcd goes away right after a put, and the worker that has been told of it, too."""
+    worker = Worker(leader)
+    monkeypatch.setattr(feed, "here", lambda: worker)
+    leader._mirror.synced_event.set()
+    mirror, tree = mirror_and_tree()
+    task = asyncio.create_task(Follower(mirror, tree, "topic").run())
+    await eventually(mirror.synced_event.is_set)
+    leader._copy.leases.note(7)
+    await eventually(lambda: mirror.copy.leases.deadline(7) == 0.0)
+    task.cancel()
+    await asyncio.wait([task])
+    mirror.copy.leases.resume()
+    assert mirror.copy.leases._take_due(0.0) == [7]
+
+
 async def test_who_asks_before_etcd_has_been_read_does_not_wait_for_ever(leader: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "LONGEST_SYNC", 0.01)
     with pytest.raises(NobodyAnswers):
