@@ -7,10 +7,12 @@ import random
 
 from pycoredns import memory
 from pycoredns.assemble import Assembly, assemble
+from pycoredns.background import in_background
 from pycoredns.corefile.expand import Corefile
 from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.metrics import Counter, Gauge
 from pycoredns.output import logger
+from pycoredns.peers import Role, here
 from pycoredns.server import Server
 from pycoredns.sources import Source, tell_doubts
 
@@ -62,7 +64,8 @@ class Reloader:
     async def _look(self) -> None:
         """Reloads if the Corefile's words are others than those last tried. A file that is gone or broken is told once."""
         try:
-            corefile = self._source.read()
+            # a supervisor answers no questions, and must have no thread at work when it forks
+            corefile, checksum = self._read() if here().role is Role.SUPERVISOR else await in_background(self._read)
         except (ConfigErrors, OSError) as error:
             text = str(error)
             if text != self._tried:
@@ -71,11 +74,16 @@ class Reloader:
                 plugin_log.warning("Corefile parse failed: %s", text)
             return
         present = self.server.assembly.corefile.checksum
-        if corefile.checksum not in (self._tried, present):
-            self._tried = corefile.checksum
+        if checksum not in (self._tried, present):
+            self._tried = checksum
             await self.reload(corefile)
-        elif corefile.checksum == present:
+        elif checksum == present:
             self._tried = present
+
+    def _read(self) -> tuple[Corefile, str]:
+        """The Corefile with its checksum: of thousands of blocks they take a second."""
+        corefile = self._source.read()
+        return corefile, corefile.checksum
 
     async def reload(self, corefile: Corefile | None = None) -> bool:
         """Serves a new Corefile, or the file as it is now; False if it cannot be, and then nothing has changed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Corefile:
     left_out: tuple[ServerBlock, ...] = ()
     """Blocks without a zone: they are not served, but there must be plugins for their directives."""
 
-    @property
+    @cached_property
     def checksum(self) -> str:
         """SHA-512 in hexadecimal over words and places: comments and spaces do not count, moved lines do, as in CoreDNS."""
         from hashlib import sha512  # late: only the reload plugin asks
