@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from pycoredns.wire import names, types
 from pycoredns.wire.message import Record
 from pycoredns.zone.building import Builder
 from pycoredns.zone.journal import Difference, difference, is_newer
-from pycoredns.zone.packed import NS, find
+from pycoredns.zone.packed import NS, counted, find, sets_of
 from pycoredns.zone.patching import MissingRecord, Patch
 from pycoredns.zone.zone import Zone
 
@@ -175,7 +176,25 @@ class Incoming:
             zone = _with_servers(patch.apply(self.ours, self.steps[-1].new))
         except MissingRecord as error:
             raise TransferError(str(error)) from None
-        return zone, difference(self.ours, zone, patch.names(zone))
+        changes = difference(self.ours, zone, patch.names(zone))
+        if changes.whole:
+            _sizes[zone] = _size(self.ours) + len(changes.added) - len(changes.removed)
+        if _size(zone) >= self._most:  # a whole transfer has the SOA twice
+            raise TransferError(f"with its changes the zone has more than {self._most} records")
+        return zone, changes
+
+
+_sizes: WeakKeyDictionary[Zone, int] = WeakKeyDictionary()
+"""How many records zones have: to count those of a large one at each step would take longer than the step."""
+
+
+def _size(zone: Zone) -> int:
+    size = _sizes.get(zone)
+    if size is None:
+        parts = zone.nodes, zone.cuts, zone.hidden, zone.hashed
+        nodes = (node for part in parts for node in part.values())
+        size = _sizes[zone] = sum(counted(packed, True) for node in nodes for packed in sets_of(node))
+    return size
 
 
 def _with_servers(zone: Zone) -> Zone:

@@ -141,3 +141,18 @@ def test_what_could_not_be_answered_from_is_refused(rtype, rdata, good):
 )
 def test_serials_go_round(serial, other, newer):
     assert is_newer(serial, other) == newer
+
+
+def test_steps_make_no_zone_larger_than_a_whole_one_may_be():
+    def grown(ours: Zone, name: str, most: int = 7) -> Zone:
+        before, after = soa(ours.serial), soa(ours.serial + 1)
+        return taken(after, before, after, a(name), after, ours=ours, most=most)
+
+    five = grown(OURS, "z1.a.test")
+    six = grown(five, "z2.a.test")
+    with pytest.raises(TransferError, match="the zone has more than 7 records"):
+        grown(six, "z3.a.test")
+    assert len(list(grown(six, "z3.a.test", 8).records())) == 7
+    serial = six.serial + 1
+    with pytest.raises(TransferError, match="it has more than 7 records"):
+        taken(soa(serial), *list(six.records())[1:], a("z3.a.test"), soa(serial), ours=six, most=7)
