@@ -57,4 +57,4 @@ class Errors(Plugin):
         # where there is an answer the plugin counts as having done its work: CoreDNS's lines have its code, not the answer's
         rcode = outcome.response.rcode if outcome.error is not None else types.NOERROR
         request = outcome.request
-        log.log(level, "%d %s %s: %s", rcode, names.to_text(request.name), types.type_text(request.qtype), text)
+        log.log(level, "%d %s %s: %s", rcode, names.to_text(request.name), types.asked_type_text(request.qtype), text)

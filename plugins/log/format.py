@@ -87,25 +87,19 @@ def _flags_text(bits: int) -> str:
     return ",".join(text for flag, text in _FLAGS if bits & flag)
 
 
-def _type(number: int) -> str:
-    """A type as CoreDNS writes it, which has names for the two that are none."""
-    return _NO_TYPES.get(number) or types.type_text(number)
-
-
 def _middle(outcome: Outcome) -> str:
     """The fixed part of the common format."""
     request = outcome.request
     return (
-        f"{_type(request.qtype)} {types.class_text(request.qclass)} {names.to_text(request.name)}"
+        f"{types.asked_type_text(request.qtype)} {types.class_text(request.qclass)} {names.to_text(request.name)}"
         f" {request.listener.protocol} {_size(outcome)} {'true' if request.terms.do else 'false'} {_buffer_size(outcome)}"
         f'" {_response_code(outcome)} {_response_flags(outcome)} {outcome.size}'
     )
 
 
-_NO_TYPES = {0: "None", 65535: "Reserved"}
 _FIXED: Mapping[str, Callable[[Outcome], object]] = {
     MIDDLE: _middle,
-    "{type}": lambda outcome: _type(outcome.request.qtype),
+    "{type}": lambda outcome: types.asked_type_text(outcome.request.qtype),
     "{class}": lambda outcome: types.class_text(outcome.request.qclass),
     "{name}": lambda outcome: names.to_text(outcome.request.name),
     "{proto}": lambda outcome: outcome.request.listener.protocol,

@@ -32,9 +32,17 @@ TYPE_NUMBERS = {name: number for number, name in TYPES.items()}
 CLASS_NUMBERS = {"ANY": 255} | {name: number for number, name in CLASSES.items()}
 
 
+_NO_TYPES = {0: "None", 65535: "Reserved"}
+
+
 def type_text(number: int) -> str:
     """The mnemonic of a record type, or TYPE123 (RFC 3597 §5)."""
     return TYPES.get(number) or f"TYPE{number}"
+
+
+def asked_type_text(number: int) -> str:
+    """The type of a question as CoreDNS's lines have it: there are names for the two that are none."""
+    return _NO_TYPES.get(number) or type_text(number)
 
 
 def class_text(number: int) -> str:

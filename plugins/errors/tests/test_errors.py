@@ -37,12 +37,16 @@ def test_lines(told):
     plugin = Errors()
     plugin.observe_failure(failed(ServerFailure("plugin/cache: no next plugin found")))
     plugin.observe_failure(failed(Refused("not here"), qtype="TYPE65280"))
+    plugin.observe_failure(failed(Refused("not here"), qtype="TYPE0"))
+    plugin.observe_failure(failed(Refused("not here"), qtype="TYPE65535"))
     answer = Response(3)
     answer.error = ServerFailure("broken record")
     plugin.observe_failure(failed(response=answer))
     assert told() == [
         ("ERROR", "2 x.example.org. AAAA: plugin/cache: no next plugin found"),
         ("ERROR", "5 x.example.org. TYPE65280: not here"),
+        ("ERROR", "5 x.example.org. None: not here"),
+        ("ERROR", "5 x.example.org. Reserved: not here"),
         ("ERROR", "0 x.example.org. AAAA: broken record"),
     ]
 
