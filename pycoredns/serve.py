@@ -65,7 +65,8 @@ def _reason(source: Source, error: Exception) -> str:
 async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, started: Callable[[Server], None] | None) -> int:
     signals = _Signals(pidfile)
     try:
-        await server.start()
+        if not await _start(server, signals):
+            return 0
     except (StartError, OSError) as error:
         output.complain(str(error))
         return 1
@@ -91,6 +92,23 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         await reloader.server.stop()
         await reloader.stopped()
         _remove_pid(pidfile)
+
+
+async def _start(server: Server, signals: _Signals) -> bool:
+    """Starts a server; False if a signal to end came before it was done, which may wait for others: for names of upstreams."""
+    starting = asyncio.get_running_loop().create_task(server.start())
+    await asyncio.wait((starting, signals.ending), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        await starting
+        return True
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    _tell_end(signals.ending.result())
+    return False
+
+
+def _tell_end(number: signal.Signals) -> None:
+    log.info("SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down")
 
 
 def _raise_file_limit() -> None:
@@ -119,6 +137,8 @@ class _Signals:
 
     def __init__(self, pidfile: str) -> None:
         self.queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self.ending: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
+        """The first of those that end the server."""
         self._pidfile = pidfile
         self._interrupted = False
         loop = asyncio.get_running_loop()
@@ -131,6 +151,8 @@ class _Signals:
         if number == signal.SIGINT and self._interrupted:
             self._leave("SIGINT: Force quit", 2)
         self._interrupted = self._interrupted or number == signal.SIGINT
+        if number in (signal.SIGTERM, signal.SIGINT) and not self.ending.done():
+            self.ending.set_result(number)
         self.queue.put_nowait(number)
 
     def _leave(self, line: str, status: int) -> None:
@@ -151,7 +173,7 @@ async def _until_signal(reloader: Reloader, signals: _Signals) -> int:
         task = asyncio.get_running_loop().create_task(reloader.reload())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
-    log.info("SIGTERM: Shutting down servers then terminating" if number == signal.SIGTERM else f"{number.name}: Shutting down")
+    _tell_end(number)
     for task in reloads:
         task.cancel()
     await asyncio.gather(*reloads, return_exceptions=True)

@@ -6,6 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2
+from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
 
@@ -97,3 +98,20 @@ async def test_a_mistake_is_told_by_its_status_where_nobody_can_read_it(tmp_path
     command = f"{sys.executable} -m pycoredns -conf Corefile <&- >&- 2>&-"
     process = await asyncio.create_subprocess_shell(command, cwd=tmp_path)
     assert await asyncio.wait_for(process.wait(), 15) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_server_that_waits_for_others_to_begin_ends_at_once(tmp_path, workers):
+    with socket(AF_INET, SOCK_DGRAM) as resolver:
+        resolver.bind(("127.0.0.1", 0))
+        resolver.setblocking(False)
+        upstream = f"forward . upstream.test {{\n resolver 127.0.0.1:{resolver.getsockname()[1]}\n}}"
+        (tmp_path / "Corefile").write_text(f".:{free_port()} {{\n bind 127.0.0.1\n {upstream}\n}}\n")
+        command = sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-workers", workers
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(resolver, 512), 15)  # which nobody answers
+        process.send_signal(SIGTERM)
+        lines, _ = await asyncio.wait_for(process.communicate(), 15)
+    assert (process.returncode, lines) == (0, b"[INFO] SIGTERM: Shutting down servers then terminating\n")
