@@ -120,7 +120,8 @@ def _raise_file_limit() -> None:
 
 def _remove_pid(file: str) -> None:
     if file:
-        Path(file).unlink(missing_ok=True)
+        with suppress(OSError):  # in a folder of others it could be written, perhaps, but not removed
+            Path(file).unlink()
 
 
 def _write_pid(file: str) -> None:

@@ -17,16 +17,17 @@ COREFILE = ".:{port} {{\n bind 127.0.0.1\n health 127.0.0.1:{http} {{\n  lameduc
 
 
 @asynccontextmanager
-async def server(folder, closed=""):
+async def server(folder, closed="", pidfile="pid"):
     """A server that has begun to answer; ``closed`` are redirections of a shell that close its standard streams."""
     (folder / "Corefile").write_text(COREFILE.format(port=free_port(), http=free_port()))
-    command = "sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-pidfile", "pid"
+    command = "sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-pidfile", pidfile
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        await until((folder / "pid").exists)
+        if pidfile == "pid":
+            await until((folder / "pid").exists)
         yield process
     finally:
         if process.returncode is None:
@@ -115,3 +116,14 @@ async def test_a_server_that_waits_for_others_to_begin_ends_at_once(tmp_path, wo
         process.send_signal(SIGTERM)
         lines, _ = await asyncio.wait_for(process.communicate(), 15)
     assert (process.returncode, lines) == (0, b"[INFO] SIGTERM: Shutting down servers then terminating\n")
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGQUIT])
+async def test_a_process_id_that_can_be_neither_written_nor_removed_keeps_nothing_from_the_end(tmp_path, number):
+    async with server(tmp_path, pidfile="Corefile/pid") as process:
+        async with asyncio.timeout(15):
+            while b"cannot be written" not in (line := await process.stdout.readline()):
+                assert line
+        process.send_signal(number)
+        output, _ = await asyncio.wait_for(process.communicate(), 15)
+    assert (process.returncode, b"Traceback" in output) == (0, False)
