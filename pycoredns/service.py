@@ -232,7 +232,11 @@ class Service:
     # --- who answers what
 
     def find(self, request: Request) -> Block | None:
-        """The block of the longest zone that holds the name; a zone's DS records are its parent's (RFC 4035 §3.1.4.1)."""
+        """The block of the longest zone that holds the name; for DS records one above it.
+
+        A zone's DS records are its parent's (RFC 4035 §3.1.4.1): they are asked of the block just above, those of other names of
+        the topmost one, as CoreDNS does.
+        """
         name, parent = request.name, names.parent(request.name)
         zone = self._zone_of(name)
         if zone is None:
@@ -242,10 +246,21 @@ class Service:
         if found.empty:
             return found
         if request.qtype == types.DS:
-            above = self._zone_of(parent) if zone == name else None
-            return self.zones[above][0] if above not in {None, names.ROOT} else found  # the root's is hardly served here
+            return self._above(name, zone)
         if zone != name and len(blocks) == 1 and len(parent) <= _LONGEST_PARENT:
             self._place(parent, found)
+        return found
+
+    def _above(self, name: bytes, zone: bytes) -> Block:
+        """Who is asked for the DS records of a name, of which ``zone`` is the longest that holds it."""
+        apex, found = zone == name, self.zones[zone][0]
+        while zone != names.ROOT and not found.empty:
+            zone = self._zone_of(names.parent(zone)) or names.ROOT
+            if zone == names.ROOT:  # the root's block hardly serves the parent
+                break
+            found = self.zones[zone][0]
+            if apex:
+                break
         return found
 
     def _zone_of(self, name: bytes) -> bytes | None:
