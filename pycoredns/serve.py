@@ -18,6 +18,8 @@ from pycoredns.reload import Reloader
 from pycoredns.server import Server
 from pycoredns.sources import Source, tell_doubts
 
+START_GRACE = 2.0
+"""Seconds that a start may go on after a signal to end: nearly done it is finished, for who saw its ports open counts on *health*."""
 log = output.logger("pycoredns")
 
 
@@ -95,9 +97,10 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
 
 
 async def _start(server: Server, signals: _Signals) -> bool:
-    """Starts a server; False if a signal to end came before it was done, which may wait for others: for names of upstreams."""
+    """Starts a server; False if a signal to end came long before it was done, as it may wait for others: for names of upstreams."""
     starting = asyncio.get_running_loop().create_task(server.start())
     await asyncio.wait((starting, signals.ending), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((starting,), timeout=START_GRACE)
     if starting.done():
         await starting
         return True
