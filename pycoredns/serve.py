@@ -19,7 +19,7 @@ from pycoredns.server import Server
 from pycoredns.sources import Source, tell_doubts
 
 START_GRACE = 2.0
-"""Seconds that a start may go on after a signal to end: nearly done it is finished, for who saw its ports open counts on *health*."""
+"""Seconds that a start may go on after a signal to end: nearly done it is finished, as who saw its ports open counts on lameduck."""
 log = output.logger("pycoredns")
 
 
@@ -97,7 +97,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
 
 
 async def _start(server: Server, signals: _Signals) -> bool:
-    """Starts a server; False if a signal to end came long before it was done, as it may wait for others: for names of upstreams."""
+    """Starts a server; False if a signal to end came long before it was done: it may wait for names of upstreams."""
     starting = asyncio.get_running_loop().create_task(server.start())
     await asyncio.wait((starting, signals.ending), return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait((starting,), timeout=START_GRACE)
