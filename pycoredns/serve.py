@@ -19,7 +19,7 @@ from pycoredns.server import Server
 from pycoredns.sources import Source, tell_doubts
 
 START_GRACE = 2.0
-"""Seconds that a start may go on after a signal to end: nearly done it is finished, as lameduck counts for who saw its ports open."""
+"""Seconds that a start may go on after a signal to end: nearly done it is finished, as who saw its ports open counts on it."""
 log = output.logger("pycoredns")
 
 
