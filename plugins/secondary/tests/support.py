@@ -58,19 +58,24 @@ class Primary:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             tasks.add(asyncio.current_task())
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._serve(reader, writer)
-            writer.close()
+            try:
+                with suppress(asyncio.IncompleteReadError, ConnectionError):
+                    await self._serve(reader, writer)
+            finally:
+                writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", self.port)
         try:
             yield self
         finally:
             server.close()
+            for _ in range(5):  # who was accepted just now is served, and so closed
+                await asyncio.sleep(0)
             for task in tasks:
                 if task:
                     task.cancel()
             await asyncio.gather(*[task for task in tasks if task], return_exceptions=True)
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         wire = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
