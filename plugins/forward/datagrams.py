@@ -217,7 +217,7 @@ class Datagrams:
             channel = choose()
         except OSError as error:
             for waiting in asking:
-                waiting.fail_soon(f"dial udp{error}")
+                waiting.fail_soon(str(error))
             return
         self._count(sum(map(_counted, asking)))
         room = FULL - len(channel.pending)
@@ -272,8 +272,9 @@ class Datagrams:
         """Why there is no socket."""
         source = join(self._terms.source, 0) if self._terms.source else ""
         if error.errno is not None and error.errno < 0:  # an address of the other family
-            return f": address {source}: {reason(error.errno)}"
-        return f" {source and f'{source}->'}{self.to}: {step}: {reason(error.errno or 0)}"
+            return f"dial udp: address {source}: {reason(error.errno)}"
+        route = f"{source}->{self.to}" if source else self.to
+        return f"dial udp {route}: {step}: {reason(error.errno or 0)}"
 
     def lost(self, channel: Channel) -> None:
         """A channel has closed itself: the others are not likely to be better, and take no more questions."""
