@@ -14,22 +14,20 @@ import dns.message
 import dns.rdatatype
 import pytest
 
+from benchmarks.harness import evenness, interpreter, latency, load, sample
+from benchmarks.harness.bench import part
+from benchmarks.harness.data import Records, write_key
+from benchmarks.harness.laboratory import Commands
+from benchmarks.harness.latency import Latency
+from benchmarks.harness.outcome import Comparison, Measured, Round
+from benchmarks.harness.pauses import read_longest
+from benchmarks.harness.processes import Process, family, free_port
+from benchmarks.harness.questions import Kind, Style, messages
+from benchmarks.harness.servers import filled_in
+from benchmarks.harness.workload import Limits, Peer, Workers, Workload, WorkloadError, load_workload
+from pycoredns.check import check
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.harness import evenness, interpreter, latency, load, sample  # noqa: E402
-from benchmarks.harness.bench import part  # noqa: E402
-from benchmarks.harness.data import Records, write_key  # noqa: E402
-from benchmarks.harness.laboratory import Commands  # noqa: E402
-from benchmarks.harness.latency import Latency  # noqa: E402
-from benchmarks.harness.outcome import Comparison, Measured, Round  # noqa: E402
-from benchmarks.harness.pauses import read_longest  # noqa: E402
-from benchmarks.harness.processes import Process, family, free_port  # noqa: E402
-from benchmarks.harness.questions import Kind, Style, messages  # noqa: E402
-from benchmarks.harness.servers import filled_in  # noqa: E402
-from benchmarks.harness.workload import Limits, Peer, Workers, Workload, WorkloadError, load_workload  # noqa: E402
-from pycoredns.check import check  # noqa: E402
-
 WORKLOADS = sorted((ROOT / "benchmarks/workloads").glob("*.toml"))
 REPORT = """
   Queries sent:         1003

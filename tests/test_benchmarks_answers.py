@@ -1,18 +1,13 @@
 """A smoke test of `benchmarks/run`: on every workload, over little data, both servers answer alike. Nothing is measured."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.harness import programs  # noqa: E402
-from benchmarks.harness.command import OURS, SMOKE, SMOKE_DATA, chosen  # noqa: E402
-from benchmarks.harness.laboratory import Commands, Laboratory  # noqa: E402
-from benchmarks.harness.workload import Workload  # noqa: E402
+from benchmarks.harness import programs
+from benchmarks.harness.command import OURS, SMOKE, SMOKE_DATA, chosen
+from benchmarks.harness.laboratory import Commands, Laboratory
+from benchmarks.harness.workload import Workload
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,16 @@
 """What `benchmarks/run` writes: results.json, the README's tables, the chart."""
 
-import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.harness import report  # noqa: E402
-from benchmarks.harness.chart import chart  # noqa: E402
-from benchmarks.harness.latency import Latency  # noqa: E402
-from benchmarks.harness.results import Figures, Result, ResultsError, read_results, write_results  # noqa: E402
-from benchmarks.harness.workload import Limits  # noqa: E402
+from benchmarks.harness import report
+from benchmarks.harness.chart import chart
+from benchmarks.harness.latency import Latency
+from benchmarks.harness.results import Figures, Result, ResultsError, read_results, write_results
+from benchmarks.harness.workload import Limits
 
 CALM = Latency(rate=9000, asked=9000, lost=0, p50_us=90.5, p99_us=1234.5, p999_us=2000, behind_us=10)
 

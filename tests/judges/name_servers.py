@@ -1,7 +1,5 @@
 """Name servers started for a test: ours, CoreDNS, NSD and Knot DNS, each with the same master files."""
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +13,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
+from benchmarks.harness.programs import find_coredns
 from tests.judges.programs import program
 
 START_SECONDS = 20.0
@@ -75,12 +74,6 @@ def serving(name: str, zones: Mapping[str, Path], folder: Path) -> Iterator[Name
             process.terminate()
 
 
-def coredns() -> Path | None:
-    """The real CoreDNS, where there is one."""
-    found = shutil.which("coredns", path=os.pathsep.join([os.environ.get("PATH", ""), str(Path.home() / "go/bin")]))
-    return Path(found) if found else None
-
-
 def free_port() -> int:
     """A port of 127.0.0.1 that is free for TCP just now."""
     with socket.socket() as sock:
@@ -91,7 +84,7 @@ def free_port() -> int:
 def _coredns(name: str, zones: Mapping[str, Path], folder: Path, port: int) -> list[str]:
     blocks = [f"{origin}:{port} {{\n bind 127.0.0.1\n errors\n file {path}\n}}\n" for origin, path in zones.items()]
     (folder / "Corefile").write_text("".join(blocks))
-    start = [sys.executable, "-m", "pycoredns"] if name == "pycoredns" else [str(coredns())]
+    start = [sys.executable, "-m", "pycoredns"] if name == "pycoredns" else [find_coredns()]
     return [*start, "-conf", "Corefile"]
 
 

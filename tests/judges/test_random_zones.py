@@ -19,7 +19,8 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from tests.judges.name_servers import NameServer, coredns, serving
+from benchmarks.harness.programs import MissingProgram, find_coredns
+from tests.judges.name_servers import NameServer, serving
 from tests.judges.programs import program
 from tests.judges.random_zones import RandomZone, questions, random_zone
 
@@ -191,8 +192,10 @@ def written(folder: Path, zones: list[RandomZone]) -> dict[str, Path]:
 
 
 def test_coredns_says_the_same(tmp_path: Path, zones: list[RandomZone]) -> None:
-    if coredns() is None:
-        pytest.skip("there is no coredns in the PATH nor in ~/go/bin")
+    try:
+        find_coredns()
+    except MissingProgram as missing:
+        pytest.skip(f"the answers are not compared with CoreDNS's: {missing}")
     compare(tmp_path, ["coredns"], zones, written(tmp_path, zones))
 
 

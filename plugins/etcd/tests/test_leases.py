@@ -86,7 +86,7 @@ async def test_writing_beyond_the_quota() -> None:
         following(etcd.endpoint) as (_, names),
     ):
         with pytest.raises(Unreachable, match="database space exceeded"):
-            for number in range(100):
+            for number in range(3000):  # until etcd has looked at its size, which it does every 100 ms
                 await client.put(KEY + b"%d" % number, bytes(10_000))
         count = (await client.range(PREFIX, b"/skydns0")).count
         await names.become(lambda values: len(values) == count)
