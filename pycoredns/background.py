@@ -4,37 +4,84 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 POLITE = 0.0005
 """Seconds after which a thread that works for long lets the event loop have its turn; Python's own measure is 5 ms."""
+MOST_THREADS = 16
+"""What is to be done beyond that waits."""
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """Does in a thread what takes long, so that answers hardly wait for it."""
-    with _short_turns:
-        return await asyncio.to_thread(work)
+    """Does in a thread what takes long, so that answers hardly wait for it.
+
+    A process that ends meanwhile does not wait for it either: what must be done to its end is awaited, and not cancelled.
+    """
+    return await asyncio.wrap_future(_threads.begin(work))
 
 
-class _ShortTurns:
-    """Shortens the turns of threads as long as one of them works for us: there is one such measure in a process."""
+class _Threads:
+    """Threads that last as long as there is work, with short turns, which are one measure for the whole process.
+
+    They are daemons: those of asyncio are joined when the process ends, even where a zone of a million names is being read.
+    """
 
     def __init__(self) -> None:
-        self._working = 0
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._threads = 0
+        self._unfinished = 0
         self._usual = 0.0
 
-    def __enter__(self) -> None:
-        if not self._working:
-            self._usual = sys.getswitchinterval()
-            sys.setswitchinterval(POLITE)
-        self._working += 1
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Has it done as soon as a thread is free for it; one that is cancelled before is not begun."""
+        future: Future[T] = Future()
+        with self._lock:
+            if not self._unfinished:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(POLITE)
+            self._unfinished += 1
+            self._waiting.append((future, work))
+            starts = self._threads < MOST_THREADS
+            self._threads += starts
+        future.add_done_callback(self._finish)
+        if starts:
+            threading.Thread(target=self._run, name="background", daemon=True).start()
+        return future
 
-    def __exit__(self, *exception: object) -> None:
-        self._working -= 1
-        if not self._working:
-            sys.setswitchinterval(self._usual)
+    def _finish(self, _: Future[Any]) -> None:
+        with self._lock:
+            self._unfinished -= 1
+            if not self._unfinished:
+                sys.setswitchinterval(self._usual)
+
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            _do(*task)
+            del task  # which may hold a zone
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._threads -= 1
+            return None
 
 
-_short_turns = _ShortTurns()
+def _do(future: Future[T], work: Callable[[], T]) -> None:
+    """Does it, if it is still wanted; what it raises is raised where it is awaited."""
+    try:
+        if future.set_running_or_notify_cancel():
+            future.set_result(work())
+    except BaseException as error:  # noqa: BLE001  it goes on in the loop
+        future.set_exception(error)
+    finally:
+        del future  # the error knows this frame, and would keep itself
+
+
+_threads = _Threads()

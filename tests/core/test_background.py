@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from pycoredns import background
+from pycoredns.testing import eventually
 
 
 async def test_long_work_takes_short_turns() -> None:
@@ -24,3 +25,28 @@ async def test_turns_are_as_usual_once_the_last_has_done_its_work() -> None:
         ends[number].set()
         await work
     assert sys.getswitchinterval() == usual
+
+
+async def test_no_more_threads_are_at_work_than_are_good() -> None:
+    end, seen = threading.Event(), []
+
+    def work() -> None:
+        seen.append(threading.current_thread())
+        end.wait()
+
+    usual, tasks = sys.getswitchinterval(), [asyncio.create_task(background.in_background(work)) for _ in range(40)]
+    await eventually(lambda: len(seen) == background.MOST_THREADS)
+    tasks.pop().cancel()  # before its turn
+    end.set()
+    await asyncio.gather(*tasks)
+    assert len(seen) == len(tasks)
+    assert len(set(seen)) == background.MOST_THREADS
+    assert sys.getswitchinterval() == usual
+
+
+async def test_what_fails_in_a_thread_fails_where_it_is_awaited() -> None:
+    def work() -> None:
+        raise OSError(2, "no such file")
+
+    with pytest.raises(OSError, match="no such file"):
+        await background.in_background(work)

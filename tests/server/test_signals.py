@@ -118,6 +118,23 @@ async def test_a_server_that_waits_for_others_to_begin_ends_at_once(tmp_path, wo
     assert (process.returncode, lines) == (0, b"[INFO] SIGTERM: Shutting down servers then terminating\n")
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+async def test_a_zone_that_is_still_being_read_keeps_nothing_from_the_end(tmp_path, number, workers):
+    os.mkfifo(tmp_path / "zone")
+    (tmp_path / "Corefile").write_text(f"a.test:{free_port()} {{\n bind 127.0.0.1\n file zone\n}}\n")
+    command = sys.executable, "-m", "pycoredns", "-conf", "Corefile", "-workers", workers
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE)
+    with await asyncio.wait_for(asyncio.to_thread((tmp_path / "zone").open, "w"), 15):  # opens when somebody reads
+        process.send_signal(number)
+        try:
+            lines, _ = await asyncio.wait_for(process.communicate(), 15)
+        except TimeoutError:
+            process.kill()
+            raise
+    assert (process.returncode, lines.count(b"Shutting down")) == (0, 1)
+
+
 @pytest.mark.parametrize("number", [SIGTERM, SIGQUIT])
 async def test_a_process_id_that_can_be_neither_written_nor_removed_keeps_nothing_from_the_end(tmp_path, number):
     async with server(tmp_path, pidfile="Corefile/pid") as process:
