@@ -41,6 +41,8 @@ _LONGEST = 65535
 _STARTS = range(0, SLOTS * LARGEST, LARGEST)
 _NOTHING_THERE = (errno.EAGAIN, errno.EINTR)
 _NO_ROOM = (0, errno.EAGAIN, errno.ENOBUFS)
+_ITS_OWN = (errno.EMSGSIZE, errno.EPERM)
+"""What concerns one datagram: it is too long, or a packet filter has dropped it, and some do that by their number only."""
 _limit, _counted = attrgetter("limit"), attrgetter("counted")
 log = logger("plugin/forward")
 
@@ -91,8 +93,9 @@ class Channel:
             for datagram in [each for each in outgoing if len(each) > SLOT_SIZE]:
                 self._send_one(datagram)
             outgoing = [each for each in outgoing if len(each) <= SLOT_SIZE]
-        if _vectors()[1].send(self._descriptor, outgoing) and (number := ctypes.get_errno()) not in _NO_ROOM:
-            self._break(number, "write")
+        refused = _vectors()[1].send(self._descriptor, outgoing)
+        if refused and (number := ctypes.get_errno()) not in _NO_ROOM:
+            self._refuse(refused, number)
 
     def _send_one(self, datagram: bytes) -> None:
         try:
@@ -100,10 +103,15 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno == errno.EMSGSIZE:
-                self._fail_alone(datagram[:2], "write")
-            else:
-                self._break(error.errno or 0, "write")
+            self._refuse([datagram], error.errno or 0)
+
+    def _refuse(self, datagrams: Sequence[bytes], number: int) -> None:
+        """The kernel has not sent these."""
+        if number not in _ITS_OWN:
+            self._break(number, "write")
+            return
+        for datagram in datagrams:
+            self._fail_alone(datagram[:2], "write", number)
 
     def _read_batch(self) -> None:
         """Takes all datagrams that are there, up to a batch."""
@@ -145,17 +153,17 @@ class Channel:
         if self._sock.fileno() < 0:
             return
         if number == errno.EMSGSIZE:  # of the path, which the kernel cuts datagrams for from now on (ip(7))
-            self._fail_alone(max(self.pending, key=lambda each: len(self.pending[each].message), default=b""), doing)
+            self._fail_alone(max(self.pending, key=lambda each: len(self.pending[each].message), default=b""), doing, number)
             return
         # a refusal is the answer to an earlier datagram, whichever call reports it
         doing = "read" if number == errno.ECONNREFUSED else doing
         self.close(f"{doing} udp {self.route}: {doing}: {reason(number)}")
         self._owner.lost(self)
 
-    def _fail_alone(self, number: bytes, doing: str) -> None:
-        """A question is too long for a datagram, or for one on this path; the others wait on."""
-        if (waiting := self.pending.pop(number, None)) is not None:
-            waiting.fail_soon(f"{doing} udp {self.route}: {doing}: {reason(errno.EMSGSIZE)}")
+    def _fail_alone(self, identity: bytes, doing: str, number: int) -> None:
+        """The question with this ID could not be sent, for a reason of its own; the others wait on."""
+        if (waiting := self.pending.pop(identity, None)) is not None:
+            waiting.fail_soon(f"{doing} udp {self.route}: {doing}: {reason(number)}")
 
     def give_up(self, since: float) -> None:
         """Those who were sent before a time wait no longer; where they are many, others have their turn between them."""

@@ -38,8 +38,9 @@ _CUT = Struct("QiiH6x")
 """Control data that has a message cut: its size, level, type, and the size of a datagram."""
 _NO_ROOM = (errno.EAGAIN, errno.ENOBUFS)
 
-_CANNOT_CUT = (errno.EINVAL, errno.EIO, errno.EMSGSIZE)
-"""A datagram is too large for its path, or there can be no checksums on the way there."""
+_CANNOT_CUT = (errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EPERM)
+"""A datagram is too large for its path, there can be no checksums on the way there, or a packet filter has dropped it, which
+takes a message for one packet and might let others pass."""
 _NOBODY = repeat(b"")
 
 ByPeer: TypeAlias = dict[bytes, list[bytes]]
@@ -138,8 +139,8 @@ class Sender(_Vector):
         for start in range(control_size, slots * CONTROL_SIZE, CONTROL_SIZE):
             _CUT.pack_into(self.controls, start, 18, socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
 
-    def send(self, descriptor: int, datagrams: Iterable[bytes], peers: Iterable[bytes] = _NOBODY) -> int:
-        """Sends datagrams of at most ``slot_size`` octets; returns how many the kernel did not take, but passes over these.
+    def send(self, descriptor: int, datagrams: Iterable[bytes], peers: Iterable[bytes] = _NOBODY) -> Sequence[bytes]:
+        """Sends datagrams of at most ``slot_size`` octets; returns those that the kernel did not take, but passes over these.
 
         ``peers`` are their destinations, none on a connected socket.
         """
@@ -148,7 +149,7 @@ class Sender(_Vector):
             by_peer[peer].append(datagram)
         return self.send_to_each(descriptor, by_peer)
 
-    def send_to_each(self, descriptor: int, by_peer: ByPeer) -> int:
+    def send_to_each(self, descriptor: int, by_peer: ByPeer) -> Sequence[bytes]:
         """Does the same for datagrams that stand by their peers already."""
         messages: Messages = []
         most = self._most_together
@@ -163,7 +164,7 @@ class Sender(_Vector):
             self._address_to([message[0] for message in messages])
         return self._hand_over(descriptor, messages)
 
-    def send_one(self, descriptor: int, datagram: bytes, peer: bytes = b"") -> int:
+    def send_one(self, descriptor: int, datagram: bytes, peer: bytes = b"") -> Sequence[bytes]:
         """Does the same for a single one, in a fifth of the steps."""
         size, control_size = len(datagram), self._control_size
         self.octets[:size] = datagram
@@ -173,7 +174,7 @@ class Sender(_Vector):
             peer = peer[:NAME_SIZE]
         self.names[: len(peer)] = peer
         if _sendmmsg(descriptor, self._address, 1, _DONTWAIT) == 1:
-            return 0
+            return ()
         return self._hand_over(descriptor, [(peer, size, size, [datagram])])
 
     def _several(self, peer: bytes, datagrams: list[bytes]) -> Messages:
@@ -215,9 +216,10 @@ class Sender(_Vector):
         names = b"".join(peers)
         self.names[: len(names)] = names
 
-    def _hand_over(self, descriptor: int, messages: Messages) -> int:
+    def _hand_over(self, descriptor: int, messages: Messages) -> Sequence[bytes]:
         """Sends what was laid out, passing over what the kernel refuses; the rest is dropped where its buffer is full."""
-        begun, refused = 0, []
+        begun = 0
+        refused: Messages = []
         while begun < len(messages):
             sent = _sendmmsg(descriptor, self._address + begun * _HEADER_SIZE, len(messages) - begun, _DONTWAIT)
             if sent > 0:
@@ -228,13 +230,13 @@ class Sender(_Vector):
             elif number != errno.EINTR:
                 refused.append(messages[begun])
                 begun += 1
-        return self._lost(descriptor, refused) if refused else 0
+        return self._lost(descriptor, refused) if refused else ()
 
-    def _lost(self, descriptor: int, refused: Messages) -> int:
-        """How many of what the kernel refused are lost: what it only could not cut is sent in single datagrams."""
+    def _lost(self, descriptor: int, refused: Messages) -> Sequence[bytes]:
+        """What the kernel refused and is lost: what it would take, but not as one, is sent in single datagrams."""
         number = ctypes.get_errno()
         if number not in _CANNOT_CUT or self._most_together == 1:
-            return sum(len(message[3]) for message in refused)
+            return [datagram for message in refused for datagram in message[3]]
         if number == errno.EIO:  # the network device cannot have checksums made: it will not learn that
             self._most_together = 1
         if self._apart is None:

@@ -1,7 +1,10 @@
 """What goes wrong between forward and its upstreams, and must not go on."""
 
 import asyncio
+import ctypes
 import errno
+import os
+import socket
 from itertools import product
 from pathlib import Path
 from time import monotonic, perf_counter_ns
@@ -26,6 +29,7 @@ from pycoredns.plugins.forward.tests.support import (
 from pycoredns.request import Request
 from pycoredns.response import Response
 from pycoredns.testing import eventually, query_wire, records, request_for
+from pycoredns.transport import mmsg
 
 
 async def answered(answer: Answer) -> Response:
@@ -89,6 +93,39 @@ async def test_the_port_for_long_answers_is_replaced_like_the_others() -> None:
             datagrams.sweep(monotonic() + LIFETIME + 1)
         assert None not in wide
         assert wide[0] is not wide[1]
+
+
+@pytest.mark.parametrize("several", [1, 3])
+async def test_a_packet_filter_that_drops_a_question_costs_no_other(several: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drop(*_: object) -> int:
+        ctypes.set_errno(errno.EPERM)
+        return -1
+
+    options = "{\n max_connect_attempts 1\n max_fails 0\n}"
+    async with Scripted(lambda query, _: []) as other, forwarding(f"forward . {other.address} {options}") as forward:
+        waits = forward.handle(request_for("a.test"))
+        await eventually(lambda: len(other.wires) == 1)
+        (channel,) = forward._upstreams[0]._datagrams._channels
+        with monkeypatch.context() as filtered:
+            filtered.setattr(mmsg, "_sendmmsg", drop)
+            filtered.setattr(channel, "_sock", Dropping(channel._sock))
+            dropped = [forward.handle(request_for(f"n{number}.test")) for number in range(several)]
+            for each in dropped:
+                with pytest.raises(ServerFailure, match=f"^write udp {channel.route}: write: operation not permitted$"):
+                    await answered(each)
+        other._datagrams.sendto(reply_to(other.wires[0]), channel._sock.getsockname())
+        assert (await answered(waits)).answers == 1
+        assert forward._upstreams[0]._datagrams._channels == [channel]
+
+
+class Dropping:
+    """A socket behind a packet filter that drops what it sends."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.fileno = sock.fileno
+
+    def send(self, datagram: bytes) -> int:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 async def test_a_broken_channel_takes_only_its_own_questions_with_it() -> None:
