@@ -73,10 +73,15 @@ class Client:
         return self._channel
 
     async def range(
-        self, key: bytes, end: bytes = b"", *, revision: int = 0, limit: int = 0, keys_only: bool = False
+        self, key: bytes, end: bytes = b"", *, revision: int = 0, limit: int = 0, keys_only: bool = False, since: int = 0
     ) -> RangeAnswer:
-        """The keys from ``key`` to just before ``end`` (``key`` alone if empty), linearizable, as of ``revision`` (0: now)."""
-        request = rpc.RangeRequest(key=key, range_end=end, revision=revision, limit=limit, keys_only=keys_only)
+        """The keys from ``key`` to just before ``end`` (``key`` alone if empty), linearizable, as of ``revision`` (0: now).
+
+        With ``since``, only those written at that revision or later; they are still counted all.
+        """
+        request = rpc.RangeRequest(
+            key=key, range_end=end, revision=revision, limit=limit, keys_only=keys_only, min_mod_revision=since
+        )
         answer: RangeAnswer = await self._ask(
             rpc.KVStub, "Range", request, self.listing_within if limit > 1 else self.answer_within
         )

@@ -91,6 +91,16 @@ class Copy:
     def _is_held(self, pair: KeyValue) -> bool:
         return self.held.version(pair.key) == Version.of(pair.mod_revision, pair.value, pair.lease)
 
+    async def catches_up(self, client: Client, since: int) -> tuple[int, bool]:
+        """The cluster's revision, and whether all is held that has changed from ``since`` on; etcd looks at every key for it."""
+        answer = await client.range(self.start, self.end, limit=PAGE, keys_only=True, since=since)
+        complete = not answer.more and answer.count == len(self.held) and all(map(self._is_held_or_newer, answer.kvs))
+        return answer.header.revision, complete
+
+    def _is_held_or_newer(self, pair: KeyValue) -> bool:
+        version = self.held.version(pair.key)
+        return version is not None and version.revision >= pair.mod_revision
+
     async def _newest(self) -> Newest | None:
         """What was written last; nothing is written meanwhile."""
         newest = None

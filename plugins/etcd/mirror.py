@@ -90,6 +90,10 @@ class Mirror:
         """The cluster's revision then, and when it was asked for."""
         self._seen = 0
         """The revision up to which the stream has told everything."""
+        self._certain = 0
+        """The revision up to which no change can have been left out; 0: not known."""
+        self._doubtful = False
+        """Was something missing at the last heartbeat that may just be under way?"""
         self._messages = 0
         self._complaints: dict[str, str] = {}
         """The last one of each endpoint since we were last live."""
@@ -164,6 +168,7 @@ class Mirror:
     async def _follow(self, client: Client) -> None:
         if not await self.copy.continues(client):
             await self._sync(client)
+            self._certain, self._doubtful = self.copy.revision, False
         self._seen = self.copy.revision
         watch = await client.watch(self.copy.start, self.copy.end, self.copy.revision + 1)
         self.state = State.LIVE
@@ -218,13 +223,33 @@ class Mirror:
             await look_for_new_files(client, self.copy.start)
             silent = silent + 1 if self.lag and messages == self._messages else 0
             asked = time.monotonic()
-            # The prefix as a key: one who may read only the prefix may read it, and etcd need not count what is below.
-            answer = await client.range(self.copy.start, keys_only=True)
-            self._heartbeat = answer.header.revision, asked
+            self._heartbeat = await self._cluster_revision(client), asked
             self._advance(self.copy.revision)
             if self.lag:
                 await watch.ask_progress()
         raise Unreachable(f"{client.endpoint.text}: the watch has fallen silent, {self.lag} revisions behind")
+
+    async def _cluster_revision(self, client: Client) -> int:
+        """The cluster's revision now, asked for so that a compaction that has overtaken us is noticed.
+
+        A watch that reads slowly meanwhile may never get the changes before it, and is not told so (etcd-io/etcd#17529, before
+        3.4.31 and 3.5.13). Then all keys are looked at, at two heartbeats, as changes may be under way; HistoryLost is raised
+        where some are missing.
+        """
+        reached = self.copy.revision
+        try:
+            # The prefix as a key: one who may read only the prefix may read it, and etcd need not count what is below.
+            answer = await client.range(self.copy.start, revision=self._certain, keys_only=True)
+        except HistoryLost:
+            revision, complete = await self.copy.catches_up(client, self._certain + 1)
+            if complete:
+                self._certain = self.copy.revision = max(self.copy.revision, revision)
+            elif self._doubtful:
+                raise HistoryLost(f"{client.endpoint.text}: changes from before a compaction have not come") from None
+            self._doubtful = not complete
+            return revision
+        self._certain = reached
+        return answer.header.revision
 
 
 async def look_for_new_files(client: Client, key: bytes) -> None:

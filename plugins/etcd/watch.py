@@ -12,8 +12,8 @@ from pycoredns.plugins.etcd.errors import EtcdError, HistoryLost, Unauthenticate
 from pycoredns.plugins.etcd.messages import WatchAnswer
 from pycoredns.plugins.etcd.settings import Endpoint
 
-BEGINS_WITHIN = 5.0
-"""Seconds that etcd may take to agree."""
+ANSWERS_WITHIN = 5.0
+"""Seconds that etcd may take to agree to a watch, or to take a request on its stream."""
 
 
 class Watch:
@@ -37,8 +37,12 @@ class Watch:
 
     async def ask_progress(self) -> None:
         """Asks for a message that tells how far the stream is; none comes as long as nothing has happened since it began."""
-        with translated(self._endpoint):
-            await self._call.write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                with translated(self._endpoint):
+                    await self._call.write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
+        except TimeoutError as error:
+            raise Unreachable(f"{self._endpoint.text}: the watch takes no request") from error
 
     def close(self) -> None:
         """Lets go of the stream."""
@@ -51,7 +55,7 @@ async def open_watch(call: Any, endpoint: Endpoint, key: bytes, end: bytes, revi
     wish = rpc.WatchCreateRequest(key=key, range_end=end, start_revision=revision, progress_notify=True, fragment=False)
     watch = Watch(call, endpoint)
     try:
-        async with asyncio.timeout(BEGINS_WITHIN):
+        async with asyncio.timeout(ANSWERS_WITHIN):
             with translated(endpoint):
                 await call.write(rpc.WatchRequest(create_request=wish))
             await watch.read()

@@ -3,9 +3,11 @@ import asyncio
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
+from pycoredns.plugins.etcd import watch as watch_module
 from pycoredns.plugins.etcd.errors import HistoryLost, Unreachable
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.tests.support import PREFIX, Writer, compact
+from pycoredns.plugins.etcd.watch import Watch
 
 KEY = PREFIX + b"org/example/a"
 
@@ -39,6 +41,18 @@ async def test_a_watch_from_before_the_compaction(etcd: EtcdServer) -> None:
         with pytest.raises(HistoryLost, match="all before revision 4 is compacted away"):
             await watch.read()
         watch.close()
+
+
+async def test_a_stream_that_takes_nothing_does_not_hold_up_the_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No real etcd stops reading one stream only."""
+
+    class Full:
+        async def write(self, _: object) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(watch_module, "ANSWERS_WITHIN", 0.05)
+    with pytest.raises(Unreachable, match="^http://127.0.0.1:2379: the watch takes no request$"):
+        await Watch(Full(), Settings(("http://127.0.0.1:2379",)).parsed()[0]).ask_progress()
 
 
 async def test_endpoints_take_turns(etcd: EtcdServer) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from pycoredns.etcd_server import EtcdServer
+from pycoredns.plugins.etcd import channel
 from pycoredns.plugins.etcd import mirror as mirror_module
 from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
+from pycoredns.plugins.etcd.messages import WatchAnswer
 from pycoredns.plugins.etcd.mirror import State
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.tests.support import (
@@ -28,6 +30,7 @@ from pycoredns.plugins.etcd.tests.support import (
     put_many,
     stale,
 )
+from pycoredns.plugins.etcd.watch import Watch
 
 
 def key(number: int) -> bytes:
@@ -179,6 +182,45 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_changes_that_a_slow_watch_never_gets(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """etcd leaves changes out of a watch that is full when they are compacted away, before 3.4.31 and 3.5.13; later ones come."""
+    monkeypatch.setattr(channel, "OPTIONS", (*channel.OPTIONS, ("grpc.http2.bdp_probe", 0)))  # a window of less than a message
+    read, readable = Watch.read, asyncio.Semaphore(4)
+
+    async def read_slowly(watch: Watch) -> WatchAnswer:
+        await readable.acquire()
+        return await read(watch)
+
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await live(mirror)
+        with monkeypatch.context() as patched:
+            patched.setattr(Watch, "read", read_slowly)
+            for turn in range(200):  # 128 of them fill the queue that etcd has for the watch
+                await client.put(key(turn % 20), b"%d" % turn * 40_000)
+            await compact(client)
+            for _ in range(3):
+                readable.release()
+                await asyncio.sleep(0.3)  # etcd sees every 100 ms to those who are behind, and its queue has filled up again
+        readable.release()
+        await client.put(key(21), b"last")
+        expected = await contents(client)
+        await names.become(lambda values: values == expected, within=20)
+
+
+async def test_a_compaction_while_only_others_change_costs_no_sync(etcd: EtcdServer, fast_heartbeat: None) -> None:
+    async with Writer(Settings((etcd.endpoint,))) as client, following(etcd.endpoint) as (mirror, names):
+        await put_many(client, numbered(1, 2))
+        await names.become(lambda values: len(values) == 2)
+        await live(mirror)
+        for _ in range(10):
+            revision = await client.put(b"/elsewhere", b"")
+        await compact(client)
+        await eventually(lambda: mirror.copy.revision == revision)
+        await client.put(key(1), b"newer")
+        await names.become(lambda values: values[key(1)] == b"newer")
+        assert (mirror.copy.full_syncs, mirror.reconnects) == (1, 0)
 
 
 async def test_an_emptied_etcd_is_believed_at_the_second_look(

@@ -52,6 +52,7 @@ async def following(folder):
         await put(client, 1)
         async with serving(folder, COREFILE % etcd.endpoint) as server:
             await shows(server, 1)
+            await server.line("following http")
             yield etcd, client, server
         await client.close()
 
