@@ -51,7 +51,7 @@ async def test_a_stream_that_takes_nothing_does_not_hold_up_the_heartbeats(monke
             await asyncio.Event().wait()
 
     monkeypatch.setattr(watch_module, "ANSWERS_WITHIN", 0.05)
-    with pytest.raises(Unreachable, match="^http://127.0.0.1:2379: the watch takes no request$"):
+    with pytest.raises(Unreachable, match=r"^http://127.0.0.1:2379: the watch takes no request$"):
         await Watch(Full(), Settings(("http://127.0.0.1:2379",)).parsed()[0]).ask_progress()
 
 
