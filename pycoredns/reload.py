@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
+from typing import TypeVar
 
 from pycoredns import memory
 from pycoredns.assemble import Assembly, assemble
@@ -16,6 +18,7 @@ from pycoredns.peers import Role, here
 from pycoredns.server import Server
 from pycoredns.sources import Source, tell_doubts
 
+T = TypeVar("T")
 log = logger("pycoredns")
 plugin_log = logger("plugin/reload")
 
@@ -27,6 +30,11 @@ async def retire(old: Server) -> None:
     """Stops a server that was replaced, and gives its memory back."""
     await old.stop(final=False)
     memory.give_back()
+
+
+async def _beside(work: Callable[[], T]) -> T:
+    """Does what takes long beside the answers. A supervisor gives none, and must have no thread at work when it forks."""
+    return work() if here().role is Role.SUPERVISOR else await in_background(work)
 
 
 class Reloader:
@@ -64,8 +72,7 @@ class Reloader:
     async def _look(self) -> None:
         """Reloads if the Corefile's words are others than those last tried. A file that is gone or broken is told once."""
         try:
-            # a supervisor answers no questions, and must have no thread at work when it forks
-            corefile, checksum = self._read() if here().role is Role.SUPERVISOR else await in_background(self._read)
+            corefile, checksum = await _beside(self._read)
         except (ConfigErrors, OSError) as error:
             text = str(error)
             if text != self._tried:
@@ -90,7 +97,7 @@ class Reloader:
         async with self._busy:
             log.info("Reloading")
             try:
-                new = self.server.successor(self._assemble(corefile))
+                new = self.server.successor(await _beside(lambda: self._assemble(corefile)))
                 if new.services.keys() - self.server.services.keys():
                     await self._given_up()
                 await new.start(self.server)
@@ -122,7 +129,10 @@ class Reloader:
             plugin_log.error("Corefile changed but reload failed: %s", first)
 
     def _assemble(self, corefile: Corefile | None) -> Assembly:
-        """The new assembly; a file without blocks is one that is being written just now, or emptied by mistake."""
+        """The new assembly, of which thousands of blocks take a second, too.
+
+        A file without blocks is one that is being written just now, or emptied by mistake.
+        """
         corefile = corefile or self._source.read()
         if corefile.empty and self._source.text is None:
             raise StartError(f"{self._source.file}: there is no server block in it; is it being written just now?")

@@ -53,10 +53,10 @@ class Route:
             others.remove(self)
             if not others:
                 del self._endpoint.routes[self._path]
-            if self._endpoint.routes:
-                await self._endpoint.renew()
-            else:
+            if not self._endpoint.routes:
                 await self._endpoint.close()
+            elif self.tls is not None:
+                await self._endpoint.renew()
 
 
 async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tls: ssl.SSLContext | None = None) -> Route:
@@ -70,7 +70,8 @@ async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tl
     endpoint = _endpoints.get(str(address))
     if endpoint is not None:
         route = Route(endpoint, path, handler, tls)
-        await endpoint.renew()
+        if tls is not None:  # it looks at all routes, of which there may be thousands
+            await endpoint.renew()
         return route
     endpoint = Endpoint(str(address), await _bind(address), tls)
     await endpoint.start()

@@ -8,7 +8,8 @@ import socket
 from collections import defaultdict
 
 from pycoredns import memory
-from pycoredns.assemble import assemble
+from pycoredns.assemble import Assembly, assemble
+from pycoredns.background import in_background
 from pycoredns.output import writer
 from pycoredns.peers import Message, NobodyAnswers, Peers, Role, become, here
 from pycoredns.reload import retire
@@ -151,16 +152,21 @@ class Worker:
         self._next = task.result()
 
     async def _prepare(self, checksum: str, keys: list[Key]) -> Server:
-        corefile = self._source.read()
-        if corefile.checksum != checksum:
-            raise Refused(f"{self._source.file} has changed while it was read")
-        server = Server(assemble(corefile, self._source.port), self._sockets_for(keys), self._handing.for_listener)
+        assembly = await in_background(lambda: self._assemble(checksum))
+        server = Server(assembly, self._sockets_for(keys), self._handing.for_listener)
         try:
             await server.prepare(self._server)
         except BaseException:
             await server.give_up(self._server)
             raise
         return server
+
+    def _assemble(self, checksum: str) -> Assembly:
+        """From the Corefile that the supervisor has read, too."""
+        corefile = self._source.read()
+        if corefile.checksum != checksum:
+            raise Refused(f"{self._source.file} has changed while it was read")
+        return assemble(corefile, self._source.port)
 
     def _sockets_for(self, keys: list[Key]) -> Sockets:
         """What has been taken, and what the present server has already."""

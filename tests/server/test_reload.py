@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from contextlib import asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pycoredns import traffic
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
 from pycoredns.plugins.hosts import Hosts
+from pycoredns.plugins.whoami import Whoami
 from pycoredns.reload import Reloader, failed, version
 from pycoredns.server import Server
 from pycoredns.server import _place_of as place_of
@@ -236,22 +238,52 @@ async def test_a_link_that_is_switched_is_seen(tmp_path, monkeypatch):
     await reloader.server.stop()
 
 
-async def test_a_watched_corefile_is_read_beside_the_loop(reloading, monkeypatch):
+async def test_a_watched_corefile_is_read_and_assembled_beside_the_loop(reloading, monkeypatch):
     """One of thousands of blocks takes a second, each time."""
-    readers = []
+    threads = []
 
-    def read(source):
-        readers.append(threading.current_thread())
-        return read_here(source)
+    def beside(function):
+        def call(*arguments):
+            threads.append(threading.current_thread())
+            return function(*arguments)
 
-    read_here = Source.read
+        return call
+
     async with reloading:
-        monkeypatch.setattr(Source, "read", read)
+        monkeypatch.setattr(Source, "read", beside(Source.read))
+        monkeypatch.setattr("pycoredns.reload.assemble", beside(assemble))
         reloading.write(2)
         await reloading.reloader._look()
         assert await reloading.answer() == "A 192.0.2.2"
-    assert readers
-    assert threading.main_thread() not in readers
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+
+
+async def test_questions_have_their_turn_between_the_plugins_of_many_blocks(monkeypatch):
+    seen = []
+
+    @asynccontextmanager
+    async def begin_and_end(self):
+        seen.append("plugin")
+        yield
+        seen.append("plugin")
+
+    async def be_asked():
+        while True:
+            seen.append("question")
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Whoami, "running", begin_and_end)
+    async with running("".join(f"{number}.test:{{port}} {{\n whoami\n}}\n" for number in range(200))) as server:
+        asking = asyncio.create_task(be_asked())
+        await asyncio.sleep(0)
+        new = Server(assemble(server.server.assembly.corefile))
+        await new.start(server.server)
+        await new.stop()
+        asking.cancel()
+        together = [len(list(group)) for kind, group in groupby(seen[seen.index("question") :]) if kind == "plugin"]
+    assert sum(together) == 400
+    assert max(together) <= 50
 
 
 async def test_each_block_is_looked_at_a_few_times_however_many_there_are(monkeypatch):

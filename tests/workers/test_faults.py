@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from contextlib import ExitStack, asynccontextmanager
 
 import pytest
@@ -95,6 +96,16 @@ async def test_help_for_one_is_not_ended_with_that_for_another_and_leaves_nothin
     await worker.help_no_more(Message(2), [])
     await eventually(lambda: listeners(worker) == own)
     assert [each.sock.fileno() for each in both[2:]] == [-1] * 4
+
+
+async def test_a_worker_assembles_the_next_server_beside_its_answers(worker, plan, monkeypatch):
+    threads = []
+    monkeypatch.setattr(
+        "pycoredns.workers.worker.assemble", lambda *given: threads.append(threading.current_thread()) or assemble(*given)
+    )
+    await worker.prepare(reload_of(plan), [])
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
 
 
 async def test_a_reload_that_is_given_up_while_it_is_prepared_leaves_nothing(worker, plan, monkeypatch):
