@@ -40,6 +40,8 @@ _TICK = 20_000_000
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
 _COMMENT = re.compile(r";[^\n]*")
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
+_SAYS_NO_TTL = re.compile(r"(?:[^\s(]*[\s(]+IN|(?=\s))[\s(]+(?!IN[\s(])[A-Z]", re.IGNORECASE)
+"""A record whose type stands behind a class, or first in a line, so that there is no TTL."""
 _CAUGHT = re.compile(r"^.*?:\d+: |caught exception <class '[^']*'>: ")
 
 
@@ -231,7 +233,13 @@ class _MasterFile:
         if self._owner is not None:
             reader.last_name = _parsed(self._owner)
         before = reader.current_origin
+        # CoreDNS misses a TTL only where the type follows the owner; elsewhere it is 0 up to the first one that is said
+        unsaid = not (reader.last_ttl_known or reader.default_ttl_known) and _SAYS_NO_TTL.match(entry) is not None
+        if unsaid:
+            reader.last_ttl, reader.last_ttl_known = 0, True
         reader.read()
+        if unsaid:
+            reader.last_ttl_known = False
         if reader.default_ttl_from_soa:  # a minimum is no TTL of those that say none (RFC 2308 §4)
             reader.default_ttl_known = reader.default_ttl_from_soa = False
         self._owner = reader.last_name.to_wire() if reader.last_name is not None else None

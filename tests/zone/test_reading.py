@@ -202,9 +202,25 @@ def test_a_minimum_is_no_ttl(path: Path, before: str, after: str, ttls: list[int
     assert [each.ttl for each in records(path, f"{before}{soa}\n{after}\n")] == ttls
 
 
-def test_a_record_without_any_ttl_is_a_mistake(path: Path) -> None:
-    with pytest.raises(BadZoneError, match="db:2: Missing default TTL"):
-        records(path, "@ SOA ns host 7 2 3 4 5\n@ NS ns\n")
+@pytest.mark.parametrize(
+    ("text", "ttls"),
+    [
+        ("@ IN SOA ns host 7 2 3 4 5\n@ IN NS ns\n NS ns2\nns in (\n A 192.0.2.1)\n", [0, 0, 0, 0]),
+        ("@ IN SOA ns host (\n 7 2 3 4 5 )\n@ IN NS ns ; c\n@ 60 IN NS ns2\nns IN A 192.0.2.1\n", [0, 0, 60, 60]),
+        ("@ SOA ns host 7 2 3 4 5\n IN 50 NS ns\nns A 192.0.2.1\n", [0, 50, 50]),
+        ("@ SOA ns host 7 2 3 4 5\n 0 NS ns\nns A 192.0.2.1\n", [0, 0, 0]),
+    ],
+)
+def test_a_record_that_says_its_class_has_the_ttl_0_up_to_the_first_one_that_is_said(
+    path: Path, text: str, ttls: list[int]
+) -> None:
+    assert [each.ttl for each in records(path, text)] == ttls
+
+
+@pytest.mark.parametrize("before", ["", "x IN A 192.0.2.1\n", " A 192.0.2.1\n"])
+def test_a_record_with_neither_ttl_nor_class_is_a_mistake_while_there_is_no_ttl(path: Path, before: str) -> None:
+    with pytest.raises(BadZoneError, match=f"db:{2 + len(before.splitlines())}: Missing default TTL"):
+        records(path, f"@ SOA ns host 7 2 3 4 5\n{before}@ NS ns\n")
 
 
 def test_an_include_has_its_own_origin_and_leaves_ours_alone(tmp_path: Path, path: Path) -> None:
