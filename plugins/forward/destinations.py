@@ -18,6 +18,7 @@ PORTS = {"dns": 53, "tls": 853, "https": 443}
 """The protocols an upstream may speak, with their ports."""
 _SCHEMES = ("dns", "tls", "https", "https3", "quic", "grpc", "unix")
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^:\[\]]*)):(?P<port>[0-9]*)")
+_LETTERS_OF_A_HOST = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class ServerName:
@@ -140,9 +141,9 @@ def _from_file(path: str) -> tuple[Endpoint, ...] | None:
 
 
 def _host_name(found: HostName, text: str) -> HostName:
-    """Refuses what is no name."""
+    """Refuses what is no name of a host; the system's resolver would take `*` for this machine."""
     try:
-        if found.name and names.from_text(found.name) != names.ROOT and "/" not in found.name:
+        if _LETTERS_OF_A_HOST.fullmatch(found.name) and names.from_text(found.name) != names.ROOT:
             return found
     except names.BadNameError:
         pass

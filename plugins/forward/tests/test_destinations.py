@@ -52,6 +52,8 @@ def test_words_for_upstreams(word: str, endpoint: Endpoint | HostName) -> None:
         ("tls://192.0.2.1%.test", "is not a server name"),
         ("192..example", "no IP address, file or domain name"),
         ("/no/such/file", "no IP address, file or domain name"),
+        ("*", "no IP address, file or domain name"),
+        ("tls://<upstream>", "no IP address, file or domain name"),
         ("", "has no address"),
         ("tls://", "has no address"),
     ],
