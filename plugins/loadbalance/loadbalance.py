@@ -141,8 +141,8 @@ class Loadbalance(Plugin):
             self._load(self.weightfile)
         except OSError as error:
             if not interval:
-                raise StartError(f"plugin/loadbalance: weight file open error: {error}") from None
-            log.warning("Failed to open weight file: %s. Will try again in %s", error, interval.written)
+                raise StartError(f"plugin/loadbalance: weight file open error: {_reason(self.weightfile, error)}") from None
+            log.warning("Failed to open weight file: %s. Will try again in %s", _reason(self.weightfile, error), interval.written)
         except BadWeights as error:
             raise StartError(f"plugin/loadbalance: {self.weightfile}: {error}") from None
         if not interval:
@@ -162,7 +162,9 @@ class Loadbalance(Plugin):
             await asyncio.sleep(interval)
             try:
                 self._load(file)
-            except (OSError, BadWeights) as error:
+            except OSError as error:
+                log.error("weight file open error: %s", _reason(file, error))
+            except BadWeights as error:
                 log.error("%s: %s", file, error)
 
     def _load(self, file: Path) -> None:
@@ -172,6 +174,11 @@ class Loadbalance(Plugin):
             self._text = text
             self._weights = parse(text.splitlines())
             log.info("Successfully reloaded weight file %s", file)
+
+
+def _reason(file: Path, error: OSError) -> str:
+    """Why a file cannot be read, as in the lines about other files."""
+    return f"open {file}: {(error.strerror or str(error)).lower()}"
 
 
 def shuffled(cards: list[Card]) -> list[Card]:

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pycoredns.errors import StartError
 from pycoredns.http import Route
@@ -17,13 +17,13 @@ INTERVAL = 30.0
 """Seconds between two looks at the files."""
 log = logger("plugin/prometheus")
 _CLIENTS = {
-    "": ssl.CERT_NONE,
     "NoClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _FILES = ("cert_file", "key_file", "client_ca_file")
+Choice = TypeVar("Choice")
 _KNOWN = (*_FILES, "client_auth_type", "min_version", "max_version")
 
 
@@ -72,8 +72,8 @@ def read_tls(file: Path) -> ssl.SSLContext | None:
         raise StartError(f"{file}: tls_server_config: {unknown[0]} is not offered; there are {', '.join(_KNOWN)}")
     try:
         return _context(server, file.parent)
-    except (OSError, ssl.SSLError, KeyError, TypeError) as error:
-        raise StartError(f"{file}: tls_server_config: {error}") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise StartError(f"{file}: tls_server_config: {_reason(error)}") from error
 
 
 def version_of(file: Path) -> Sequence[tuple[int, ...]]:
@@ -83,7 +83,7 @@ def version_of(file: Path) -> Sequence[tuple[int, ...]]:
     try:
         found = [path.stat() for path in (file, *(file.parent / name for name in named))]
     except OSError as error:
-        raise StartError(f"{file}: {error}") from error
+        raise StartError(f"{file}: {_reason(error)}") from error
     return [(each.st_mtime_ns, each.st_size, each.st_ino) for each in found]
 
 
@@ -96,19 +96,38 @@ def _read_settings(file: Path) -> Mapping[str, Any]:
     try:
         settings = yaml.safe_load(file.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise StartError(f"prometheus: tls: {file}: {error}") from error
+        raise StartError(f"prometheus: tls: {file}: {_reason(error)}") from error
     if settings is not None and not isinstance(settings, dict):
         raise StartError(f"prometheus: tls: {file}: is no web configuration; it begins with tls_server_config:")
     return settings or {}
 
 
+def _reason(error: Exception) -> str:
+    """What is wrong, with the file's name if that is known."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"open {error.filename}: {error.strerror.lower()}" if error.filename else error.strerror
+
+
 def _context(server: Mapping[str, Any], folder: Path) -> ssl.SSLContext:
     """The settings in Python's terms; files that are not absolute lie beside the configuration."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[server.get("min_version") or "TLS12"]
-    context.maximum_version = _VERSIONS[server.get("max_version") or "TLS13"]
-    context.load_cert_chain(folder / server["cert_file"], folder / server["key_file"])
+    context.minimum_version = _chosen(server, "min_version", _VERSIONS) or ssl.TLSVersion.TLSv1_2
+    context.maximum_version = _chosen(server, "max_version", _VERSIONS) or ssl.TLSVersion.TLSv1_3
+    pair = folder / server["cert_file"], folder / server["key_file"]
+    try:
+        context.load_cert_chain(*pair)
+    except OSError as error:
+        raise ValueError(f"{pair[0]} and {pair[1]} cannot be used: {_reason(error)}") from error
     if server.get("client_ca_file"):
         context.load_verify_locations(folder / server["client_ca_file"])
-    context.verify_mode = _CLIENTS[server.get("client_auth_type") or ""]
+    context.verify_mode = _chosen(server, "client_auth_type", _CLIENTS) or ssl.CERT_NONE
     return context
+
+
+def _chosen(server: Mapping[str, Any], name: str, choices: Mapping[str, Choice]) -> Choice | None:
+    """What one of some words stands for; None where there is none."""
+    word = server.get(name)
+    if word and word not in choices:
+        raise ValueError(f'{name}: "{word}" is not offered; there are {", ".join(choices)}')
+    return choices[word] if word else None

@@ -201,6 +201,18 @@ async def test_a_bad_file_stops_the_start(tmp_path, text, interval):
             pass
 
 
+async def test_a_missing_file_is_told_with_its_name_and_reason(tmp_path, caplog):
+    file = tmp_path / "weights"
+    reason = f"open {file}: no such file or directory"
+    with pytest.raises(StartError, match=f"^plugin/loadbalance: weight file open error: {reason}$"):
+        async with Loadbalance("weighted", file, reload=Duration(0)).running():
+            pass
+    async with Loadbalance("weighted", file, reload=Duration(0.01)).running():
+        await eventually(lambda: len(caplog.messages) > 1)
+    assert caplog.messages[0] == f"Failed to open weight file: {reason}. Will try again in 10ms"
+    assert caplog.messages[1] == f"weight file open error: {reason}"
+
+
 async def test_a_file_is_read_when_it_comes_and_when_it_changes(tmp_path):
     file = tmp_path / "weights"
     plugin = Loadbalance("weighted", file, reload=Duration(0.01))
