@@ -130,11 +130,7 @@ def _known(directives: dict[str, list[Directive]], errors: list[ConfigError]) ->
             known.append(name)
         else:
             errors.append(ConfigError(lines[0].place, f'unknown directive "{name}"', _remedy(name)))
-    try:
-        return registry.placed(name for name in known if _loads(name, directives[name][0], errors))
-    except PluginError as error:
-        errors.append(ConfigError(directives[known[0]][0].place, str(error)))
-        return []
+    return registry.placed(name for name in known if _has_place(name, directives[name][0], errors))
 
 
 def _remedy(name: str) -> str:
@@ -147,9 +143,11 @@ def _remedy(name: str) -> str:
     return f'did you mean "{close[0]}"?' if close else "pycoredns plugins lists those there are"
 
 
-def _loads(name: str, directive: Directive, errors: list[ConfigError]) -> bool:
+def _has_place(name: str, directive: Directive, errors: list[ConfigError]) -> bool:
+    """Can it be loaded, and does it say where it stands?"""
     try:
-        registry.load(name)
+        if registry.load(name).before:
+            registry.placed([name])
     except PluginError as error:
         errors.append(ConfigError(directive.place, str(error)))
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -95,14 +95,34 @@ def load(name: str) -> type[Plugin]:
 
 def placed(names: Iterable[str]) -> list[str]:
     """Directives in the order of the chain; an outside plugin stands just before the one it names. Raises PluginError."""
-    wanted = list(dict.fromkeys(names))
+    wanted = set(names)
     order = list(ORDER)
-    outside = [name for name in wanted if name not in ORDER]
+    outside = _outside(wanted)
     while outside:
         ready = [name for name in outside if load(name).before in order]
         if not ready:
-            raise PluginError(f'plugin "{outside[0]}" wants to stand before "{load(outside[0]).before}", which there is not')
+            raise PluginError(_why_nowhere(outside))
         for name in ready:
             order.insert(order.index(load(name).before), name)
         outside = [name for name in outside if name not in ready]
     return [name for name in order if name in wanted]
+
+
+def _outside(names: Iterable[str]) -> list[str]:
+    """Those of them that CoreDNS does not have, and those that these stand before, wanted or not."""
+    found = sorted(name for name in names if name not in ORDER)
+    for name in found:  # grows meanwhile
+        before = load(name).before
+        if before not in ORDER and before not in found and before in available():
+            found.append(before)
+    return found
+
+
+def _why_nowhere(names: Sequence[str]) -> str:
+    """Why none of these has a place."""
+    for name in names:
+        if (before := load(name).before) not in names:
+            wish = f'plugin "{name}" wants to stand before "{before}", which there is not'
+            return f"{wish}; install that, or change its attribute before"
+    wishes = ", ".join(f'"{name}" before "{load(name).before}"' for name in names)
+    return f"plugins want to stand in a circle, {wishes}; change the attribute before of one"

@@ -89,3 +89,50 @@ def test_a_package_that_may_not_be_read_keeps_no_other_from_working(tmp_path):
     (tmp_path / "closed-1.0.dist-info" / "entry_points.txt").mkdir(parents=True)  # which cannot be read, even by root
     result = run(tmp_path, "-m", "pycoredns", "check", "-", stdin=".:1053 {\n whoami\n}\n")
     assert (result.returncode, result.stderr) == (0, "")
+
+
+PLACES = {"nearer": "forward", "outer": "nearer", "lost": "nowhere", "left": "right", "right": "left"}
+"""Plugins with those that they want to stand before."""
+NOWHERE = 'plugin "lost" wants to stand before "nowhere", which there is not; install that, or change its attribute before'
+CIRCLE = 'plugins want to stand in a circle, "left" before "right", "right" before "left"; change the attribute before of one'
+
+
+@pytest.fixture(scope="module")
+def wishing(tmp_path_factory):
+    """A folder of packages with these plugins."""
+    folder = tmp_path_factory.mktemp("wishing")
+    classes = "".join(f"class {name.title()}(Plugin):\n    before = {before!r}\n" for name, before in PLACES.items())
+    (folder / "wishing.py").write_text(f"from pycoredns.plugin import Plugin\n{classes}")
+    metadata = folder / "wishing-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: wishing\nVersion: 1.0\n")
+    points = "".join(f"{name} = wishing:{name.title()}\n" for name in PLACES)
+    (metadata / "entry_points.txt").write_text(f"[pycoredns.plugins]\n{points}")
+    return folder
+
+
+def test_plugins_are_listed_with_those_that_have_no_place(wishing):
+    lines = run(wishing, "-m", "pycoredns", "plugins").stdout.splitlines()
+    names = [line.split()[0] for line in lines]
+    place = names.index("outer")
+    assert names[place : place + 3] == ["outer", "nearer", "forward"]
+    assert f"not usable: {NOWHERE}" in lines
+    assert f"not usable: {CIRCLE}" in lines
+
+
+@pytest.mark.parametrize(
+    ("directives", "complaints"),
+    [
+        (["outer"], []),
+        (["errors", "outer", "nearer"], []),
+        (["errors", "lost", "cache -5"], [f"3: {NOWHERE}", "4: cache: "]),
+        (["nonsense", "lost", "left"], ["2: unknown ", f"3: {NOWHERE}", f"4: {CIRCLE}"]),
+    ],
+)
+def test_a_plugin_without_a_place_is_told_where_it_is_used(wishing, directives, complaints):
+    checked = run(wishing, "-m", "pycoredns", "check", "-", stdin="\n".join([".:1053 {", *directives, "}\n"]))
+    assert checked.returncode == (1 if complaints else 0)
+    *found, _ = checked.stdout.splitlines() if complaints else [""]
+    assert len(found) == len(complaints)
+    for line, complaint in zip(found, complaints, strict=True):
+        assert line.startswith(f"stdin:{complaint}")
