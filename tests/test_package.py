@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 def contents(tmp_path_factory):
     """The names of the files in the wheel."""
     source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "Corefile.example"):
         shutil.copy(ROOT / name, source)
     for name in ("pycoredns", "plugins"):
         shutil.copytree(ROOT / name, source / name, symlinks=True)
@@ -31,6 +31,10 @@ def test_all_plugins_are_in_it(contents):
     for name in plugins:
         assert f"pycoredns/plugins/{name}/__init__.py" in contents
         assert f"pycoredns/plugins/{name}/README.md" in contents
+
+
+def test_what_dev_serves_is_in_it(contents):
+    assert "pycoredns/Corefile.example" in contents
 
 
 def test_it_is_typed_and_licensed(contents):

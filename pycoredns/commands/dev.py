@@ -87,8 +87,8 @@ def require_free(number: int) -> None:
 
 
 def find_corefile(name: str | None) -> Path:
-    """The file named, else Corefile.example here or beside the package."""
-    places = [Path(name)] if name else [Path(EXAMPLE), Path(pycoredns.__file__).parent.parent / EXAMPLE]
+    """The file named, else Corefile.example here or in the package."""
+    places = [Path(name)] if name else [Path(EXAMPLE), Path(pycoredns.__file__).parent / EXAMPLE]
     for place in places:
         if place.is_file():
             return place
