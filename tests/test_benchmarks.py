@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.harness import evenness, interpreter, latency, load, sample
 from benchmarks.harness.bench import part
+from benchmarks.harness.command import main as run_comparisons
 from benchmarks.harness.data import Records, write_key
 from benchmarks.harness.laboratory import Commands
 from benchmarks.harness.latency import Latency
@@ -52,6 +53,18 @@ n1.test. 60 IN A 192.0.2.1
 n1.test. 60 IN A 192.0.2.2
 """
 SIGNATURE = "n1.test. 60 IN RRSIG A 13 2 60 20260102000000 20260101000000 4711 test. AAAA"
+
+
+def test_all_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_comparisons(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(path.stem for path in WORKLOADS)
+    assert [line.split()[0] for line in lines if line.endswith("(only if named)")] == ["start-etcd-million"]
+
+
+def test_a_workload_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_comparisons(["cached", "chached"]) == 2
+    assert capsys.readouterr().err == 'there is no workload "chached"; benchmarks/run --list names those there are\n'
 
 
 @pytest.mark.parametrize("path", WORKLOADS, ids=lambda path: path.stem)

@@ -48,10 +48,10 @@ def main(words: Sequence[str]) -> int:
     options = parser().parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        workloads = chosen(options.workloads)
         if options.list:
-            print("\n".join(f"{each.name:20} {each.title}" for each in workloads))
+            print("\n".join(f"{each.name:20} {each.title}{'' if each.default else ' (only if named)'}" for each in everything()))
             return 0
+        workloads = chosen(options.workloads)
         return smoke(workloads, options.server) if options.smoke else measure(workloads, options)
     except KeyboardInterrupt:
         print("stopped; all servers have been ended", file=sys.stderr)
@@ -63,9 +63,17 @@ def main(words: Sequence[str]) -> int:
 
 def chosen(names: Sequence[str]) -> list[Workload]:
     """The workloads of these names, or all that run by default."""
-    if names:
-        return [load_workload(WORKLOADS / f"{name}.toml") for name in names]
-    return [each for each in map(load_workload, sorted(WORKLOADS.glob("*.toml"), key=lambda path: path.stem)) if each.default]
+    if not names:
+        return [each for each in everything() if each.default]
+    for name in names:
+        if not (WORKLOADS / f"{name}.toml").is_file():
+            raise WorkloadError(f'there is no workload "{name}"; benchmarks/run --list names those there are')
+    return [load_workload(WORKLOADS / f"{name}.toml") for name in names]
+
+
+def everything() -> list[Workload]:
+    """All workloads, by name."""
+    return [load_workload(path) for path in sorted(WORKLOADS.glob("*.toml"), key=lambda path: path.stem)]
 
 
 def smoke(workloads: Sequence[Workload], server: str) -> int:
