@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, ClassVar
+from urllib.parse import parse_qs
 
 from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
@@ -133,12 +134,13 @@ class Prometheus(Plugin):
     # --- showing
 
     async def scrape(self, request: HTTPRequest) -> HTTPReply:
-        """All metrics in Prometheus's text format, compressed if the client takes it."""
+        """All metrics, or those that ``?name[]=`` asks for, in Prometheus's text format, compressed if the client takes it."""
         # imported when it is needed, beside the loop: prometheus_client takes as long as the whole start of the server
         exposition = await asyncio.to_thread(import_module, "pycoredns.plugins.prometheus.exposition")
         await self._bring_up_to_date()
         families, processes = await here().families(), here().processes
-        body: bytes = exposition.text(families, processes, any(plugin.runtime_metrics for plugin in self._siblings()))
+        runtime = any(plugin.runtime_metrics for plugin in self._siblings())
+        body: bytes = exposition.text(families, processes, runtime, parse_qs(request.query, True).get("name[]", ()))
         headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
         if not _takes_gzip(request.headers.get("accept-encoding", "")):
             return HTTPReply(200, body, headers)

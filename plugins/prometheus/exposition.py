@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,28 +23,40 @@ _UNLIMITED = float(2**64 - 1)
 _ADDED = {"process_cpu_seconds", "process_virtual_memory_bytes", "process_resident_memory_bytes", "process_open_fds"}
 
 
-def text(metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool = False) -> bytes:
+def text(
+    metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool = False, names: Collection[str] = ()
+) -> bytes:
     """The text format, version 0.0.4; ``runtime`` adds what the Python interpreter knows of itself.
 
-    ``processes`` are the IDs of all that make up the server, the present one first.
+    ``processes`` are the IDs of all that make up the server, the present one first; ``names`` are those of the metrics to be shown,
+    none stands for all.
     """
-    return generate_latest(_Everything(metrics, processes, runtime))
+    return generate_latest(_Everything(metrics, processes, runtime, names))
 
 
 class _Everything(Collector):
     """The server's metrics, those of its process and, if wanted, of its interpreter, by name."""
 
-    def __init__(self, metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool) -> None:
+    def __init__(
+        self, metrics: Iterable[metrics.Family], processes: Sequence[int], runtime: bool, names: Collection[str]
+    ) -> None:
         self._metrics = metrics
         self._processes = processes
         self._runtime = runtime
+        self._names = names
 
     def collect(self) -> list[Family]:
         found = [_family(metric) for metric in self._metrics]
         found += [*_processes(self._processes), *PlatformCollector(registry=None).collect(), *_process()]
         if self._runtime:
             found += [*GCCollector(CollectorRegistry()).collect(), *_interpreter()]
-        return sorted(found, key=lambda family: str(family.name))
+        wanted = [family for family in found if not self._names or _shown_name(family) in self._names]
+        return sorted(wanted, key=lambda family: str(family.name))
+
+
+def _shown_name(family: Family) -> str:
+    """The name as the text has it."""
+    return f"{family.name}_total" if family.type == "counter" else str(family.name)
 
 
 def _family(metric: metrics.Family) -> Family:

@@ -34,11 +34,11 @@ def counts_from_nothing():
         histogram.cells.clear()
 
 
-async def scrape(port, **headers):
+async def scrape(port, query="", **headers):
     """Headers and body of /metrics."""
 
     def ask():
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers=headers)
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics?{query}", headers=headers)
         with urllib.request.urlopen(request) as reply:
             return reply.headers, reply.read()
 
@@ -256,6 +256,25 @@ async def test_gzip(accepted, taken):
         headers, body = await scrape(server.ports["http"], **{"Accept-Encoding": accepted})
         assert (headers["Content-Encoding"] == "gzip") is taken
         assert b"coredns_build_info{" in (gzip.decompress(body) if taken else body)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("name[]=coredns_build_info", ["coredns_build_info"]),
+        ("name%5B%5D=coredns_panics_total&name[]=coredns_build_info", ["coredns_build_info", "coredns_panics_total"]),
+        ("name[]=process_cpu_seconds_total", ["process_cpu_seconds_total"]),
+        ("name[]=coredns_dns_request_size_bytes", ["coredns_dns_request_size_bytes"]),
+        ("name[]=coredns_dns_request_size_bytes_sum", []),
+        ("name[]=coredns_panics", []),
+        ("name[]=", []),
+    ],
+)
+async def test_metrics_are_shown_by_name_as_by_promhttp(query, shown):
+    async with running(COREFILE) as server:
+        await server.query("x.a.test")
+        _, body = await scrape(server.ports["http"], query)
+    assert [line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE")] == shown
 
 
 async def test_an_address_in_use_ends_the_start():
