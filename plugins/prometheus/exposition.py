@@ -28,8 +28,8 @@ def text(
 ) -> bytes:
     """The text format, version 0.0.4; ``runtime`` adds what the Python interpreter knows of itself.
 
-    ``processes`` are the IDs of all that make up the server, the present one first; ``names`` are those of the metrics to be shown,
-    none stands for all.
+    ``processes`` are the IDs of all that make up the server, the present one first; ``names`` are the metrics to be shown, none
+    stands for all.
     """
     return generate_latest(_Everything(metrics, processes, runtime, names))
 
