@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
-import os
 import socket
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from pycoredns.metrics import Cell
 from pycoredns.output import logger
 from pycoredns.plugins.forward.measures import Measures
 from pycoredns.plugins.forward.messages import new_ids
+from pycoredns.plugins.forward.sockets import dialling, reason
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.transport.addresses import join
 from pycoredns.transport.mmsg import AVAILABLE, SLOT_SIZE, SLOTS, Receiver, Sender
@@ -51,11 +51,6 @@ log = logger("plugin/forward")
 def _vectors() -> tuple[Receiver, Sender]:
     """One for receiving and one for sending: they are empty between two calls."""
     return Receiver(SLOTS, LARGEST, names=False), Sender()
-
-
-def reason(number: int) -> str:
-    """What an error number means, in the words of Go; those below 0 are of addresses that do not fit the socket."""
-    return os.strerror(number).lower() if number >= 0 else "no suitable address found"
 
 
 class Channel:
@@ -257,32 +252,11 @@ class Datagrams:
 
     def _open(self, batches: bool) -> Channel:
         """A socket with a port that the kernel chooses at random. Raises OSError that says what could not be done, as Go does."""
-        host, port, source = self._terms.endpoint.host, self._terms.endpoint.port, self._terms.source
-        step, sock = "socket", None
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-            sock.setblocking(False)
+        endpoint = self._terms.endpoint
+        with dialling("udp", self._terms) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            if source:
-                step = "bind"
-                sock.bind((source, 0))
-            step = "connect"
-            sock.connect((host, port))
+            sock.connect((endpoint.host, endpoint.port))
             return Channel(self, sock, batches)
-        except BaseException as error:
-            if sock is not None:
-                sock.close()
-            if isinstance(error, OSError):
-                raise OSError(self._trouble(step, error)) from None
-            raise
-
-    def _trouble(self, step: str, error: OSError) -> str:
-        """Why there is no socket."""
-        source = join(self._terms.source, 0) if self._terms.source else ""
-        if error.errno is not None and error.errno < 0:  # an address of the other family
-            return f"dial udp: address {source}: {reason(error.errno)}"
-        route = f"{source}->{self.to}" if source else self.to
-        return f"dial udp {route}: {step}: {reason(error.errno or 0)}"
 
     def lost(self, channel: Channel) -> None:
         """A channel has closed itself: the others are not likely to be better, and take no more questions."""

@@ -8,9 +8,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from pycoredns.output import logger
-from pycoredns.plugins.forward.datagrams import FULL, reason
+from pycoredns.plugins.forward.datagrams import FULL
 from pycoredns.plugins.forward.measures import Measures
 from pycoredns.plugins.forward.messages import new_id
+from pycoredns.plugins.forward.sockets import dialling, said
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.transport.addresses import join
 
@@ -55,9 +56,9 @@ class Connection(asyncio.Protocol):
     def send(self, waiting: Waiting) -> None:
         """Sends a question."""
         number = self._new_id()
+        frame = self._frame(number + waiting.message)
         self.pending[number] = waiting
         waiting.sent = self.used = monotonic()
-        frame = self._frame(number + waiting.message)
         if self._transport is None:
             self._outgoing.append(frame)
         else:
@@ -132,7 +133,7 @@ class Connection(asyncio.Protocol):
             if error is None and self._answered and not self.retired:
                 waiting.ask_again()
             else:
-                waiting.attempt_failed(f"read tcp {self.route}: read: {_said(error)}" if error else "EOF")
+                waiting.attempt_failed(f"read tcp {self.route}: read: {said(error)}" if error else "EOF")
 
     def give_up(self, since: float) -> None:
         """Those who were sent before a time wait no longer, and the connection takes no further questions."""
@@ -158,21 +159,6 @@ class Connection(asyncio.Protocol):
         self.retired = True
         if self._transport is not None:
             self._transport.abort()
-
-
-def _said(error: Exception | None) -> str:
-    """An error in the words of Go's system calls, where it is one of them."""
-    number = getattr(error, "errno", None)
-    return reason(number) if number else str(error)
-
-
-def _trouble(error: OSError, to: str) -> str:
-    """Why a connection could not be made."""
-    if verified := getattr(error, "verify_message", ""):
-        return f"tls: failed to verify certificate: {verified}"
-    if library := getattr(error, "library", ""):
-        return f"tls: {library} {str(getattr(error, 'reason', '')).lower().replace('_', ' ')}"
-    return f"dial tcp {to}: connect: {_said(error)}"
 
 
 class Streams:
@@ -261,22 +247,17 @@ class Streams:
         return connection
 
     async def _connect(self, connection: Connection) -> None:
-        terms = self.terms
-        source = (terms.source, 0) if terms.source else None
+        terms, loop = self.terms, asyncio.get_running_loop()
+        name = terms.server_name if terms.encrypted else None
         try:
             async with asyncio.timeout(DIAL_TIMEOUT):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection,
-                    terms.endpoint.host,
-                    terms.endpoint.port,
-                    ssl=self._tls,
-                    server_hostname=terms.server_name if terms.encrypted else None,
-                    local_addr=source,
-                )
+                with dialling("tcp", terms) as sock:
+                    await loop.sock_connect(sock, (terms.endpoint.host, terms.endpoint.port))
+                    await loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=name)
         except TimeoutError:
             self._fail(connection, f"dial tcp {self.to}: i/o timeout")
         except OSError as error:
-            self._fail(connection, _trouble(error, self.to))
+            self._fail(connection, str(error))
         except Exception as error:  # noqa: BLE001  a background task ends here: who waits is told
             self._fail(connection, f"dial tcp {self.to}: {error}")
 

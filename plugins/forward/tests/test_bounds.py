@@ -1,7 +1,6 @@
 """No more questions wait, and no more sockets stay, than there may be."""
 
 import asyncio
-import os
 
 import pytest
 
@@ -10,6 +9,7 @@ from pycoredns.errors import Dropped, Refused, ServerFailure
 from pycoredns.plugins.forward import measures
 from pycoredns.plugins.forward.tests.support import (
     Scripted,
+    descriptors,
     ended,
     forwarding,
     reply_to,
@@ -48,11 +48,6 @@ async def test_questions_that_wait_are_bounded_in_any_case(monkeypatch: pytest.M
         monkeypatch.setattr(bounds.overload, "silent", True)
         with pytest.raises(Dropped):
             forward.handle(request_for("a.test"))
-
-
-def descriptors() -> int:
-    """How many files are open."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  a count is wanted
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])

@@ -5,6 +5,7 @@ import ctypes
 import errno
 import os
 import socket
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from time import monotonic, perf_counter_ns
@@ -14,11 +15,13 @@ import uvloop
 
 from pycoredns.answer import Answer
 from pycoredns.errors import ServerFailure, StartError
+from pycoredns.plugins.forward import streams
 from pycoredns.plugins.forward.datagrams import LIFETIME
 from pycoredns.plugins.forward.exchange import Exchange
 from pycoredns.plugins.forward.tests.support import (
     Scripted,
     configured,
+    descriptors,
     forwarding,
     question_of,
     reply_to,
@@ -28,7 +31,7 @@ from pycoredns.plugins.forward.tests.support import (
 )
 from pycoredns.request import Request
 from pycoredns.response import Response
-from pycoredns.testing import eventually, query_wire, records, request_for
+from pycoredns.testing import eventually, free_port, query_wire, records, request_for
 from pycoredns.transport import mmsg
 
 
@@ -41,21 +44,66 @@ async def answered(answer: Answer) -> Response:
     return await asyncio.wait_for(ended(), 1)
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("::1", r"dial udp: address \[::1\]:0: no suitable address found"),
-        ("192.0.2.9", r"dial udp 192.0.2.9:0->127.0.0.1:[0-9]+: bind: cannot assign requested address"),
+        ("::1", r"dial {}: address \[::1\]:0: no suitable address found"),
+        ("192.0.2.9", r"dial {} 192.0.2.9:0->127.0.0.1:[0-9]+: bind: cannot assign requested address"),
     ],
 )
-async def test_an_address_that_questions_cannot_be_sent_from_is_told(source: str, why: str) -> None:
-    options = f"{{\n source_address {source}\n max_connect_attempts 1\n}}"
+def test_an_address_that_questions_cannot_be_sent_from_is_told(
+    source: str, why: str, protocol: str, run: Callable[..., object]
+) -> None:
+    async def ask() -> None:
+        options = f"{{\n source_address {source}\n max_connect_attempts 1\n}}"
+        async with forwarding(f"forward . 127.0.0.1:{free_port()} {options}") as forward:
+            with pytest.raises(ServerFailure, match=f"^{why.format(protocol)}$"):
+                await answered(forward.handle(request_for("a.test", protocol=protocol)))
+
+    run(ask())
+
+
+@pytest.mark.parametrize(("scheme", "protocol"), [("dns", "tcp"), ("tls", "udp")])
+async def test_where_a_connection_was_to_begin_is_told(scheme: str, protocol: str) -> None:
+    to = f"127.0.0.1:{free_port()}"
+    async with forwarding(f"forward . {scheme}://{to} {{\n source_address 127.0.0.2\n max_connect_attempts 1\n}}") as forward:
+        with pytest.raises(ServerFailure, match=f"^dial tcp 127.0.0.2:0->{to}: connect: connection refused$"):
+            await answered(forward.handle(request_for("a.test", protocol=protocol)))
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_handshake_that_takes_too_long_leaves_no_socket(run: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "DIAL_TIMEOUT", 0.05)
+
+    async def ask() -> None:
+        async with (
+            Scripted(lambda query, _: []) as other,
+            forwarding(f"forward . tls://{other.address} {{\n max_connect_attempts 1\n max_fails 0\n}}") as forward,
+        ):
+            before = descriptors()
+            with pytest.raises(ServerFailure, match=f"^dial tcp {other.address}: i/o timeout$"):
+                await answered(forward.handle(request_for("a.test")))
+            other.hang_up()
+            await eventually(lambda: descriptors() <= before)
+
+    run(ask())
+
+
+async def test_a_question_that_cannot_be_framed_is_not_waited_on() -> None:
     async with (
         Scripted(lambda query, _: [reply_to(query)]) as other,
-        forwarding(f"forward . {other.address} {options}") as forward,
+        forwarding(f"forward . {other.address}") as forward,
     ):
-        with pytest.raises(ServerFailure, match=why):
-            await answered(forward.handle(request_for("a.test")))
+        await answered(forward.handle(request_for("a.test", protocol="tcp")))
+        (connection,) = forward._upstreams[0]._streams._connections
+        exchange = forward.handle(request_for("b.test"))
+        assert isinstance(exchange, Exchange)
+        exchange.message = bytes(65534)
+        with pytest.raises(OverflowError):
+            connection.send(exchange)
+        assert not connection.pending
 
 
 async def test_an_address_that_questions_cannot_be_sent_to_is_told() -> None:
@@ -173,9 +221,12 @@ async def test_a_connection_that_cannot_even_be_tried_is_a_failed_attempt(monkey
     async def refuse(*_: object, **__: object) -> None:
         raise UnicodeError("label too long")
 
-    async with forwarding("forward . tls://127.0.0.1:1 {\n max_fails 0\n}") as forward:
+    async with (
+        Scripted(lambda query, _: []) as other,
+        forwarding(f"forward . tls://{other.address} {{\n max_fails 0\n}}") as forward,
+    ):
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refuse)
-        with pytest.raises(ServerFailure, match=r"^dial tcp 127\.0\.0\.1:1: label too long$"):
+        with pytest.raises(ServerFailure, match=f"^dial tcp {other.address}: label too long$"):
             await answered(forward.handle(request_for("a.test")))
         assert forward.waiting == 0
 
