@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pycoredns.answer import Pending
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward import measures
-from pycoredns.plugins.forward.messages import behind_id, is_bare_error, read_answer
+from pycoredns.plugins.forward.messages import behind_id, cut, is_bare_error, read_answer, spelling_of
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.relayed import Relayed, head_of, heads
 from pycoredns.request import Request
@@ -38,6 +38,8 @@ class Exchange(Pending, Waiting):
     _why = NO_ONE
     _widened = False
     """Is the present upstream asked over TCP because its datagram was truncated?"""
+    _respelt = False
+    """Is it asked again because its datagram had the name in other letters?"""
 
     def __init__(self, forward: Forward, request: Request, order: Sequence[Upstream]) -> None:
         """``order`` is that of the upstreams; nobody is asked yet."""
@@ -75,6 +77,11 @@ class Exchange(Pending, Waiting):
         """Are upstreams asked over TCP first?"""
         return self._request.listener.protocol in self._forward.streamed
 
+    @property
+    def _over_stream(self) -> bool:
+        """Is the present upstream asked over a connection, on which nobody else can answer?"""
+        return self._stream or self._widened or self._upstream.terms.encrypted
+
     def send_by(self, late: Late, request: Request) -> None:
         """Has the answer sent together with others that come with it."""
         if self.error is None and self.response is None:
@@ -84,7 +91,7 @@ class Exchange(Pending, Waiting):
 
     def advance(self) -> None:
         """Asks the next upstream that is not down, or any when all are; ends when there is no time left."""
-        upstream, self._widened = self._next_upstream(), False
+        upstream, self._widened, self._respelt = self._next_upstream(), False, False
         if upstream is None:
             self._end()
             return
@@ -114,7 +121,11 @@ class Exchange(Pending, Waiting):
         self._upstream.ask(self, stream=True)
 
     def takes(self, reply: bytes, limit: int) -> bool:
-        """Takes a message with its ID whose question is ours to the letter, or left out of an error."""
+        """Takes a message with its ID whose question is ours to the letter, or left out of an error.
+
+        Over a connection its letters may be large or small. A datagram that has others is not believed, as the client may have
+        chosen them to that end (0x20), but asked for once more: who forges two must guess port and ID twice.
+        """
         request = self._request
         asked = request.asked
         answer: Response | None = None
@@ -125,13 +136,19 @@ class Exchange(Pending, Waiting):
             if end_of_usual(reply, 16 + len(asked), head.records) == len(reply) <= limit:
                 answer = Relayed(reply, asked, head, True)
         elif not is_bare_error(reply):
-            return False
+            if not (asked := spelling_of(reply, request)):
+                return False
+            if not (self._over_stream or self._respelt):
+                self._ask_for_other_letters()
+                return True
         if answer is None:
             try:
                 answer = read_answer(reply, asked, limit)
             except (BadMessageError, ServerFailure) as error:
-                self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
-                return True
+                if self._over_stream or not isinstance(error, BadMessageError):
+                    self.attempt_failed(f"{self._upstream.terms.endpoint.text}: {error}")
+                    return True
+                answer = cut(reply)
         if self.response is None and self.error is None:
             self._upstream.measures.answers.append((answer.rcode, self.sent))
             if not self._forward.choosy or not self._goes_on(answer):
@@ -141,6 +158,12 @@ class Exchange(Pending, Waiting):
                 else:
                     self._leave(self._late, answer)
         return True
+
+    def _ask_for_other_letters(self) -> None:
+        """The present upstream answers with the name in other letters: it may do so once more, over another ID."""
+        if not self.done:
+            self._respelt = True
+            self._upstream.ask(self, stream=False)
 
     def _leave(self, late: Late, answer: Response) -> None:
         """Has the answer sent together with others that come with it."""

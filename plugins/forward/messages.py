@@ -12,14 +12,16 @@ from pycoredns.query import AA, AD, RA, TC
 from pycoredns.relayed import Relayed, head_of
 from pycoredns.request import Request
 from pycoredns.response import Response
-from pycoredns.wire import types
+from pycoredns.wire import edns, types
 from pycoredns.wire.message import BadMessageError
+from pycoredns.wire.walk import walk
 
 _FLAGS = AA | TC | RA | AD
 ONE_QUESTION = b"\0\1"
 _NOTHING = bytes(6)
 _BARE_ERRORS = (types.FORMERR, types.SERVFAIL, types.NOTIMP, types.REFUSED)
 _IDS = 4096
+_OPT_SIZE = 11
 
 
 def behind_id(request: Request) -> bytes:
@@ -40,29 +42,61 @@ def is_bare_error(reply: bytes) -> bool:
 def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:
     """An upstream's answer, empty and truncated where it is above ``limit`` octets, or says that it was cut and ends in a record.
 
-    Raises BadMessageError or ServerFailure.
+    Raises BadMessageError where it ends in a record and does not say so, ServerFailure where its names cannot be read.
     """
     if len(reply) > limit:
-        return _cut(reply)
+        return cut(reply)
     if reply[4:6] != ONE_QUESTION:
         return Response(reply[3] & 15, flags=(reply[2] << 8 | reply[3]) & _FLAGS)
     try:
-        answer = Relayed.read(reply, asked)
+        answer = _read(reply, asked)
         if answer.__class__ is Relayed and not answer.simple:
             answer.plain()  # follows all names now: nobody behind meets a broken one
     except (BadMessageError, ServerFailure):
         if reply[2] << 8 & TC:
-            return _cut(reply)
+            return cut(reply)
         raise
+    if answer.opt:
+        _check_options(answer.opt)
     return answer
 
 
-def _cut(reply: bytes) -> Response:
+def _check_options(opt: bytes) -> None:
+    """Clients are not to meet options that cannot be read either."""
+    try:
+        edns.check(opt[_OPT_SIZE:])
+    except BadMessageError as error:
+        raise ServerFailure(f"an upstream's answer cannot be read: {error}") from None
+
+
+def _read(reply: bytes, asked: bytes) -> Response:
+    """The same. Additional records may be missing: some servers count an OPT record that only the question has."""
+    try:
+        return Relayed.read(reply, asked)
+    except BadMessageError:
+        answers, authorities, additionals = head_of(reply).counts
+        place, present = 16 + len(asked), -answers - authorities
+        while place < len(reply):
+            place, present = walk(reply, place, 1)[0].end, present + 1
+        if not 0 <= present < additionals:
+            raise
+        return Relayed.read(reply[:10] + present.to_bytes(2, "big") + reply[12:], asked)
+
+
+def cut(reply: bytes) -> Response:
     """What is left of an answer that was cut: its header. So the client asks again over TCP (RFC 2181 §9)."""
     head = head_of(reply)
     answer = Response(head.rcode, flags=head.flags | TC)
     answer.withheld = head.withheld
     return answer
+
+
+def spelling_of(reply: bytes, request: Request) -> bytes:
+    """The name in the question of an answer to this request, in whatever letters; nothing if it answers another one."""
+    end = 12 + len(request.asked)
+    name = reply[12:end]
+    answers = name.lower() == request.name and reply.startswith(request.tail.question, end) and head_of(reply).to_one
+    return name if answers else b""
 
 
 _split = Struct("2s" * _IDS).unpack
