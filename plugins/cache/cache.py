@@ -251,9 +251,9 @@ class Cache(Plugin):
         shortest, longest, sort, store, _ = self._answer_bounds if meaning is ANSWER else self.bounds[meaning]
         bounded = shortest if ttl < shortest else longest if ttl > longest else ttl
         if bounded != ttl or not even:
-            response = response.with_ttl(bounded, opt=_upper_bits(response))
+            response = response.with_ttl(bounded, opt=_upper_bits(request, response))
         elif response.opt is not None:
-            response = response.alike(opt=_upper_bits(response))
+            response = response.alike(opt=_upper_bits(request, response))
         if may_be_kept and bounded:
             noted = response, bounded, monotonic() + bounded, sort
             kept: Kept | Noted | None = noted
@@ -325,6 +325,9 @@ class Cache(Plugin):
             store.take_over(old.stores[sort], self.zones)
 
 
-def _upper_bits(response: Response) -> bytes | None:
-    """What is left of an upstream's OPT record: the upper bits of a long response code (RFC 6891 §6.1.3)."""
-    return edns.opt(0, extended_rcode=response.rcode >> 4) if response.rcode > 15 else None
+def _upper_bits(request: Request, response: Response) -> bytes | None:
+    """What is left of an upstream's OPT record: the upper bits of a long response code (RFC 6891 §6.1.3), beside what of the
+    query's comes back."""
+    if response.rcode < 16:
+        return None
+    return edns.opt(0, options=edns.echoed(request.tail.options), extended_rcode=response.rcode >> 4)

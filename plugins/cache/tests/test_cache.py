@@ -20,7 +20,7 @@ from pycoredns.relayed import Relayed
 from pycoredns.response import Response
 from pycoredns.service import Service
 from pycoredns.testing import request_for
-from pycoredns.wire import names, types
+from pycoredns.wire import edns, names, types
 from pycoredns.wire.message import record
 
 ZONE = names.from_text("test")
@@ -254,6 +254,16 @@ def test_a_long_response_code_outlives_the_upstreams_opt(setting):
     setting.start(Relayed.read(message.to_wire(), b"\1a\4test\0"))
     reply = dns.message.from_wire(bytes(2) + setting.ask(size=4000).reply(setting.request))
     assert (reply.rcode(), reply.payload, reply.options) == (dns.rcode.BADVERS, 4000, ())
+
+
+def test_beside_a_long_response_code_the_options_come_back_that_always_do(setting):
+    message = dns.message.make_response(dns.message.make_query("a.test", "A", use_edns=True))
+    message.set_rcode(dns.rcode.BADCOOKIE)
+    setting.start(Relayed.read(message.to_wire(), b"\1a\4test\0"))
+    cookie, subnet = edns.option(edns.COOKIE, b"12345678"), edns.option(edns.SUBNET, b"\0\1\0\0")
+    request = setting.request.replace(tail=setting.request.tail.replace(options=cookie + subnet))
+    reply = dns.message.from_wire(bytes(2) + setting.cache.handle(request).reply(request))
+    assert (reply.rcode(), [each.otype for each in reply.options]) == (dns.rcode.BADCOOKIE, [edns.COOKIE])
 
 
 def test_owners_keep_the_case_of_the_first_question(setting):
