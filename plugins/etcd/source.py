@@ -13,7 +13,7 @@ from pycoredns.output import logger
 from pycoredns.peers import Role, here
 from pycoredns.plugins.etcd.feed import Feed, Follower
 from pycoredns.plugins.etcd.keys import root_of
-from pycoredns.plugins.etcd.mirror import Mirror
+from pycoredns.plugins.etcd.mirror import Mirror, State
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.tree import Tree
 
@@ -30,6 +30,7 @@ reconnects = Counter("reconnects_total", "Times the connection was lost or could
 full_syncs = Counter("full_syncs_total", "Times everything was read.", *LABELS, prefix=PREFIX)
 events = Counter("events_total", "Changes told by etcd.", *LABELS, prefix=PREFIX)
 METRICS = (state, unconfirmed, lag, keys, octets, bad_values, reconnects, full_syncs, events)
+_WORST_FIRST: tuple[float, ...] = (State.STALE, State.INIT, State.SYNCING, State.LIVE)
 
 
 log = logger("plugin/etcd")
@@ -69,8 +70,8 @@ class Source:
         if here().role is Role.WORKER:
             feed = Feed(self.mirror, self.tree)
             self._stack.enter_context(here().offering(self._topic, feed.answer))
-        before_scrape.append(self.measure)
-        self._stack.callback(before_scrape.remove, self.measure)
+        _measured.append(self)
+        self._stack.callback(_measured.remove, self)
         self._run(self.mirror.run())
 
     def _succeed(self) -> None:
@@ -87,19 +88,14 @@ class Source:
     async def end(self) -> None:
         """Follows it no more."""
         self._stack.close()
-        for metric in METRICS:
-            metric.remove(*self._labels)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait((self._task,))  # whatever ended it has been told, and must not keep others from ending
 
-    def measure(self) -> None:
-        """Brings the metrics up to date."""
+    def show(self) -> None:
+        """Adds to the metrics; of what says how up to date it is the worst is shown."""
         mirror, copy = self.mirror, self.mirror.copy
-        for metric, value in (
-            (state, mirror.state),
-            (unconfirmed, mirror.unconfirmed_for),
-            (lag, mirror.lag),
+        for metric, number in (
             (keys, len(copy)),
             (octets, copy.size),
             (bad_values, self.tree.spoiled),
@@ -107,7 +103,27 @@ class Source:
             (full_syncs, copy.full_syncs),
             (events, copy.events),
         ):
-            metric.cell(*self._labels).value = value
+            metric.cell(*self._labels).value += number
+        for metric, value in ((unconfirmed, mirror.unconfirmed_for), (lag, mirror.lag)):
+            cell = metric.cell(*self._labels)
+            cell.value = max(cell.value, value)
+        others = state.cells.get(self._labels)
+        state.cell(*self._labels).value = min(mirror.state, others.value if others else State.LIVE, key=_WORST_FIRST.index)
+
+
+_measured: list[Source] = []
+"""Those that follow etcd themselves. Some may have the same labels: they differ in credentials, TLS files or default TTL."""
+
+
+def measure() -> None:
+    """Brings the metrics up to date."""
+    for metric in METRICS:
+        metric.cells.clear()
+    for source in _measured:
+        source.show()
+
+
+before_scrape.append(measure)
 
 
 def tell_end(task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ from pycoredns.corefile.expand import parse
 from pycoredns.errors import ConfigErrors
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.metrics import families
-from pycoredns.plugins.etcd.mirror import Mirror
+from pycoredns.plugins.etcd.mirror import Mirror, State
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.source import Source
 from pycoredns.plugins.etcd.tests.support import Writer
@@ -146,6 +146,26 @@ async def test_a_reload_and_other_blocks_share_what_has_been_read(etcd: EtcdServ
     await servers[1].stop()
     assert [metric.name for metric in families() if metric.name.startswith("coredns_etcd_")] == []
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "etcd mirror"]
+
+
+@pytest.mark.parametrize("state", [State.STALE, State.INIT, State.SYNCING])
+@pytest.mark.parametrize("number", [0, 1])
+async def test_blocks_that_read_one_etcd_in_two_ways_are_shown_together(etcd: EtcdServer, monkeypatch, state, number):
+    for name in ("a", "b", "c"):
+        await put(etcd, name, {"host": "10.0.0.1"})
+    corefile = COREFILE.replace("endpoint {", "skydns\nendpoint {") + COREFILE.replace("lab.internal", "internal")
+    async with running(corefile, endpoint=etcd.endpoint) as server:
+        mirrors = [block.plugins[0]._source.mirror for block in server.server.blocks]
+        for mirror in mirrors:
+            await mirror.synced_event.wait()
+        monkeypatch.setattr(mirrors[number], "state", state)
+        monkeypatch.setattr(mirrors[number], "lag", 7)
+        for _ in range(2):  # each time anew
+            shown = {metric.name: metric.cells for metric in families() if metric.name.startswith("coredns_etcd_")}
+            found = [
+                shown[f"coredns_etcd_{name}"][etcd.endpoint, "/skydns"].value for name in ("keys", "mirror_state", "revision_lag")
+            ]
+            assert found == [6, state, 7]
 
 
 async def test_names_elsewhere_are_looked_up_through_the_server(etcd: EtcdServer):
