@@ -178,7 +178,7 @@ def _clash(key: Key, address: Address, others: list[tuple[Address, Key]]) -> Con
             cause = f"cannot serve {_shown(key, address)} - zone overlap listener capacity with {_shown(first, other)}"
         else:
             continue
-        return ConfigError(key.token.place, cause, f"the other is at {first.token.place}")
+        return ConfigError(key.token.place, cause, first.token.place.told_at(key.token.place))
     return None
 
 

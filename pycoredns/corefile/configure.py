@@ -132,7 +132,8 @@ def _shares(plugin: type, directives: Sequence[Directive], context: Context) -> 
         return [directives]
     if repeated == "once" and len(directives) > 1:
         cause = f"plugin/{context.plugin}: this plugin can only be used once per Server Block"
-        context.report(directives[1].place, cause, f"it is used at {directives[0].place} already")
+        first, second, *_ = (directive.place for directive in directives)
+        context.report(second, cause, first.told_at(second))
         directives = directives[:1]
     return [[directive] for directive in directives]
 

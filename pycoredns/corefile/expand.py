@@ -132,7 +132,7 @@ class _Expansion:
             raise ConfigError(behind, f'snippet "{name}" has no braces', f"write it as ({name}) {{ ... }}")
         if name in self.snippets:
             cause = f'snippet "{name}" is declared twice'
-            raise ConfigError(line.place, cause, f"it was declared at {self.snippets[name].place}")
+            raise ConfigError(line.place, cause, self.snippets[name].place.told_at(line.place))
         if (word := _import_of(name, line.block)) is not None:
             raise ConfigError(word.place, f'import: snippet "{name}" imports itself')
         self.snippets[name] = line

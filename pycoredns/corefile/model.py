@@ -19,6 +19,10 @@ class Place(NamedTuple):
         """As editors and compilers write it."""
         return f"{self.file}:{self.line}"
 
+    def told_at(self, again: Place) -> str:
+        """What stands here, told where it must not stand again; of an imported line both places are the same."""
+        return "it stands there twice, or its line is imported more than once" if again == self else f"the other is at {self}"
+
 
 class Token(NamedTuple):
     """A word of a Corefile, without its quotes, with its environment references replaced."""

@@ -182,7 +182,7 @@ class Needing:
         (
             Plain,
             "plain\nplain",
-            "Corefile:3: plugin/plain: this plugin can only be used once per Server Block; it is used at Corefile:2 already",
+            "Corefile:3: plugin/plain: this plugin can only be used once per Server Block; the other is at Corefile:2",
         ),
         (Needing, "needing a", "Corefile:2: needing: endpoint is missing; usage: endpoint TEXT"),
         (Needing, "needing {\n endpoint x\n}", "Corefile:2: needing: LEAST is missing; usage: needing LEAST..."),

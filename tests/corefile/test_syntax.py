@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import DEFAULT, Corefile, parse, read
 from pycoredns.corefile.model import Directive
 from pycoredns.errors import ConfigErrors
@@ -119,7 +120,7 @@ def test_places_are_those_of_the_words() -> None:
             'Corefile:2: "}" is missing behind "log"; add a line with "}", which closes the block opened at Corefile:1',
         ),
         ("(s)\n\n. {\n}", 'Corefile:3: snippet "s" has no braces; write it as (s) { ... }'),
-        ("(s) {\n}\n(s) {\n}", 'Corefile:3: snippet "s" is declared twice; it was declared at Corefile:1'),
+        ("(s) {\n}\n(s) {\n}", 'Corefile:3: snippet "s" is declared twice; the other is at Corefile:1'),
         ("(s) {\n import s\n}", 'Corefile:2: import: snippet "s" imports itself'),
         (
             ". {\n import\n}",
@@ -236,6 +237,25 @@ def test_imports_that_fail(text: str, expected: str, tmp_path: Path) -> None:
         (tmp_path / name).write_text(content)
     [mistake] = mistakes(text, str(tmp_path / "Corefile"))
     assert expected in mistake
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("(s) {\n cache 5\n}\n. {\n import s\n import s\n}\n", "Corefile:2: plugin/cache: this plugin can only be used once"),
+        ("import snippet\nimport snippet\n. {\n}\n", '/snippet:1: snippet "x" is declared twice'),
+        ("import block\nimport block\n", "/block:1: cannot serve dns://a.:53 - it is already defined"),
+        ("a. b. a. {\n}\n", "Corefile:1: cannot serve dns://a.:53 - it is already defined"),
+    ],
+)
+def test_a_line_that_is_imported_twice_is_not_named_as_the_other_one(text: str, expected: str, tmp_path: Path) -> None:
+    for name, content in {"snippet": "(x) {\n}\n", "block": "a. {\n}\n"}.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigErrors) as caught:
+        assemble(parse(text, str(tmp_path / "Corefile")))
+    [mistake] = str(caught.value).splitlines()
+    assert expected in mistake
+    assert mistake.endswith("; it stands there twice, or its line is imported more than once")
 
 
 def test_a_pattern_without_match_is_a_warning(tmp_path: Path) -> None:
