@@ -61,22 +61,29 @@ class Assembly:
 
 def assemble(corefile: Corefile, port: int = DEFAULT_PORT) -> Assembly:
     """Makes the plugins of all blocks; ``port`` is that of keys without one. Raises ConfigErrors with all mistakes."""
-    assembly = Assembly(ServerSettings(corefile=corefile.file), corefile)
-    errors: list[ConfigError] = []
-    for server_block in corefile.blocks:
-        keys = _read_keys(server_block.keys, port, errors)
-        block = _make_block(server_block, keys, assembly.settings, corefile.file, errors)
-        assembly.keys[len(assembly.blocks)] = keys
-        assembly.blocks.append(block)
-    for server_block in corefile.left_out:
-        _known(_by_name(server_block), errors)
-    if not errors:
-        _place(assembly, errors)
+    assembly, errors = assemble_all(corefile, port)
     if errors:
         raise ConfigErrors(errors)
+    return assembly
+
+
+def assemble_all(corefile: Corefile, port: int = DEFAULT_PORT) -> tuple[Assembly, list[ConfigError]]:
+    """The blocks with those plugins that could be made, and all mistakes; with any, none of it must be run."""
+    assembly = Assembly(ServerSettings(corefile=corefile.file), corefile)
+    errors: list[ConfigError] = []
+    sound: list[int] = []
+    for number, server_block in enumerate(corefile.blocks):
+        before = len(errors)
+        assembly.keys[number] = keys = _read_keys(server_block.keys, port, errors)
+        assembly.blocks.append(_make_block(server_block, keys, assembly.settings, corefile.file, errors))
+        if len(errors) == before:
+            sound.append(number)
+    for server_block in corefile.left_out:
+        _known(_by_name(server_block), errors)
+    _place(assembly, sound, errors)
     for block in assembly.blocks:
         block.siblings = assembly.blocks
-    return assembly
+    return assembly, errors
 
 
 def _read_keys(tokens: Sequence[Token], port: int, errors: list[ConfigError]) -> list[Key]:
@@ -154,10 +161,14 @@ def _has_place(name: str, directive: Directive, errors: list[ConfigError]) -> bo
     return True
 
 
-def _place(assembly: Assembly, errors: list[ConfigError]) -> None:
-    """Which zones are served where; the same zone twice on one address, or beside all addresses, is a mistake."""
+def _place(assembly: Assembly, sound: Sequence[int], errors: list[ConfigError]) -> None:
+    """Which zones of the blocks without mistakes are served where: the same twice on one address, or beside all, is a mistake.
+
+    Of others it is not known where they would be served, nor whether to all clients.
+    """
     taken: dict[tuple[bytes, int], list[tuple[Address, Key]]] = {}
-    for number, block in enumerate(assembly.blocks):
+    for number in sound:
+        block = assembly.blocks[number]
         for key in assembly.keys[number]:
             others = taken.setdefault((key.zone, key.port), [])
             for address in _addresses(key, block.settings.listen):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pycoredns.assemble import Assembly, assemble
+from pycoredns.assemble import Assembly, assemble_all
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import Corefile, parse_all
 from pycoredns.corefile.kinds import Fallthrough
@@ -49,12 +49,11 @@ def check(text: str, file: str) -> list[Finding]:
     """All findings about a Corefile, in the order of their places."""
     corefile, errors = parse_all(text, file)
     doubts = list(corefile.warnings)
-    try:
-        assembly = assemble(corefile)
-    except ConfigErrors as more:
-        errors += more.errors
-    else:
-        errors += _zone_faults(assembly)
+    assembly, more = assemble_all(corefile)
+    errors += more
+    for plugin in (plugin for block in assembly.blocks for plugin in block.plugins if isinstance(plugin, HoldsZones)):
+        (errors if plugin.needs_all else doubts).extend(_zone_faults(plugin))
+    if not more:
         doubts += _doubts(corefile, assembly)
     findings = [Finding("error", error) for error in ConfigErrors(errors).errors]
     findings += [Finding("warning", doubt) for doubt in ConfigErrors(doubts).errors]
@@ -77,15 +76,12 @@ def _doubts(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
     yield from _shadowed(corefile, assembly)
 
 
-def _zone_faults(assembly: Assembly) -> Iterator[ConfigError]:
-    """What is wrong with the zones that plugins will hold."""
-    for block in assembly.blocks:
-        for plugin in block.plugins:
-            if isinstance(plugin, HoldsZones):
-                for fault in plugin.faults():
-                    file, _, line = fault.place.rpartition(":")
-                    place = Place(file, int(line)) if line.isdecimal() else Place(fault.place, 1)
-                    yield ConfigError(place, fault.cause, plugin=plugin.name)
+def _zone_faults(plugin: HoldsZones) -> Iterator[ConfigError]:
+    """What is wrong with the zones that a plugin will hold."""
+    for fault in plugin.faults():
+        file, _, line = fault.place.rpartition(":")
+        place = Place(file, int(line)) if line.isdecimal() else Place(fault.place, 1)
+        yield ConfigError(place, fault.cause, plugin=plugin.name)
 
 
 def _never_reached(written: ServerBlock, block: Block) -> Iterator[ConfigError]:

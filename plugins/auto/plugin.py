@@ -37,6 +37,7 @@ class Auto(HoldsZones):
     """Serve all zones whose master files lie in a folder: new files, changed serials and missing files are noticed."""
 
     repeated: ClassVar[Repetition] = "each"
+    needs_all: ClassVar[bool] = False
 
     zones: Annotated[tuple[Zone, ...], Arguments("zones whose names are answered", otherwise=zones_of_block)] = ()
     directory: Annotated[ZoneFiles, Option("the folder, and how the names of its files name their zones")] = WORKING_DIRECTORY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Fallthrough
@@ -39,6 +39,8 @@ class HoldsZones(Plugin):
     answered with SERVFAIL.
     """
 
+    needs_all: ClassVar[bool] = True
+    """Does no server start with it while one of its zones cannot be read?"""
     missing: Missing | None = None
     """Asked before a name is denied: set where there is ``fallthrough``."""
 

@@ -36,6 +36,16 @@ NEVER = "no question ever reaches it, for"
         ),
         (". {\n whoami\n", ['Corefile:2: "}" is missing behind "whoami"']),
         ("tls://. {\n whoami\n}", ["Corefile:1: tls://"]),
+        (
+            ". {\n view x\n}\n. {\n bind nowhere\n}\n. {\n nomad\n file /dev/null a.\n}\na. {\n}\nb. {\n}\na. {\n}\n",
+            [
+                "/dev/null:1: no SOA record for a.",
+                'Corefile:2: unknown directive "view"; this plugin of CoreDNS is not part of this version',
+                'Corefile:5: bind: ADDRESSES: "nowhere" is neither an IP address nor the name of an interface',
+                'Corefile:8: unknown directive "nomad"; this plugin of CoreDNS is not part of this version',
+                "Corefile:15: cannot serve dns://a.:53 - it is already defined; the other is at Corefile:11",
+            ],
+        ),
         ("a. {\n whoami\n}\na. {\n whoami\n}", ["Corefile:4: cannot serve dns://a.:53 - it is already defined"]),
         (". {\n erratic\n whoami\n}", [f"Corefile:3: warning: whoami: {NEVER} erratic answers all of them first"]),
         (". {\n hosts\n erratic\n}", [f"Corefile:3: warning: erratic: {NEVER} hosts answers all of them first; let it"]),
