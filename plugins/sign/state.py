@@ -139,7 +139,10 @@ def files_of(source: Path) -> list[Path]:
 
 
 def _included(path: Path) -> Iterator[Path]:
+    """The files that a file names by $INCLUDE; of a line no more is read at once than one may have."""
     with path.open("rb") as file:
-        for line in file:
-            if line.startswith(b"$") and (match := _INCLUDE.match(line)):
+        begins = True
+        while line := file.readline(_LONGEST_LINE):
+            if begins and line.startswith(b"$") and (match := _INCLUDE.match(line)):
                 yield path.parent / (match[1] or match[2]).decode(errors="surrogateescape")
+            begins = line.endswith(b"\n")

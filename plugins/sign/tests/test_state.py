@@ -1,6 +1,7 @@
 """When a zone is signed again."""
 
 import os
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -98,6 +99,21 @@ def test_files_that_include_each_other_are_counted_once(tmp_path):
     for name, other in (("a", "b"), ("b", "a")):
         (tmp_path / name).write_text(f"$INCLUDE {other}\n")
     assert files_of(tmp_path / "a") == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_a_long_line_is_read_in_parts_and_names_nothing_behind_its_beginning(tmp_path):
+    zone = tmp_path / "zone"
+    with zone.open("wb") as file:
+        for number in range(64):
+            file.write(b"$INCLUDE hidden ".ljust(1 << 16, b";") if number else b";" * (1 << 16))
+        file.write(b"\n$INCLUDE seen\n")
+    (tmp_path / "seen").write_text("")
+    tracemalloc.start()
+    try:
+        assert files_of(zone) == [zone, tmp_path / "seen"]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_of_another_signer_is_made_anew_where_the_zone_file_is_newer(tmp_path):
