@@ -158,8 +158,15 @@ def _read_plain(words: Sequence[str]) -> SimpleNamespace | None:
 
 
 def _unknown(words: Sequence[str]) -> bool:
-    """Does a word look like a command? Then all of them are named in the error."""
-    return bool(words) and not words[0].startswith("-")
+    """Does a word look like a command, being neither a flag nor the value of one? Then all of them are named in the error."""
+    with_value = {name for flag in SERVER_FLAGS.values() if flag.kind for name in flag.names}
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            return True
+        if word in with_value:
+            next(left, None)
+    return False
 
 
 def _tell(options: Namespace | SimpleNamespace) -> int:

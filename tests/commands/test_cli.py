@@ -50,6 +50,13 @@ def test_all_else_is_left_to_argparse(words):
     assert cli._read_plain(words) is None
 
 
+@pytest.mark.parametrize("words", [["chek"], ["-conf", "Corefile", "chek"], ["-quiet", "-p=1", "chek"]], ids=" ".join)
+def test_a_word_that_is_no_command_is_told_with_all_commands_there_are(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert "invalid choice: 'chek' (choose from 'check', 'plugins'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
