@@ -107,3 +107,5 @@ def _warn_of_brace(key: Token, warnings: list[ConfigError]) -> None:
     """A stray brace is taken for a zone, as in CoreDNS."""
     if key.text in ("}", "{}") and not key.quoted:
         warnings.append(ConfigError(key.place, f'a stray "{key}" is taken for a zone', "take it away"))
+    elif key.text.endswith("{") and not key.quoted:
+        warnings.append(ConfigError(key.place, f'the brace in "{key}" is taken for a part of the zone', "put a space before it"))

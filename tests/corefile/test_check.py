@@ -63,6 +63,7 @@ NEVER = "no question ever reaches it, for"
         (". {\n forward . 127.0.0.9 {\n  except a.\n }\n whoami\n}", []),
         ("# nothing", ["Corefile:1: warning: there is no server block; the default is served: whoami and log for all zones"]),
         (". {\n whoami\n}\n}\n", ['Corefile:4: warning: a stray "}" is taken for a zone; take it away']),
+        ("a.{\nwhoami\n", ['Corefile:1: warning: the brace in "a.{" is taken for a part of the zone; put a space before it']),
         (
             ". {\n whoami\n}\n{\n cahce\n chaos x {\n  y\n }\n}\n",
             ["Corefile:4: warning: this block has no zone", 'Corefile:5: unknown directive "cahce"; did you mean "cache"?'],
