@@ -140,7 +140,7 @@ class Tail:
         self.id_less_opt = 2 - len(self.opt)
         """What CoreDNS counts of a reply, less the reply without its ID: the octets of the ID, less those of the OPT record."""
         self.beside = BESIDE_NAME + (_OPT_SIZE + len(self.options) if opt else 0)
-        """Octets of a question's message besides its name."""
+        """Octets of a question's message besides its name; 0 where there is more in it, or less, than it takes."""
         self.cookie = len(self.options) == _COOKIE_OPTION_SIZE and self.options.startswith(COOKIE_HEAD)
         """Is its only option a client's cookie (RFC 7873 §4)?"""
         asks_for_base64 = qtype in HOLD_BASE64 or qtype == types.ANY
@@ -237,7 +237,10 @@ def _read_tail(wire: bytes, end: int, header: Header) -> Tail:
             return _plain_tail(wire, end, qtype, qclass)
     except struct.error:
         raise BadMessageError("question is cut off") from None
-    return Tail(qtype, qclass, _last_opt(wire, end + 4, header))
+    tail = Tail(qtype, qclass, _last_opt(wire, end + 4, header))
+    if header.skip or header.additionals:
+        tail.beside = 0
+    return tail
 
 
 def _plain_tail(wire: bytes, end: int, qtype: int, qclass: int) -> Tail:

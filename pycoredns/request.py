@@ -148,7 +148,7 @@ class Request:
 
     def records_size(self) -> int:
         """Octets of these before compression (a NOTIFY has some, or an IXFR), but for the OPT record that counts."""
-        return sum(len(each.wire()) for each in self.records()) - (self.tail.beside - BESIDE_NAME)
+        return sum(len(each.wire()) for each in self.records()) - len(self.tail.record())
 
     def make_personal(self) -> None:
         """Keeps the answer from being remembered: it depends on chance, time or the client."""

@@ -51,7 +51,7 @@ class Exchange(Pending, Waiting):
         self.response = self.error = self._callback = self._change = None
         tail, wire = request.tail, request.wire
         self.limit = tail.limit
-        if len(wire) == len(request.asked) + tail.beside:  # else somewhere are octets that are not passed on
+        if len(wire) == len(request.asked) + tail.beside:  # else it is not passed on as it is
             self.message = request.header.with_ad + wire[12:] if request.authentic else wire[2:]
         else:
             self.message = behind_id(request)

@@ -8,7 +8,7 @@ from os import urandom
 from struct import Struct
 
 from pycoredns.errors import ServerFailure
-from pycoredns.query import AA, AD, RA, TC
+from pycoredns.query import AA, AD, BESIDE_NAME, COUNTS, RA, TC
 from pycoredns.relayed import Relayed, head_of
 from pycoredns.request import Request
 from pycoredns.response import Response
@@ -25,10 +25,15 @@ _OPT_SIZE = 11
 
 
 def behind_id(request: Request) -> bytes:
-    """A question's message behind its ID, with AD where that is wanted, without octets that belong to no record."""
-    wire, header, tail = request.wire, request.header, request.tail
-    end = len(request.asked) + tail.beside if header.plain and header.additionals == tail.edns else None
-    return header.with_ad + wire[12:end] if request.authentic else wire[2:end]
+    """A question's message behind its ID, with AD where that is wanted; counts and octets are those of the records there are."""
+    wire, header, counts = request.wire, request.header, []
+    place = BESIDE_NAME + len(request.asked)
+    for promised in COUNTS.unpack_from(wire, 2)[2:]:
+        present = 0
+        while present < promised and place < len(wire):
+            place, present = walk(wire, place, 1)[0].end, present + 1
+        counts.append(present)
+    return COUNTS.pack(header.bits | (AD if request.authentic else 0), 1, *counts) + wire[12:place]
 
 
 def is_bare_error(reply: bytes) -> bool:

@@ -1,14 +1,16 @@
 import random
 from contextlib import suppress
+from struct import Struct
+from time import perf_counter_ns
 
 import dns.message
 import pytest
 
 from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward.messages import behind_id, is_bare_error, new_id, read_answer
-from pycoredns.plugins.forward.tests.support import ONE_ADDRESS, reply_to
+from pycoredns.plugins.forward.tests.support import ONE_ADDRESS, Scripted, forwarding, reply_to, wait
 from pycoredns.request import Request
-from pycoredns.testing import SilentListener, query_wire, request_for
+from pycoredns.testing import SilentListener, exchange_udp, query_wire, request_for, running
 from pycoredns.wire import edns
 from pycoredns.wire.message import BadMessageError
 
@@ -60,6 +62,47 @@ def test_ad_is_set_where_the_answer_may_be_for_others_too(behind: bytes) -> None
     assert behind_id(request) == wire[2:]
     request.authentic = True
     assert behind_id(request) == b"\1\x20" + wire[4:]
+
+
+QUESTION = b"\3www\7example\3org\0\0\1\0\1"
+RECORD = b"\1x\0\0\1\0\1\0\0\0\1\0\4\1\2\3\4"
+
+
+@pytest.mark.parametrize("authentic", [False, True])
+@pytest.mark.parametrize(
+    ("counts", "records", "passed_on"),
+    [
+        ((0, 0, 1), b"", (0, 0, 0)),
+        ((0, 0, 2), edns.opt(1232), (0, 0, 1)),
+        ((1, 1, 2), RECORD, (1, 0, 0)),
+        ((1, 0, 1), RECORD + edns.opt(1232), (1, 0, 1)),
+        ((0, 0, 1), b"\1x" + edns.opt(1232), (0, 0, 1)),
+        ((0, 0, 2), RECORD + edns.opt(1232), (0, 0, 2)),
+        ((0, 0, 1), RECORD, (0, 0, 1)),
+    ],
+)
+async def test_a_question_is_sent_with_the_records_it_has(
+    counts: tuple[int, int, int], records: bytes, passed_on: tuple[int, int, int], authentic: bool
+) -> None:
+    """Also where it counts more of them, or has its OPT record in an unusual form."""
+    wire = Struct("!HHHHHH").pack(7, 0x0100, 1, *counts) + QUESTION + records
+    for behind in (b"", b"more") if sum(passed_on) == sum(counts) else (b"",):
+        request = Request.read(wire + behind, b"", request_for("a.test").listener, perf_counter_ns())
+        request.authentic = authentic
+        async with Scripted(lambda query, _: [reply_to(query)]) as other, forwarding(f"forward . {other.address}") as forward:
+            await wait(forward.handle(request))
+        head = Struct("!HHHHH").pack(0x0120 if authentic else 0x0100, 1, *passed_on)
+        assert other.wires[0][2:] == behind_id(request) == head + QUESTION + records
+
+
+async def test_a_question_that_counts_a_record_it_does_not_have_is_mended_on_the_direct_way_too() -> None:
+    query = query_wire("www.example.org")
+    async with (
+        Scripted(lambda query, _: [reply_to(query)]) as other,
+        running(".:{port} {\n forward . {other}\n}", other=other.address) as server,
+    ):
+        await exchange_udp(query[:11] + b"\1" + query[12:], ("127.0.0.1", server.port), 5)
+    assert other.wires[0][2:] == query[2:]
 
 
 def test_whatever_is_accepted_can_be_passed_on() -> None:
