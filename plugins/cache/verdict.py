@@ -120,7 +120,8 @@ def _judge_any(request: Request, response: Response) -> Verdict:
     sections = response.walk()
     has_soa = types.SOA in [each.rtype for each in sections[1][1]]
     meaning = meaning_of(request, response)
-    kept = not response.flags & TC and meaning not in _NEVER_KEPT
+    signed = types.TSIG in [each.rtype for each in sections[2][1]]  # for one client only (RFC 8945 §5.3)
+    kept = not (signed or response.flags & TC) and meaning not in _NEVER_KEPT
     if meaning is NO_NAME:
         kept = kept and has_soa
     elif meaning is ANSWER and response.answers and not answers_question(request, sections[0]):

@@ -248,6 +248,13 @@ def test_the_upstreams_opt_is_not_kept(setting):
     assert dns.message.from_wire(bytes(2) + setting.ask().reply(setting.request)).edns == -1
 
 
+def test_an_answer_that_is_signed_for_one_client_is_not_kept(setting):
+    message = relayed("a.test. 90 IN A 192.0.2.1").plain()
+    signature = record(b"\3key\0", types.TSIG, 0, bytes(30), rclass=255)
+    setting.start(message.replace(additional=signature, additionals=1), relayed())
+    assert [setting.ask().additionals for _ in range(2)] == [1, 0]
+
+
 def test_a_long_response_code_outlives_the_upstreams_opt(setting):
     message = dns.message.make_response(dns.message.make_query("a.test", "A", use_edns=True))
     message.set_rcode(dns.rcode.BADVERS)
