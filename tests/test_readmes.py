@@ -1,4 +1,4 @@
-"""Every Corefile in every README is free of mistakes, and a server starts from it."""
+"""Every Corefile in every README is free of mistakes, and a server starts from it; what READMEs point to is there."""
 
 import re
 import signal
@@ -9,15 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pycoredns.cli import main
+from pycoredns.cli import main, parser
 from pycoredns.dnssec.keyfiles import new_key, write_key
 from pycoredns.dnssec.keys import Times
 from pycoredns.testing import free_port
 from pycoredns.wire import names
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/README.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("examples/*/*.md")]
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+MANIFEST = list(yaml.safe_load_all((ROOT / "deploy/kubernetes.yaml").read_text()))
 FENCED = re.compile(r"^```corefile\n(.*?)^```", re.MULTILINE | re.DOTALL)
 KEYS = re.compile(r"^(?![#\s(}])[^{#\n]*", re.MULTILINE)  # the zones before a block's brace
 PORT = re.compile(r":(\d+)$")
@@ -29,6 +32,7 @@ LAST_START_LINE = "linux/"
 
 def corefiles() -> list[object]:
     found = [pytest.param((ROOT / "Corefile.example").read_text(), id="Corefile.example")]
+    found.append(pytest.param(MANIFEST[0]["data"]["Corefile"], id="deploy/kubernetes.yaml"))
     for page in sorted(PAGES):
         text = page.read_text()
         for block in FENCED.finditer(text):
@@ -107,3 +111,32 @@ def test_ports_are_replaced() -> None:
 def test_the_list_of_plugins_is_complete() -> None:
     listed = re.findall(r"^\[(\w+)\]\(plugins/\1/README\.md\)[,.]$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert listed == sorted(page.parent.name for page in ROOT.glob("plugins/*/README.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks/README.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for file, heading in LINK.findall(page.read_text()):
+        target = page.parent / file if file else page
+        assert target.exists(), file
+        headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in [each.lower().replace(" ", "-") for each in headings], f"{file}#{heading}"
+
+
+def test_the_manifest_names_the_ports_of_its_corefile() -> None:
+    corefile, deployment, service = MANIFEST[0]["data"]["Corefile"], MANIFEST[1]["spec"]["template"], MANIFEST[2]["spec"]
+    (container,) = deployment["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert corefile.startswith(f".:{ports['dns']} {{")
+    assert f"prometheus :{ports['metrics']}" in corefile
+    assert deployment["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"])
+    assert container["livenessProbe"]["httpGet"] == {"path": "/health", "port": 8080}  # the defaults of health and ready
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8181}
+    assert {port["targetPort"] for port in service["ports"]} <= set(ports)
+    assert parser().parse_args(container["args"]).conf == "/etc/coredns/Corefile"
+
+
+def test_the_unit_gives_flags_that_there_are() -> None:
+    unit = (ROOT / "deploy/pycoredns.service").read_text()
+    (words,) = re.findall(r"^ExecStart=\S+/pycoredns (.*)$", unit, re.MULTILINE)
+    assert parser().parse_args(words.split()).conf == "/etc/coredns/Corefile"
+    assert "\nExecReload=/bin/kill -USR1 $MAINPID\n" in unit
