@@ -76,7 +76,7 @@ class Hosts(Plugin):
     no_reverse: Annotated[bool, Option("make no PTR records", surplus=True)] = False
     reload: Annotated[Duration, Option("how often the file is looked at; 0: only at the start")] = Duration(5)
     through: Annotated[Fallthrough, Option("pass questions for unknown names on", name="fallthrough")] = Fallthrough()
-    fallthrough_unsupported: Annotated[bool, Option("pass other types than A and AAAA on, even for known names")] = False
+    fallthrough_unsupported: Annotated[bool, Option("pass other types than A, AAAA and PTR on, even for known names")] = False
 
     @classmethod
     def from_directive(cls, directive: Directive, context: Context) -> Self:

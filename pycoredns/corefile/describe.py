@@ -7,6 +7,7 @@ from typing import Any
 
 from pycoredns.corefile.configure import Schema, schema_of
 from pycoredns.corefile.forms import Group
+from pycoredns.corefile.kinds import ListenAddress
 
 _INDENT = "    "
 
@@ -58,7 +59,7 @@ def _table(schema: Schema) -> str:
 
 def _sentence(text: str, default: Any) -> str:
     """The help with the default, where that says anything."""
-    plain = isinstance(default, int | float | str) and not isinstance(default, bool) and default != ""
+    plain = isinstance(default, int | float | str | ListenAddress) and not isinstance(default, bool) and default != ""
     if not plain:
         return text
     written = getattr(default, "written", default)

@@ -102,6 +102,8 @@ def test_exit_status_and_output(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "cancel"]) == 0
     assert "\ncancel [TIMEOUT]\n" in capsys.readouterr().out
+    assert main(["help", "health"]) == 0
+    assert "    ADDRESS   where /health is served (default: :8080)" in capsys.readouterr().out
     assert main(["help", "cahce"]) == 1
     assert capsys.readouterr().err == 'there is no plugin "cahce"; did you mean "cache"?\n'
 
