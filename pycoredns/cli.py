@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from pycoredns.commands.arguments import overload, port, waiting, workers
+from pycoredns.commands.arguments import overload, port, telling, waiting, workers
 from pycoredns.frozen import frozen
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def parser(commands: Sequence[str] = tuple(COMMANDS)) -> ArgumentParser:
             made.add_argument(*flag.names, dest=dest, action="store_true", help=flag.help)
         else:
             made.add_argument(
-                *flag.names, dest=dest, metavar=flag.placeholder, type=flag.kind, default=flag.default, help=flag.help
+                *flag.names, dest=dest, metavar=flag.placeholder, type=telling(flag.kind), default=flag.default, help=flag.help
             )
     subparsers = made.add_subparsers(metavar="COMMAND", dest="command")
     for name in commands:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pycoredns
 from pycoredns import output, serve
-from pycoredns.commands.arguments import port
+from pycoredns.commands.arguments import port, telling
 from pycoredns.etcd_server import EtcdServer, EtcdServerError, find_program, is_free
 from pycoredns.plugins.prometheus import Prometheus
 from pycoredns.server import Server
@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("dev", help="run a server with an etcd and sample records of its own, to try things")
     parser.add_argument("file", metavar="FILE", nargs="?", help=f"Corefile (default: {EXAMPLE})")
     parser.add_argument("--etcd", metavar="URL", help="use this etcd, which runs already, instead of one of its own")
-    parser.add_argument("--port", type=port, default=PORT, help="port of blocks without one (default: %(default)s)")
+    parser.add_argument("--port", type=telling(port), default=PORT, help="port of blocks without one (default: %(default)s)")
     parser.add_argument(
         "--data", type=Path, default=Path(".pycoredns"), metavar="DIR", help="folder of etcd's data (default: %(default)s)"
     )

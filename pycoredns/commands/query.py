@@ -10,7 +10,7 @@ import time
 
 from dnslib import EDNS0, QTYPE, DNSError, DNSQuestion, DNSRecord
 
-from pycoredns.commands.arguments import port
+from pycoredns.commands.arguments import port, telling
 
 USAGE = "pycoredns query NAME [TYPE] [@ADDRESS] [-p PORT] [--tcp]"
 PORT = 53
@@ -36,7 +36,7 @@ def own_parser() -> argparse.ArgumentParser:
     """The words of the command."""
     parser = argparse.ArgumentParser(usage=USAGE, description="Ask a name server one question and show its answer.")
     parser.add_argument("words", nargs="+", metavar="WORD", help="NAME, TYPE (A if not said), @ADDRESS (127.0.0.1 if not said)")
-    parser.add_argument("-p", "--port", type=port, default=PORT, help="port of the server (default: %(default)s)")
+    parser.add_argument("-p", "--port", type=telling(port), default=PORT, help="port of the server (default: %(default)s)")
     parser.add_argument("--tcp", action="store_true", help="ask over TCP at once, not only where the answer is truncated")
     return parser
 

@@ -50,6 +50,22 @@ def test_all_else_is_left_to_argparse(words):
     assert cli._read_plain(words) is None
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-p", "0"], 'argument -dns.port/--dns.port/-p: "0" is not a port; write 1 to 65535'),
+        (["-workers", "0"], 'argument -workers/--workers: "0" is not a number of processes; write 1 to 256, or auto'),
+        (["-waiting", "many"], 'argument -waiting/--waiting: "many" is not a number of questions; write 1 to 10000000'),
+        (["-overload", "refuse"], 'argument -overload/--overload: "refuse" is neither servfail nor silence'),
+        (["query", "-p", "x", "example.org"], 'argument -p/--port: "x" is not a port; write 1 to 65535'),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_those_that_can(words, said, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.endswith(f"error: {said}\n")
+
+
 @pytest.mark.parametrize("words", [["chek"], ["-conf", "Corefile", "chek"], ["-quiet", "-p=1", "chek"]], ids=" ".join)
 def test_a_word_that_is_no_command_is_told_with_all_commands_there_are(words, capsys):
     with pytest.raises(SystemExit):
