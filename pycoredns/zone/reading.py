@@ -34,10 +34,11 @@ DEEPEST_INCLUDE = 7
 LONGEST_STRING = 255
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
-_TOO_LONG = "a record is too long, or a parenthesis is not closed"
+_TOO_LONG = "a record is too long, or a parenthesis or quote is not closed"
 _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
-_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|;.*|[()]', re.DOTALL)
+_PARTS = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<unclosed>".*)|\\.|;[^\n]*|[()]', re.DOTALL)
+_BREAK = re.compile(r"\\.|\n", re.DOTALL)
 _COMMENT = re.compile(r";[^\n]*")
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _SAYS_NO_TTL = re.compile(r"(?:[^\s(]*[\s(]+IN|(?=\s))[\s(]+(?!IN[\s(])[A-Z]", re.IGNORECASE)
@@ -201,16 +202,23 @@ class _MasterFile:
     def _read_entry(self, line: str, number: int, lines: Iterator[tuple[int, str]]) -> None:
         """Reads a record that may go on for some lines, or a directive."""
         entry, last = line, number
-        depth = _depth(line)
-        while depth > 0 and len(entry) <= LONGEST_ENTRY:
+        depth, quoted = _left_open(line)
+        broken = quoted
+        while (depth > 0 or quoted) and len(entry) <= LONGEST_ENTRY:
             last, line = next(lines, (last, ""))
             if not line:
                 break
             entry += line
-            depth += _depth(line)
+            deeper, quoted = _left_open(f'"{line}' if quoted else line)
+            depth += deeper
+            broken = broken or quoted
         place = f"{self._path}:{number}"
         if len(entry) > LONGEST_ENTRY:
             raise BadZoneError(place, _TOO_LONG)
+        if quoted:
+            raise BadZoneError(place, f"a quote is not closed: {_shown(entry)}")
+        if broken:
+            entry = _PARTS.sub(_with_breaks, entry)
         try:
             if entry[:8].upper() == "$INCLUDE":
                 self._include(entry, place)
@@ -280,10 +288,18 @@ class _MasterFile:
             raise BadZoneError(place, f"{path} cannot be read: {error.strerror}") from None
 
 
-def _depth(line: str) -> int:
-    """How many parentheses a line opens more than it closes."""
-    parts = _PARTS.findall(line)
-    return parts.count("(") - parts.count(")")
+def _left_open(line: str) -> tuple[int, bool]:
+    """How many parentheses a line opens more than it closes, and whether it ends within quotes."""
+    depth, quoted = 0, False
+    for part in _PARTS.finditer(line):
+        depth += (part[0] == "(") - (part[0] == ")")
+        quoted = part["unclosed"] is not None
+    return depth, quoted
+
+
+def _with_breaks(part: re.Match[str]) -> str:
+    """Line breaks in quotes as CoreDNS takes them, for a part of the text (RFC 1035 §5.1: any character but a quote)."""
+    return _BREAK.sub(lambda found: r"\010" if found[0].endswith("\n") else found[0], part[0]) if part["quoted"] else part[0]
 
 
 def _cause(error: dns.exception.DNSException, entry: str) -> str:

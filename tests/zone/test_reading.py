@@ -343,12 +343,34 @@ def test_words_that_only_look_plain_are_for_the_full_reader() -> None:
     "line", ["x A 192.0.2.1" + " " * 100, "\0" * 10_000, 'x TXT "' + "a" * 10_000, "x TXT (\n" + "a" * 10_000]
 )
 def test_of_a_line_without_an_end_only_a_part_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    seen, depth = [0], reading._depth
+    seen, left_open = [0], reading._left_open
     monkeypatch.setattr(reading, "LONGEST_ENTRY", 100)
-    monkeypatch.setattr(reading, "_depth", lambda text: seen.append(len(text)) or depth(text))
+    monkeypatch.setattr(reading, "_left_open", lambda text: seen.append(len(text)) or left_open(text))
     with pytest.raises(BadZoneError, match=r"db:3: a record is too long"):
         records(path, f"{START}{line}\n")
-    assert max(seen) <= 101
+    assert max(seen) <= 102
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        ('a TXT "one\ntwo (" "x"', [b"one\ntwo (", b"x"]),
+        ('a TXT ( "one\r\ntwo ;"\r\n x ) ; "c\r', [b"one\r\ntwo ;", b"x"]),
+        ('a TXT "p=\n\nq\n" ; (', [b"p=\n\nq\n"]),
+        ('a TXT "one\\\ntwo\\\\" "\\"\n"', [b"one\ntwo\\", b'"\n']),
+        ('a TXT b"c\nd"e', [b"b", b"c\nd", b"e"]),
+    ],
+)
+def test_quotes_may_hold_line_breaks(path: Path, lines: str, texts: list[bytes]) -> None:
+    _, found, behind = records(path, f"{START}{lines}\nb TXT x\n")
+    assert found.rdata == b"".join(b"%c%b" % (len(text), text) for text in texts)
+    assert behind.rdata == b"\1x"
+
+
+@pytest.mark.parametrize("line", ['a TXT "one', 'a TXT "one\nb TXT "y"', 'a TXT ( "one ; )'])
+def test_a_quote_that_is_not_closed_is_a_mistake_where_the_record_begins(path: Path, line: str) -> None:
+    with pytest.raises(BadZoneError, match=r"db:3: a quote is not closed: a TXT"):
+        records(path, f"{START}{line}\nc TXT y\n")
 
 
 def test_a_file_that_is_written_as_it_is_read_counts_at_the_next_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
