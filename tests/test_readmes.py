@@ -1,5 +1,6 @@
 """Every Corefile in every README is free of mistakes, and a server starts from it; what READMEs point to is there."""
 
+import json
 import re
 import signal
 import subprocess
@@ -26,6 +27,21 @@ KEYS = re.compile(r"^(?![#\s(}])[^{#\n]*", re.MULTILINE)  # the zones before a b
 PORT = re.compile(r":(\d+)$")
 SERVED = re.compile(r"^([ \t]+)(health|ready|prometheus)\b(?:[ \t]+([^\s{#]+))?", re.MULTILINE)
 KEYS_OF_ZONES = re.compile(r"^([ \t]+key (file|directory) )(\S+)", re.MULTILINE)
+METRIC = re.compile(r"\b(coredns_[a-z_]+[a-z])\b(\{[^}=]*\})?")
+NO_METRICS = {"coredns_dns", "coredns_pycoredns", "coredns_cache_drops_total"}  # beginnings, and one that is not there
+ALL_METRICS = """
+import importlib, json, pkgutil
+import pycoredns
+from pycoredns import registry
+from pycoredns.metrics import Metric
+
+for name in registry.available():
+    registry.load(name)
+for module in pkgutil.walk_packages(pycoredns.__path__, "pycoredns."):
+    if ".tests" not in module.name and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(json.dumps({metric.name: metric.labels for metric in Metric.declared}))
+"""
 PATIENCE = 20.0  # seconds for start and end, which may wait for a lame duck
 LAST_START_LINE = "linux/"
 
@@ -106,6 +122,16 @@ def test_ports_are_replaced() -> None:
     assert [key.rpartition(":")[0] for key in keys] == ["a.org", "b.org", "127.0.0.1", "127.0.0.1", "192.0.2.1", "c.org"]
     assert keys[0].rpartition(":")[2] == keys[5].rpartition(":")[2] != "1053"
     assert keys[4] == "192.0.2.1:53"
+
+
+def test_metrics_are_described_with_their_labels() -> None:
+    """In a process of its own, as other tests declare metrics too."""
+    printed = subprocess.run([sys.executable, "-c", ALL_METRICS], check=True, capture_output=True, text=True).stdout
+    declared = json.loads(printed)
+    described = [match for page in PAGES for match in METRIC.findall(page.read_text())]
+    assert {name for name, _ in described} - NO_METRICS == set(declared)
+    for name, labels in described:
+        assert not labels or labels == f"{{{', '.join(declared[name])}}}", name
 
 
 def test_the_list_of_plugins_is_complete() -> None:
