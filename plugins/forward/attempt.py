@@ -78,7 +78,7 @@ class Attempt(Waiting):
         try:
             if self.exchange is None and self._takes_plain(reply):
                 return True
-        except struct.error:  # it is cut off
+        except (struct.error, IndexError):  # it is cut off
             pass
         except Exception as error:  # the usual way may do better
             log.error("an answer could not be passed on directly: %r", error, exc_info=error)

@@ -94,6 +94,30 @@ async def test_a_datagram_that_ends_within_a_record_has_the_question_asked_over_
         assert (response.truncated, response.answers) == (not options, len(options) // 10)
 
 
+ALIAS, SOA = b"\xc0\x0c\0\5\0\1\0\0\0\1\0\2\xc0\x0f", b"\xc0\x0c\0\6\0\1\0\0\0\1\0\x16\0\0" + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("records_", "counts"),
+    [
+        pytest.param(ONE_ADDRESS, (1, 0, 0), id="an address"),
+        pytest.param(SOA, (0, 1, 0), id="a denial"),
+        pytest.param(ALIAS + SOA, (1, 1, 0), id="an alias and a denial"),
+    ],
+)
+async def test_wherever_an_answer_ends_it_is_no_fault_of_ours(
+    records_: bytes, counts: tuple[int, int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        Scripted(lambda query, _: [reply_to(query, records_[: int(query[13:15], 16)], counts)]) as other,
+        running(".:{port} {\n forward . {other}\n}", other=other.address) as server,
+    ):
+        for end in range(len(records_)):
+            assert (await server.query(f"{end:02x}.test")).header.tc
+        assert not (await server.query(f"{len(records_):02x}.test")).header.tc
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 async def test_additional_records_may_be_missing(protocol: str, missing: int) -> None:
