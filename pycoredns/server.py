@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from time import monotonic
 
+from pycoredns import ports
 from pycoredns.assemble import Assembly
 from pycoredns.chain import Block
 from pycoredns.listeners import Listeners, Steering, to_nobody
@@ -99,14 +100,18 @@ class Server:
     async def prepare(self, old: Server | None = None) -> None:
         """Opens sockets and plugins, but answers nothing yet: ``old`` goes on until ``commit``, or after ``give_up``."""
         show_debug(self.assembly.settings.debug)
+        self._begin_generation(old)
         if not self.sockets.bound:
             self.sockets = Sockets.open(self.services, old.sockets if old else None)
         await self._run_plugins(old)
 
-    async def _run_plugins(self, old: Server | None) -> None:
-        """Starts the plugins, each with what is warm from its predecessor."""
+    def _begin_generation(self, old: Server | None) -> None:
+        """From now on it is this server that opens addresses."""
         if old is not None:
             here().generation += 1
+
+    async def _run_plugins(self, old: Server | None) -> None:
+        """Starts the plugins, each with what is warm from its predecessor."""
         for number, plugin in enumerate(self._in_order(), 1):
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -123,6 +128,7 @@ class Server:
         self._taken.clear()
         if old is not None:
             old.hand_over(self)
+        await ports.exchange.complete()
 
     async def announced(self) -> None:
         """Called when ``start_lines`` have been said, which are to stand before the lines of answers."""
@@ -131,6 +137,7 @@ class Server:
         """Undoes what has been prepared; ``old`` has everything back."""
         for plugin, predecessor in reversed(self._taken):
             predecessor.take_over(plugin)
+        ports.begin()
         await self._end_plugins()
         show_debug(old is not None and old.assembly.settings.debug)
 

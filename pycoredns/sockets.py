@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Self
 
+from pycoredns import ports
 from pycoredns.assemble import Address
 from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.peers import here
@@ -13,7 +15,7 @@ from pycoredns.transport import tcp, udp
 from pycoredns.transport.addresses import join
 from pycoredns.transport.steering import factor, steer
 
-_BIND: dict[str, Callable[[str, int, bool], socket.socket]] = {"udp": udp.bind, "tcp": tcp.bind}
+_PROTOCOLS = ("udp", "tcp")
 _ALL = ("", "0.0.0.0", "::")  # noqa: S104  no socket is bound here
 
 
@@ -36,6 +38,7 @@ class Sockets:
     def open(cls, addresses: Collection[Address], old: Sockets | None = None, copies: int = 1) -> Self:
         """Binds what ``old`` has not, and shares the rest with it. Raises StartError, and then nothing new is open."""
         sockets, before = cls(), old or cls()
+        exchange = ports.begin()
         try:
             for key in _keys(addresses):
                 beside = _stands_beside(key.address, {*addresses, *(each.address for each in before.bound)})
@@ -46,6 +49,10 @@ class Sockets:
         except BaseException:
             sockets.close()
             raise
+        exchange.kept = {key.address.port for key in sockets.bound}
+        exchange.left = [
+            each for key, several in before.beyond(sockets).bound.items() if key.protocol == "tcp" for each in several
+        ]
         return sockets
 
     def share_port(self, port: int) -> None:
@@ -74,7 +81,7 @@ class Sockets:
 def _keys(addresses: Iterable[Address]) -> Iterator[Key]:
     for address in addresses:
         for host in _hosts(address.host):
-            yield from (Key(protocol, address, host) for protocol in _BIND)
+            yield from (Key(protocol, address, host) for protocol in _PROTOCOLS)
 
 
 def _stands_beside(address: Address, addresses: Collection[Address]) -> bool:
@@ -117,9 +124,22 @@ def _has_ipv6() -> bool:
 
 def _bind(key: Key, reuse: bool) -> socket.socket:
     try:
-        return _BIND[key.protocol](key.host, key.address.port, reuse)
+        return (
+            udp.bind(key.host, key.address.port, reuse) if key.protocol == "udp" else _bind_tcp(key.host, key.address.port, reuse)
+        )
     except OSError as error:
         where = join(key.address.host, key.address.port)
         remedy = BIND_REMEDIES.get(error.errno or 0, "")
         reason = (error.strerror or str(error)).lower()
         raise StartError(f"listen {key.protocol} {where}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error
+
+
+def _bind_tcp(host: str, port: int, reuse: bool) -> socket.socket:
+    """One that does not listen yet where the server that is replaced speaks HTTP."""
+    if port not in ports.exchange.from_http:
+        try:
+            return tcp.bind(host, port, reuse)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not ports.exchange.take_from_http(port):
+                raise
+    return tcp.bind(host, port, True, listens=False)

@@ -30,6 +30,7 @@ LAYERS = (
         "order",
         "output",
         "peers",
+        "ports",
         "query",
         "settings",
         "spelling",

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pycoredns import ports
 from pycoredns.corefile.kinds import ListenAddress, is_misread
 from pycoredns.errors import BIND_REMEDIES, StartError
 from pycoredns.http.messages import NOT_FOUND, HTTPHandler, HTTPReply, HTTPRequest
@@ -68,13 +69,18 @@ async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tl
     if here().role is Role.WORKER:
         return Route(None, path, handler)
     endpoint = _endpoints.get(str(address))
+    if endpoint is not None and endpoint.is_left_to(address.port) and address.port in ports.exchange.from_http:
+        raise StartError(f"listen tcp {address}: bind: address already in use; questions are taken there; name another address")
     if endpoint is not None:
         route = Route(endpoint, path, handler, tls)
         if tls is not None:  # it looks at all routes, of which there may be thousands
             await endpoint.renew()
         return route
-    endpoint = Endpoint(str(address), await _bind(address), tls)
-    await endpoint.start()
+    endpoint = _endpoints[str(address)] = Endpoint(str(address), await _bind(address), tls)
+    if endpoint.is_listening:
+        await endpoint.start()
+    else:
+        ports.exchange.changes.append(endpoint.start)
     return Route(endpoint, path, handler, tls)
 
 
@@ -82,7 +88,7 @@ async def _bind(address: ListenAddress) -> socket.socket:
     """A listening socket; raises StartError."""
     family, where = await _look_up(address.host or "::", address.port)
     try:
-        return _listen_beside(family, where, [each for each in _endpoints.values() if each.is_left_to(address.port)])
+        return _listen_beside(family, where, address.port)
     except OSError as error:
         if not address.host and error.errno in (97, 99):  # a machine without IPv6
             return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
@@ -105,19 +111,41 @@ async def _look_up(host: str, port: int) -> tuple[int, tuple[object, ...]]:
     raise StartError(f"listen tcp: lookup {host}: {reason}")
 
 
-def _listen_beside(family: int, where: tuple[object, ...], others: list[Endpoint]) -> socket.socket:
-    """A listening socket; the others, which end with the server that is replaced, may have the port until then."""
+def _listen_beside(family: int, where: tuple[object, ...], port: int) -> socket.socket:
+    """A listening socket; endpoints that end with the server that is replaced may have the port until then.
+
+    Where that server takes questions there, it will listen when they have come to their end.
+    """
     try:
         return _listen(family, where)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or not others:
+        if error.errno != errno.EADDRINUSE or port in ports.exchange.kept:
             raise
+        from_questions = ports.exchange.take_from_questions(port)
+        if not _share(port) and not from_questions:
+            raise
+    return _listen(family, where, shared=True, listens=not from_questions)
+
+
+def _share(port: int) -> list[Endpoint]:
+    """Has endpoints at a port that end with the server that is replaced share it."""
+    others = [each for each in _endpoints.values() if each.is_left_to(port)]
     for each in others:
         each.share_port()
-    return _listen(family, where, shared=True)
+    return others
 
 
-def _listen(family: int, where: tuple[object, ...], shared: bool = False) -> socket.socket:
+def _leave(port: int) -> bool:
+    """Has them leave it to questions, too, when these are taken there."""
+    others = _share(port)
+    ports.exchange.changes += [each.stop for each in others]
+    return bool(others)
+
+
+ports.share_http = _leave
+
+
+def _listen(family: int, where: tuple[object, ...], shared: bool = False, listens: bool = True) -> socket.socket:
     """A socket that takes IPv4 too where it is bound to all IPv6 addresses."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -127,7 +155,8 @@ def _listen(family: int, where: tuple[object, ...], shared: bool = False) -> soc
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(where)
-        sock.listen(BACKLOG)
+        if listens:
+            sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise
@@ -147,10 +176,16 @@ class Endpoint:
         self._tls = tls
         self._renewing = asyncio.Lock()
         self._connections: dict[Connection, None] = {}
+        self._server: asyncio.Server | None = None
+        self._import: asyncio.TimerHandle | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """Does its socket listen?"""
+        return bool(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
     async def start(self) -> None:
         """Takes connections from now on."""
-        _endpoints[self.address] = self
         loop = asyncio.get_running_loop()
         self._server = await self._listen()
         self._import = loop.call_later(IMPORTED_AFTER, lambda: loop.run_in_executor(None, import_module, _CONNECTION))
@@ -167,8 +202,19 @@ class Endpoint:
             tls = wanted[-1] if wanted else None
             if self.routes and tls is not self._tls:
                 self._tls, before = tls, self._server
-                self._server = await self._listen()
-                before.close()
+                if before is not None:
+                    self._server = await self._listen()
+                    before.close()
+
+    async def stop(self) -> None:
+        """Takes no more connections; those that are open go on."""
+        if _endpoints.get(self.address) is self:
+            del _endpoints[self.address]
+        async with self._renewing:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+            self._sock.close()
 
     def is_left_to(self, port: int) -> bool:
         """Is it at this port, and has the server that was begun last no use for it?"""
@@ -185,11 +231,9 @@ class Endpoint:
 
     async def close(self) -> None:
         """Closes the address and its connections; what has been written is still sent."""
-        _endpoints.pop(self.address, None)
-        self._import.cancel()
-        async with self._renewing:
-            self._server.close()
-            self._sock.close()
+        if self._import is not None:
+            self._import.cancel()
+        await self.stop()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)

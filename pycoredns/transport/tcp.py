@@ -49,8 +49,8 @@ _ACCEPTED = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 _NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
-    """A TCP socket that listens on an address."""
+def bind(host: str, port: int, reuse_port: bool = False, listens: bool = True) -> socket.socket:
+    """A TCP socket that listens on an address, or will when its listener starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -62,7 +62,8 @@ def bind(host: str, port: int, reuse_port: bool = False) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(to_bind(host, port))
-        sock.listen(BACKLOG)
+        if listens:
+            sock.listen(BACKLOG)
     except BaseException:
         sock.close()
         raise
@@ -108,6 +109,7 @@ class TCPListener(Listener):
     async def start(self) -> None:
         """Begins to answer."""
         self._loop = asyncio.get_running_loop()
+        self.sock.listen(BACKLOG)  # it mostly does already; see pycoredns.ports
         self.poll.register(self._listening, IN)
         self._loop.add_reader(self.poll.fileno(), self._proceed)
         self._sweep = self._loop.call_later(_SWEEP, self._check_all)

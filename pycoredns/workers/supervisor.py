@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from pycoredns import ports
 from pycoredns.assemble import Assembly
 from pycoredns.metrics import Family
 from pycoredns.output import show_debug, writer
@@ -92,6 +93,7 @@ class Supervisor(Server):
     async def prepare(self, old: Server | None = None) -> None:
         """Opens all sockets, and has each worker make itself ready."""
         show_debug(self.assembly.settings.debug)
+        self._begin_generation(old)
         if old is None:
             await self._run_plugins(None)  # what speaks for the server is there before the server is
             await self._crew.begin(self._open(None))
@@ -109,6 +111,7 @@ class Supervisor(Server):
         if self._plan is not None:
             await self._crew.commit(self._plan)
         self._taken.clear()
+        await ports.exchange.complete()
 
     async def announced(self) -> None:
         """Has the workers' lines follow those of the supervisor."""

@@ -359,3 +359,14 @@ async def test_a_changed_zone_is_told_once_when_all_workers_have_it(tmp_path):
         assert sum("Successfully reloaded zone" in line for line in server.lines) == 2
         assert told.times == before + 1 == 2
     transport.close()
+
+
+async def test_questions_over_tcp_and_http_may_exchange_their_ports(tmp_path):
+    block = ".:{%s} {\n bind 127.0.0.1\n whoami\n health 127.0.0.1:{%s}\n}\n"
+    async with serving(tmp_path, block % ("port", "http")) as server:
+        for questions, requests in (("http", "port"), ("port", "http")):
+            assert "Reloading complete" in await server.reload(block % (questions, requests))
+            for _ in range(10):
+                reply = await exchange_tcp(query_wire("a.test"), ("127.0.0.1", server.ports[questions]))
+                assert reply[3] & 15 == 0
+                assert await server.get(requests, "/health") == (200, "OK")
