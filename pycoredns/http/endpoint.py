@@ -69,7 +69,7 @@ async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tl
     if here().role is Role.WORKER:
         return Route(None, path, handler)
     endpoint = _endpoints.get(str(address))
-    if endpoint is not None and endpoint.is_left_to(address.port) and address.port in ports.exchange.from_http:
+    if endpoint is not None and address.port in ports.exchange.from_http and endpoint.is_left_to(address.port):
         raise StartError(f"listen tcp {address}: bind: address already in use; questions are taken there; name another address")
     if endpoint is not None:
         route = Route(endpoint, path, handler, tls)
