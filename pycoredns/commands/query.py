@@ -60,7 +60,8 @@ def show(asked: DNSRecord, address: str, port: int, tcp: bool) -> int:
     try:
         reply = ask(asked, address, port, tcp)
     except (OSError, UnicodeError, DNSError) as error:  # UnicodeError: the codec refuses empty labels, for example
-        print(f"no answer from {place}: {error or type(error).__name__}", file=sys.stderr)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        print(f"no answer from {place}: {reason}", file=sys.stderr)
         return NO_ANSWER
     took = (time.perf_counter() - began) * 1000
     print(f"{reply}\n;; {len(reply.pack())} bytes from {place} in {took:.1f} ms")
