@@ -39,6 +39,7 @@ _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
 _PARTS = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<unclosed>".*)|\\.|;[^\n]*|[()]', re.DOTALL)
 _BREAK = re.compile(r"\\.|\n", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:[0-9]{3}|.)", re.DOTALL)
 _COMMENT = re.compile(r";[^\n]*")
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _SAYS_NO_TTL = re.compile(r"(?:[^\s(]*[\s(]+IN|(?=\s))[\s(]+(?!IN[\s(])[A-Z]", re.IGNORECASE)
@@ -236,7 +237,7 @@ class _MasterFile:
 
     def _read_fully(self, entry: str, number: int) -> None:
         reader = self._reader
-        reader.tok = _Tokens(entry, str(self._path), _AS_IT_IS)
+        reader.tok = _Tokens(_ESCAPE.sub(_as_digits, entry), str(self._path), _AS_IT_IS)
         reader.tok.line_number = number
         if self._owner is not None:
             reader.last_name = _parsed(self._owner)
@@ -300,6 +301,11 @@ def _left_open(line: str) -> tuple[int, bool]:
 def _with_breaks(part: re.Match[str]) -> str:
     """Line breaks in quotes as CoreDNS takes them, for a part of the text (RFC 1035 §5.1: any character but a quote)."""
     return _BREAK.sub(lambda found: r"\010" if found[0].endswith("\n") else found[0], part[0]) if part["quoted"] else part[0]
+
+
+def _as_digits(escape: re.Match[str]) -> str:
+    """A digit after a backslash is itself where there are no three, as in CoreDNS: NAPTR records are written with such."""
+    return escape[0][1:] if len(escape[0]) == 2 and escape[0][1].isdigit() else escape[0]
 
 
 def _cause(error: dns.exception.DNSException, entry: str) -> str:

@@ -367,6 +367,18 @@ def test_quotes_may_hold_line_breaks(path: Path, lines: str, texts: list[bytes])
     assert behind.rdata == b"\1x"
 
 
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        (r'a TXT "x\1y" \12z "\1234" "q\\1"', r'a TXT "x1y" 12z "{4" "q\0921"'),
+        (r'a NAPTR 1 2 "u" "s" "!^.*$!sip:\1@x!" .', 'a NAPTR 1 2 "u" "s" "!^.*$!sip:1@x!" .'),
+        (r"o\1p A 192.0.2.1", "o1p A 192.0.2.1"),
+    ],
+)
+def test_a_digit_after_a_backslash_is_itself_where_there_are_no_three(path: Path, line: str, same: str) -> None:
+    assert records(path, f"{START}{line}\n") == records(path, f"{START}{same}\n")
+
+
 @pytest.mark.parametrize("line", ['a TXT "one', 'a TXT "one\nb TXT "y"', 'a TXT ( "one ; )'])
 def test_a_quote_that_is_not_closed_is_a_mistake_where_the_record_begins(path: Path, line: str) -> None:
     with pytest.raises(BadZoneError, match=r"db:3: a quote is not closed: a TXT"):
