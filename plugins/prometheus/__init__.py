@@ -13,8 +13,9 @@ from urllib.parse import parse_qs
 
 from pycoredns import __version__
 from pycoredns.corefile.kinds import ListenAddress
-from pycoredns.corefile.options import Argument, Option
+from pycoredns.corefile.options import Argument, BadValueError, Option
 from pycoredns.direct import CountKinds, Kind
+from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.http import HTTPReply, HTTPRequest, open_route
 from pycoredns.listener import Listener
@@ -59,11 +60,15 @@ class Prometheus(Plugin):
     )
 
     def __post_init__(self) -> None:
-        """Nothing has been counted yet."""
+        """Nothing has been counted yet; raises BadValueError where the files of `tls` cannot be used."""
         self._only_zone: str | None = None
         self._lanes: dict[Listener, Lane] = {}
         """Where there is but one zone."""
         self._finders: Sequence[Callable[[bytes], bytes | None]] = ()
+        try:
+            self._certified = Certified(self.tls) if self.tls else None
+        except StartError as error:
+            raise BadValueError(f"tls: {error}") from None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -71,7 +76,7 @@ class Prometheus(Plugin):
         self._finders = [plugin.counted_zone for plugin in self.block.plugins if overrides(plugin, "counted_zone")]
         self.build_info.cell(__version__, "", f"python{sys.version.partition(' ')[0]}").value = 1
         self._tally = Tally(self.block.settings.view, self._behind())
-        certified = Certified(self.tls) if self.tls else None
+        certified = self._certified
         route = await open_route(self.address, PATH, self.scrape, certified.context if certified else None)
         watching = asyncio.create_task(certified.watch(route)) if certified and here().role is not Role.WORKER else None
         try:

@@ -92,13 +92,15 @@ def _read_settings(file: Path) -> Mapping[str, Any]:
     try:
         yaml = import_module("yaml")
     except ImportError as error:
-        raise StartError("prometheus: tls needs the package PyYAML; install it by pip install 'pycoredns[yaml]'") from error
+        raise StartError("the package PyYAML is needed; install it by pip install 'pycoredns[yaml]'") from error
     try:
         settings = yaml.safe_load(file.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise StartError(f"prometheus: tls: {file}: {_reason(error)}") from error
+    except OSError as error:
+        raise StartError(_reason(error)) from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise StartError(f"{file}: {error}") from error
     if settings is not None and not isinstance(settings, dict):
-        raise StartError(f"prometheus: tls: {file}: is no web configuration; it begins with tls_server_config:")
+        raise StartError(f"{file} is no web configuration; it begins with tls_server_config:")
     return settings or {}
 
 

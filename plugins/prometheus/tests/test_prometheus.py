@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pycoredns import traffic
 from pycoredns.assemble import assemble
+from pycoredns.cli import main
 from pycoredns.corefile.expand import parse
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.errors import ConfigErrors, StartError
@@ -426,8 +427,15 @@ def test_tls_settings_that_cannot_be_used(certificate, text, complaint):
         read_tls(certificate / "web.yml")
 
 
+def test_tls_settings_that_cannot_be_used_are_told_with_their_place(tmp_path, capsys):
+    (tmp_path / "Corefile").write_text(f". {{\n prometheus {{\n  tls {tmp_path}/none.yml\n }}\n}}\n")
+    assert main(["check", str(tmp_path / "Corefile")]) == 1
+    said = f"Corefile:2: prometheus: tls: open {tmp_path}/none.yml: no such file or directory"
+    assert said in capsys.readouterr().out
+
+
 def test_tls_settings_without_tls(certificate):
     (certificate / "web.yml").write_text("")
     assert read_tls(certificate / "web.yml") is None
-    with pytest.raises(StartError, match=r": open \S+/none\.yml: no such file or directory$"):
+    with pytest.raises(StartError, match=r"^open \S+/none\.yml: no such file or directory$"):
         read_tls(certificate / "none.yml")
