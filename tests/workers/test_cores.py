@@ -47,5 +47,5 @@ def test_numbers_of_workers(text, expected):
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "", "1.5", "257"])
 def test_what_is_no_number_of_workers(text):
-    with pytest.raises(ValueError, match=f"^{text}$"):
+    with pytest.raises(ValueError, match=f'^"{text}" is not a number of processes; write 1 to 256, or auto$'):
         workers_argument(text)
