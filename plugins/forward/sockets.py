@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -48,6 +50,24 @@ def dialling(protocol: str, terms: Terms) -> Iterator[socket.socket]:
         if isinstance(error, OSError):
             raise OSError(_trouble(protocol, terms, step, error)) from None
         raise
+
+
+async def connect(sock: socket.socket, host: str, port: int) -> None:
+    """Connects to an address; raises OSError.
+
+    uvloop's own ``sock_connect`` has a thread look up what is an address already, which takes longer than to connect.
+    """
+    number = sock.connect_ex((host, port))
+    if number == errno.EINPROGRESS:
+        loop, writable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_writer(sock, writable.set)
+        try:
+            await writable.wait()
+        finally:
+            loop.remove_writer(sock)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
 
 
 def _trouble(protocol: str, terms: Terms, step: str, error: OSError) -> str:

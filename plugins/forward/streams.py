@@ -11,7 +11,7 @@ from pycoredns.output import logger
 from pycoredns.plugins.forward.datagrams import FULL
 from pycoredns.plugins.forward.measures import Measures
 from pycoredns.plugins.forward.messages import new_id
-from pycoredns.plugins.forward.sockets import dialling, said
+from pycoredns.plugins.forward.sockets import connect, dialling, said
 from pycoredns.plugins.forward.waiting import Waiting
 from pycoredns.transport.addresses import join
 
@@ -247,13 +247,15 @@ class Streams:
         return connection
 
     async def _connect(self, connection: Connection) -> None:
-        terms, loop = self.terms, asyncio.get_running_loop()
+        terms = self.terms
         name = terms.server_name if terms.encrypted else None
         try:
             async with asyncio.timeout(DIAL_TIMEOUT):
                 with dialling("tcp", terms) as sock:
-                    await loop.sock_connect(sock, (terms.endpoint.host, terms.endpoint.port))
-                    await loop.create_connection(lambda: connection, sock=sock, ssl=self._tls, server_hostname=name)
+                    await connect(sock, terms.endpoint.host, terms.endpoint.port)
+                    await asyncio.get_running_loop().create_connection(
+                        lambda: connection, sock=sock, ssl=self._tls, server_hostname=name
+                    )
         except TimeoutError:
             self._fail(connection, f"dial tcp {self.to}: i/o timeout")
         except OSError as error:
