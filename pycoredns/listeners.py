@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TypeAlias
 
 from pycoredns.assemble import Address
@@ -46,10 +46,11 @@ class Listeners:
                 self.tcp[key] = TCPListener(service, sock.dup(), self._steering(key))
                 await self.tcp[key].start()
 
-    def finish(self) -> None:
-        """Answers what waits in the kernel's queues; a stream's questions wait in its connection."""
-        for listener in self.udp.values():
-            listener.finish()
+    def finish(self, but: Container[Key] = ()) -> None:
+        """Answers what waits in the kernel's queues, ``but`` these; a stream's questions wait in its connection."""
+        for key, listener in self.udp.items():
+            if key not in but:
+                listener.finish()
 
     def stop(self) -> None:
         """Takes no more; answers that are still to come are sent, connections stay open."""

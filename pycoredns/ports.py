@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from functools import partial
 
 from pycoredns.output import logger
 
@@ -41,7 +40,6 @@ class Exchange:
         leaving = [] if port in self.kept else [each for each in self.left if each.getsockname()[1] == port]
         for each in leaving:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self.changes.append(partial(_end, each))
         return bool(leaving)
 
     async def complete(self) -> None:
@@ -52,12 +50,6 @@ class Exchange:
                 await change()
             except OSError as error:  # the new server is at work: nothing must be taken back any more
                 log.error("a port could not be taken over: %s", error)
-
-
-async def _end(sock: socket.socket) -> None:
-    """Has a socket, and all its copies, listen no more."""
-    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        sock.shutdown(socket.SHUT_RDWR)
 
 
 share_http: Callable[[int], bool] | None = None

@@ -127,6 +127,7 @@ class Server:
         await self.listeners.start(self.sockets)
         self._taken.clear()
         if old is not None:
+            old.sockets.beyond(self.sockets).leave()
             old.hand_over(self)
         await ports.exchange.complete()
 
@@ -188,8 +189,9 @@ class Server:
         listeners.close()
 
     def hand_over(self, new: Server) -> None:
-        """Reads no more questions; connections go to the new server where it has the address."""
+        """Reads no more questions; those that wait, and connections, are the new server's where it has the address."""
         for listeners in (self.listeners, *self._helping.values()):
+            listeners.finish(new.listeners.udp)
             listeners.stop()
             new.listeners.adopt(listeners)
 

@@ -70,12 +70,31 @@ class Sockets:
         """Those that ``old`` has not; they are no copies."""
         return Sockets({key: several for key, several in self.bound.items() if key not in old.bound})
 
+    def leave(self) -> None:
+        """Has nothing more come in at them, or at their copies; answers still leave from there.
+
+        What comes to their addresses is for whoever else has these, or all addresses: the kernel would choose the nearest.
+        """
+        for key, several in self.bound.items():
+            for each in several:
+                if key.protocol == "udp":
+                    _connect_to_itself(each)
+                elif each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    each.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Closes them; whoever has a copy goes on."""
         for several in self.bound.values():
             for each in several:
                 each.close()
         self.bound.clear()
+
+
+def _connect_to_itself(sock: socket.socket) -> None:
+    """Lets it take nothing but its own datagrams; where it is bound to all addresses any other is preferred to it anyway."""
+    here, *_ = where = sock.getsockname()
+    if here not in _ALL:
+        sock.connect(where)
 
 
 def _keys(addresses: Iterable[Address]) -> Iterator[Key]:

@@ -229,6 +229,26 @@ async def test_an_address_is_taken_again_once_the_last_answers_have_left_from_th
             assert (await asking)[0] == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_all_addresses_may_follow_one_while_answers_are_still_to_leave_from_there(tmp_path, workers):
+    """The kernel would give questions to the socket that is bound to the one, which nobody reads any more."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        text = f".:{{port}} {{\n BIND\n forward slow.test 127.0.0.1:{silent.getsockname()[1]}\n whoami\n}}\n"
+        async with serving(tmp_path, text.replace("BIND", "bind 127.0.0.1"), workers) as server:
+            slow = asyncio.create_task(server.ask("a.slow.test"))
+            query, client = await loop.sock_recvfrom(silent, 512)
+            assert "complete" in await server.reload(text.replace("BIND", ""))
+            for name in NAMES[:10]:
+                assert (await server.ask(name, 1))[0] == 0
+                assert (await exchange_tcp(query_wire(name), ("127.0.0.1", server.port), 1))[3] & 15 == 0
+            assert not slow.done()
+            await loop.sock_sendto(silent, query[:2] + b"\x81\x80" + query[4:], client)
+            assert (await slow)[0] == 0
+
+
 async def test_health_and_ready_speak_for_all(tmp_path):
     text = COREFILE % "health 127.0.0.1:{http2} {\n lameduck 1s\n }\n ready 127.0.0.1:{http2}\n whoami"
     async with serving(tmp_path, text) as server:
