@@ -213,17 +213,23 @@ class Follower:
         return "" if good else "; ".join(faults)
 
     async def _look_at(self, primary: Primary, turns: Turns) -> bool:
-        """Gets the zone where a primary has a newer version; raises TransferError, BadZoneError or OSError."""
-        if self.zone is not None:
+        """Gets the zone where a primary has a newer version, or any other than one that has expired.
+
+        Raises TransferError, BadZoneError or OSError.
+        """
+        ours = self.zone
+        if ours is not None:
             async with turns.look(primary.server):
                 serial = await serial_at(primary, self.origin)
-            if serial == self.zone.serial:
+            if serial == ours.serial:
                 return False
-            if not is_newer(serial, self.zone.serial):
-                raise TransferError(f"its serial {serial} is not newer than ours, {self.zone.serial}: not taken")
+            if not is_newer(serial, ours.serial):
+                if not self.expired:
+                    raise TransferError(f"its serial {serial} is not newer than ours, {ours.serial}: not taken")
+                ours = None
         try:
             async with turns.transfer:
-                zone, changes = await fetch(primary, self.origin, self.zone, self._most)
+                zone, changes = await fetch(primary, self.origin, ours, self._most)
         except NothingNewer as error:
             if error.serial == error.ours:
                 return False

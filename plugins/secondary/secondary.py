@@ -16,7 +16,7 @@ from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
 from pycoredns.corefile.servers import ServerAddress
-from pycoredns.errors import Dropped, StartError
+from pycoredns.errors import StartError
 from pycoredns.frozen import changeable
 from pycoredns.output import logger
 from pycoredns.plugins.secondary.asking import Primary
@@ -121,12 +121,11 @@ class Secondary(HoldsZones):
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Has a zone looked at when a primary says that it has changed; to anybody else there is no answer (RFC 1996 §3.10)."""
-        client, name = request.client[0].partition("%")[0], names.to_text(origin)
+        client = request.client[0].partition("%")[0]
         follower = self._followers.get(origin)
         if follower is None or all(primary.server.address != client for primary in follower.primaries):
-            zone_log.info("Dropping notify from %s for %s", client, name)
-            raise Dropped
-        zone_log.info("Notify from %s for %s: checking transfer", client, name)
+            return super().notified(request, origin)
+        zone_log.info("Notify from %s for %s: checking transfer", client, names.to_text(origin))
         follower.notify(client)
         self._together.notified(origin, client)
         return Response()

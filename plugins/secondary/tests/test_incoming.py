@@ -124,6 +124,10 @@ def test_what_changed_is_known_for_those_who_transfer_it_on():
         (64, b"\0\1\0", True),
         (50, b"\1\0\0\0\x05", False),
         (65280, b"", True),
+        (types.DS, b"\0\1\x0d\2short", True),
+        (52, b"\3\1\1short", True),
+        (types.HTTPS, b"\0\0\1x\0\0\1\0\3\2h2", True),
+        (257, b"\0\3a", False),
     ],
 )
 def test_what_could_not_be_answered_from_is_refused(rtype, rdata, good):

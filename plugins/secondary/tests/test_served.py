@@ -31,6 +31,16 @@ async def test_refresh_retry_and_expiry_follow_the_soa(caplog):
             await eventually(lambda: says(server, "two"))
 
 
+async def test_a_zone_that_has_expired_is_taken_with_any_serial():
+    async with secondary(primary := Primary(zone(7, "one", refresh_=1, retry=1, expire=2))) as server:
+        async with primary.running():
+            await eventually(lambda: says(server, "one"))
+        await eventually(lambda: expired(server))
+        primary.zone = zone(3, "older")
+        async with primary.running():
+            await eventually(lambda: says(server, "older"))
+
+
 async def test_notify_is_heard_from_primaries_only():
     async with Primary(zone(1, "one")).running() as primary:
         corefile = f"a.test:{{port}} {{\n bind 127.0.0.1\n secondary {{\n transfer from 127.0.0.2:{primary.port}\n}}\n}}"
