@@ -61,7 +61,7 @@ class ZoneKeys:
 def arrange(origin: bytes, always: Iterable[Key], scheduled: Iterable[Key], now: float) -> ZoneKeys:
     """The keys of a zone: those that always sign, and those that do so when their times say it.
 
-    Where there are both KSKs and ZSKs, the first sign the keys and the others all else; otherwise each signs everything.
+    Where an algorithm has both KSKs and ZSKs, the first sign the keys and the others all else; otherwise each signs everything.
     """
     keys = {key.rdata: (key.for_zone(origin), True) for key in always}
     for key in scheduled:
@@ -74,7 +74,8 @@ def arrange(origin: bytes, always: Iterable[Key], scheduled: Iterable[Key], now:
 
 
 def _roles(keys: Sequence[Key]) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-    """Who signs the keys, and who all else."""
-    entry_points = tuple(key for key in keys if key.secure_entry_point)
-    others = tuple(key for key in keys if not key.secure_entry_point)
-    return (entry_points, others) if entry_points and others else (tuple(keys), tuple(keys))
+    """Who signs the keys, and who all else: of each algorithm some key signs all there is (RFC 4035 §2.2)."""
+    entry_points, others = ([key for key in keys if key.secure_entry_point is wanted] for wanted in (True, False))
+    split = {key.algorithm for key in entry_points} & {key.algorithm for key in others}
+    for_keys = tuple(key for key in keys if key.algorithm not in split or key.secure_entry_point)
+    return for_keys, tuple(key for key in keys if key.algorithm not in split or not key.secure_entry_point)

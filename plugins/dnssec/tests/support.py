@@ -21,7 +21,7 @@ from pycoredns.wire.message import Record, record
 ZONE = "example.org"
 ORIGIN = names.from_text(ZONE)
 KEY = new_key(ORIGIN, 13, True, Times())
-KSK, ZSK = new_key(ORIGIN, 13, True, Times()), new_key(ORIGIN, 15, False, Times())
+KSK, ZSK = new_key(ORIGIN, 13, True, Times()), new_key(ORIGIN, 13, False, Times())
 ADDRESS, TEXT = b"\xc0\0\2\1", b"\4text"
 LONGEST = ".".join(["x" * 63] * 3 + ["x" * 49]) + "." + ZONE  # 255 octets with its zone
 SOA = record(ORIGIN, types.SOA, 60, b"\2NS" + ORIGIN + b"\4host" + ORIGIN + bytes(16) + b"\0\0\0\x3c")

@@ -3,6 +3,7 @@
 import dns.dnssec
 import dns.flags
 import dns.rdatatype
+import pytest
 
 from pycoredns.dnssec.keyfiles import new_key
 from pycoredns.dnssec.keys import Times
@@ -42,6 +43,16 @@ async def test_ksk_signs_the_keys_and_zsk_all_else() -> None:
         message = await reply(dnssec, behind, ZONE, qtype)
         assert await validated(dnssec, message)
         assert [signature.key_tag for signature in message.answer[1]] == [tag]
+
+
+@pytest.mark.parametrize("entry_points", [[True], [True, False], [False]], ids=["csk", "split", "zsk"])
+async def test_each_algorithm_signs_everything(entry_points: list[bool]) -> None:
+    """An algorithm is replaced while keys of both are shown (RFC 4035 §2.2)."""
+    dnssec = plugin([KSK, ZSK, *(new_key(ORIGIN, 15, each, Times()) for each in entry_points)])
+    for behind, qtype in ((Response(), "DNSKEY"), (address(ZONE), "A")):
+        message = await reply(dnssec, behind, ZONE, qtype)
+        assert await validated(dnssec, message)
+        assert sorted(signature.algorithm for signature in message.answer[1]) == [13, 15]
 
 
 async def test_each_of_several_csks_signs() -> None:
