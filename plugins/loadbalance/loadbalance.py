@@ -140,7 +140,7 @@ class Loadbalance(Plugin):
         try:
             self._load(self.weightfile)
         except OSError as error:
-            if not interval:
+            if not interval or isinstance(error, IsADirectoryError):  # a folder will hardly become a file
                 raise StartError(f"plugin/loadbalance: weight file open error: {_reason(self.weightfile, error)}") from None
             log.warning("Failed to open weight file: %s. Will try again in %s", _reason(self.weightfile, error), interval.written)
         except BadWeights as error:

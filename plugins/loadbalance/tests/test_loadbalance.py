@@ -201,6 +201,12 @@ async def test_a_bad_file_stops_the_start(tmp_path, text, interval):
             pass
 
 
+async def test_a_folder_is_not_waited_for(tmp_path):
+    with pytest.raises(StartError, match=f"^plugin/loadbalance: weight file open error: open {tmp_path}: is a directory$"):
+        async with Loadbalance("weighted", tmp_path).running():
+            pass
+
+
 async def test_a_missing_file_is_told_with_its_name_and_reason(tmp_path, caplog):
     file = tmp_path / "weights"
     reason = f"open {file}: no such file or directory"
