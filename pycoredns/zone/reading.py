@@ -34,6 +34,8 @@ DEEPEST_INCLUDE = 7
 LONGEST_STRING = 255
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
+_GENERATED_TTL = 3600
+"""Seconds that records of $GENERATE are kept where no TTL has been said, as in CoreDNS."""
 _TOO_LONG = "a record is too long, or a parenthesis or quote is not closed"
 _TICK = 20_000_000
 """Nanoseconds: two of a kernel's slowest ticks."""
@@ -267,11 +269,17 @@ class _MasterFile:
         self._take(owner, rtype, ttl if stated else 0, rdata)
 
     def _generate(self, entry: str, number: int) -> None:
+        reader = self._reader
+        unsaid = not (reader.last_ttl_known or reader.default_ttl_known)
         for line in generated(entry):
             if line[0] == "$":
                 raise BadGenerateError("$GENERATE makes records, not directives")
+            if unsaid:
+                reader.last_ttl, reader.last_ttl_known = _GENERATED_TTL, True
             if not (self._read_plain(line) if SPECIAL.search(line) is None else self._read_text(line)):
                 self._read_fully(line, number)
+        if unsaid:
+            reader.last_ttl_known = False
 
     def _include(self, entry: str, place: str) -> None:
         match = _INCLUDE.fullmatch(entry)

@@ -288,6 +288,11 @@ def test_a_generated_record_has_the_ttl_of_the_file(path: Path) -> None:
     assert {record.ttl for record in records(path, START + "$GENERATE 1-2 g$ A 192.0.2.$\n")} == {300}
 
 
+def test_generated_records_without_any_ttl_are_kept_an_hour_as_in_coredns(path: Path) -> None:
+    text = "@ IN SOA ns host 1 2 3 4 5\n$GENERATE 1-2 g$ A 192.0.2.$\n$GENERATE 3-3 g$ 60 TXT x\n$GENERATE 4-4 g$ TXT x\n"
+    assert [record.ttl for record in records(path, text + "b IN A 192.0.2.1\n")[1:]] == [3600, 3600, 60, 3600, 0]
+
+
 def test_files_are_named_once_they_are_opened(tmp_path: Path, path: Path) -> None:
     (tmp_path / "inc").write_text("a A 192.0.2.1\n")
     path.write_text(START + "$INCLUDE inc\n")
