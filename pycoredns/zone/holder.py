@@ -10,6 +10,7 @@ from pycoredns.answer import Answer
 from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.direct import Direct, Found
 from pycoredns.errors import Dropped, Refused, ServerFailure
+from pycoredns.output import logger
 from pycoredns.plugin import Plugin, overrides
 from pycoredns.query import Tail
 from pycoredns.request import Request
@@ -22,6 +23,8 @@ from pycoredns.zone.zone import Zone
 if TYPE_CHECKING:
     from pycoredns.service import Service
 
+log = logger("plugin/file")
+"""Also of *secondary*, as in CoreDNS."""
 _MOST_PLACES = 16384
 
 
@@ -175,6 +178,7 @@ class HoldsZones(Plugin):
 
     def notified(self, request: Request, origin: bytes) -> Answer:
         """Somebody says that a zone has changed elsewhere, which concerns a secondary only (RFC 1996 §3.11)."""
+        log.info("Dropping notify from %s for %s", request.client[0].partition("%")[0], names.to_text(origin))
         raise Dropped
 
     def origin_of(self, name: bytes) -> bytes | None:

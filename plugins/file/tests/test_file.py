@@ -4,6 +4,8 @@ import asyncio
 import threading
 from pathlib import Path
 
+import dns.message
+import dns.opcode
 import pytest
 
 from pycoredns.assemble import assemble
@@ -14,7 +16,7 @@ from pycoredns.plugins.file import File
 from pycoredns.reload import Reloader
 from pycoredns.server import Server
 from pycoredns.sources import Source
-from pycoredns.testing import RunningServer, eventually, running
+from pycoredns.testing import RunningServer, eventually, exchange_udp, running
 from pycoredns.wire import names
 from pycoredns.zone import files
 from pycoredns.zone.files import ZoneFile
@@ -131,6 +133,19 @@ async def test_the_same_serial_is_not_read_unless_time_matters(path: Path) -> No
         await eventually(is_new)
         assert await text_at(server, "v.a.test") == ['TXT "one"']
         assert plugin_of(server).changes(names.from_text("b.test"), 0) is None
+
+
+async def test_a_notify_gets_a_line_and_no_answer(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Only a secondary has anybody to hear it from."""
+    caplog.set_level("INFO")
+    query = dns.message.make_query("example.org", "SOA")
+    query.set_opcode(dns.opcode.NOTIFY)
+    async with running("example.org:{port} {\n file {path}\n}", path=path) as server:
+        sending = asyncio.create_task(exchange_udp(query.to_wire(), ("127.0.0.1", server.port), 5))
+        await eventually(lambda: "Dropping notify from 127.0.0.1 for example.org." in caplog.messages)
+        assert await text_at(server) == ['TXT "one"']
+        assert not sending.done()
+        sending.cancel()
 
 
 async def test_a_broken_file_leaves_the_zone_and_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
