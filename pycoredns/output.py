@@ -210,6 +210,7 @@ def logger(name: str) -> logging.Logger:
 
 
 def fatal(text: str) -> None:
-    """Ends the process at once with a line that says why; for a plugin that must not let it run on."""
-    complain(f"[FATAL] {text}")
+    """Ends the process at once with a line that says why, the last of the log; for a plugin that must not let it run on."""
+    writer.write(f"[FATAL] {text}")
+    writer.flush()
     os._exit(1)

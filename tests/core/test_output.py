@@ -192,4 +192,11 @@ def test_records(monkeypatch, name, level, debug, expected):
 def test_what_ends_the_process_does_so_where_the_reason_cannot_be_written(last):
     goes_on = f"import os\nfrom pycoredns import output\ntry:\n {last}\nexcept BaseException:\n os._exit(7)"
     with Path("/dev/full").open("w") as full:
-        assert subprocess.run([sys.executable, "-c", goes_on], stderr=full, check=False).returncode == 1
+        assert subprocess.run([sys.executable, "-c", goes_on], stdout=full, stderr=full, check=False).returncode == 1
+
+
+def test_what_ends_the_process_is_the_last_line_of_the_log():
+    """On standard output, as with CoreDNS: where its log is read, the reason is found."""
+    ends = "from pycoredns import output\noutput.writer.write('before')\noutput.fatal('no more')\noutput.writer.write('behind')"
+    ended = subprocess.run([sys.executable, "-c", ends], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "before\n[FATAL] no more\n", "")
