@@ -25,15 +25,19 @@ _OPT_SIZE = 11
 
 
 def behind_id(request: Request) -> bytes:
-    """A question's message behind its ID, with AD where that is wanted; counts and octets are those of the records there are."""
+    """A question's message behind its ID, with AD where that is wanted; counts and octets are those of the records there are.
+
+    A type or class that is missing becomes 0, as which it has been read.
+    """
     wire, header, counts = request.wire, request.header, []
-    place = BESIDE_NAME + len(request.asked)
+    place = behind = BESIDE_NAME + len(request.asked)
     for promised in COUNTS.unpack_from(wire, 2)[2:]:
         present = 0
         while present < promised and place < len(wire):
             place, present = walk(wire, place, 1)[0].end, present + 1
         counts.append(present)
-    return COUNTS.pack(header.bits | (AD if request.authentic else 0), 1, *counts) + wire[12:place]
+    head = COUNTS.pack(header.bits | (AD if request.authentic else 0), 1, *counts)
+    return head + request.asked + request.tail.question + wire[behind:place]
 
 
 def is_bare_error(reply: bytes) -> bool:

@@ -95,6 +95,18 @@ async def test_a_question_is_sent_with_the_records_it_has(
         assert other.wires[0][2:] == behind_id(request) == head + QUESTION + records
 
 
+@pytest.mark.parametrize("missing", [2, 4])
+async def test_a_question_without_class_or_type_is_sent_with_those_it_was_read_as(missing: int) -> None:
+    """CoreDNS takes them for 0; an upstream might not answer what is cut off, and would be thought of as down."""
+    query = query_wire("www.example.org")
+    async with (
+        Scripted(lambda query, _: [reply_to(query)]) as other,
+        running(".:{port} {\n forward . {other}\n}", other=other.address) as server,
+    ):
+        await exchange_udp(query[:-missing], ("127.0.0.1", server.port), 5)
+    assert other.wires[0][2:] == query[2:-missing] + bytes(missing)
+
+
 async def test_a_question_that_counts_a_record_it_does_not_have_is_mended_on_the_direct_way_too() -> None:
     query = query_wire("www.example.org")
     async with (
