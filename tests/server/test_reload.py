@@ -6,6 +6,7 @@ import threading
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -14,7 +15,7 @@ from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
 from pycoredns.plugins.hosts import Hosts
 from pycoredns.plugins.whoami import Whoami
-from pycoredns.reload import Reloader, failed, version
+from pycoredns.reload import Reloader, failed, retire, version
 from pycoredns.server import Server
 from pycoredns.server import _place_of as place_of
 from pycoredns.settings import ReloadSettings
@@ -311,6 +312,16 @@ async def test_an_added_address_is_opened_and_a_removed_one_closed(reloading):
         await reloading.reloader.stopped()
         with pytest.raises((ConnectionError, TimeoutError)):
             await exchange_udp(query_wire("b.test"), ("127.0.0.1", other), 0.5)
+
+
+async def test_a_server_that_was_replaced_takes_no_memory_until_the_next_reload():
+    servers = [Server(assemble(parse(HOSTS.format(port=free_port(), octet=octet, more="cache")))) for octet in (1, 2)]
+    await servers[0].start()
+    await servers[1].start(servers[0])
+    old = ref(servers[0].blocks[0])
+    await retire(servers.pop(0))
+    assert old() is None
+    await servers[0].stop()
 
 
 @pytest.mark.parametrize(
