@@ -29,7 +29,8 @@ version = Gauge("version_info", "The checksum of the Corefile that is served.", 
 async def retire(old: Server) -> None:
     """Stops a server that was replaced, and gives its memory back."""
     await old.stop(final=False)
-    del old  # else it would stay until the next reload
+    del old  # else it would stay until the next reload, as it would for tasks that have just ended
+    await asyncio.sleep(0)
     memory.give_back()
 
 
