@@ -68,18 +68,24 @@ def _checked_folder(path: Path) -> Path:
 
 
 def keys_in(folder: Path, known: Found) -> tuple[Found, Sequence[str]]:
-    """The keys of a folder, and what is wrong with the files that hold none; those that are known already are not read again."""
+    """The keys of a folder, and what is wrong with the files that hold none; those that are known already are not read again.
+
+    Those that cannot be read any more are kept as they were: a zone whose signatures cease is refused by all who validate.
+    """
     found, faults = Found(), []
     try:
-        bases = sorted(base_of(path) for path in folder.glob("K*.private"))
+        bases = sorted(base_of(path) for path in folder.iterdir() if path.match("K*.private"))
     except OSError as error:
-        return found, [f"cannot read {folder}: {(error.strerror or str(error)).lower()}"]
+        kept = {base: key for base, key in known.items() if base.parent == folder}
+        return kept, [f"cannot read {folder}: {(error.strerror or str(error)).lower()}"]
     for base in bases:
         version, before = _version(base), known.get(base)
         try:
             found[base] = before if before and before[0] == version else (version, read_key(base))
         except BadKeyError as error:
             faults.append(str(error))
+            if before is not None:
+                found[base] = before
     return found, faults
 
 

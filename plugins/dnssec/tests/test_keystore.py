@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -218,6 +219,35 @@ async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told
                 dnssec.look()
         assert roles(dnssec)[1] == {first.tag, second.tag}
         assert caplog.text.count(f"cannot read {tmp_path}/Kbroken.key") == 1
+
+
+def test_a_key_that_cannot_be_read_any_more_signs_until_it_is_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As while its files are written anew, or where a file system is away for a while."""
+    folder, away = tmp_path / "keys", tmp_path / "away"
+    folder.mkdir()
+    made = key()
+    public, private = files_of(write_key(made, folder))
+    keys = KeyStore([ZONE], [KeySource(folders=(folder,))])
+
+    def signing() -> set[int]:
+        keys.read_folders()
+        return {each.tag for ring in keys.rings(NOW).values() for each in ring.for_data}
+
+    whole = private.read_text()
+    private.write_text(whole[:40])
+    assert signing() == {made.tag}
+    private.write_text(private_text(replace(made, times=Times(activate=NOW + 1, publish=0))))
+    assert signing() == set()
+    private.write_text(whole)
+    assert signing() == {made.tag}
+    folder.rename(away)
+    assert signing() == {made.tag}
+    away.rename(folder)
+    public.unlink()
+    assert signing() == {made.tag}
+    private.unlink()
+    assert signing() == set()
+    assert f"cannot read {folder}: no such file or directory" in caplog.text
 
 
 def test_only_keys_that_are_new_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
