@@ -23,7 +23,7 @@ __all__ = ["Metadata"]
 class Metadata(Plugin):
     """Collect what plugins can tell of a question, for other plugins and for the log."""
 
-    zones: Annotated[tuple[Zone, ...], Arguments("zones whose questions it is collected for", otherwise=zones_of_block)] = ()
+    zones: Annotated[tuple[Zone, ...], Arguments("zones in which each question is told of", otherwise=zones_of_block)] = ()
 
     @cached_property
     def _providers(self) -> Sequence[ProvidesMetadata]:
@@ -39,11 +39,16 @@ class Metadata(Plugin):
         settings.metadata = True
 
     def handle(self, request: Request) -> Answer:
-        """Opens a place for what will be told; who wants to know it asks there."""
-        for zone in self.zones:
-            if zone == names.ROOT or names.within(request.name, zone):
-                request.metadata = RequestMetadata(request, self._providers)
-                if self._per_client:
-                    request.make_personal()
-                break
+        """Opens a place for what will be told, of any name what is found on the way; who wants to know it asks there."""
+        providers = self._providers if self._covers(request.name) else ()
+        request.metadata = RequestMetadata(request, providers)
+        if providers and self._per_client:
+            request.make_personal()
         return self.next(request)
+
+    def _covers(self, name: bytes) -> bool:
+        """Is the name in one of the zones?"""
+        for zone in self.zones:  # noqa: SIM110  any() takes longer, and this is done for each question
+            if zone == names.ROOT or names.within(name, zone):
+                return True
+        return False

@@ -59,8 +59,12 @@ def test_what_is_noted_on_the_way_counts_more():
 
 
 @pytest.mark.parametrize(("name", "collected"), [("a.test", True), ("x.a.test", True), ("xa.test", False), ("test", False)])
-def test_only_questions_of_its_zones(name, collected):
-    assert (asked(name=name).metadata is not None) is collected
+def test_who_could_tell_of_each_question_does_so_in_the_zones_and_what_is_found_on_the_way_is_noted_everywhere(name, collected):
+    told = Told()
+    metadata = asked(told, name=name).metadata
+    metadata.note("else/where", "here")
+    assert (metadata.get("told/name"), metadata.get("else/where")) == (f"{name}." if collected else None, "here")
+    assert bool(told.collected) is collected
 
 
 def test_no_metadata_without_the_plugin():
