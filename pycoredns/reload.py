@@ -39,6 +39,13 @@ async def _beside(work: Callable[[], T]) -> T:
     return work() if here().role is Role.SUPERVISOR else await in_background(work)
 
 
+def _reason(error: Exception) -> str:
+    """Why there is no reload; of a Corefile that cannot be read in CoreDNS's words."""
+    if isinstance(error, OSError) and error.filename:
+        return f"open {error.filename}: {(error.strerror or '').lower()}"
+    return str(error)
+
+
 class Reloader:
     """Keeps the present server, and puts another in its place when the Corefile has changed."""
 
@@ -76,7 +83,7 @@ class Reloader:
         try:
             corefile, checksum = await _beside(self._read)
         except (ConfigErrors, OSError) as error:
-            text = str(error)
+            text = _reason(error)
             if text != self._tried:
                 self._tried = text
                 failed.cell().value += 1
@@ -104,7 +111,7 @@ class Reloader:
                     await self._given_up()
                 await new.start(self.server)
             except (ConfigErrors, StartError, OSError) as error:
-                self._tell(str(error), corefile)
+                self._tell(_reason(error), corefile)
                 return False
             except Exception as error:  # noqa: BLE001  a background task ends here: a plugin's fault must not end the server
                 self._tell(repr(error), corefile, error)

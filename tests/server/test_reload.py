@@ -112,6 +112,17 @@ async def test_a_failed_reload_is_told_to_whoever_wanted_it(reloading, caplog):
     ]
 
 
+async def test_a_corefile_that_is_gone_is_told_with_its_name_and_the_reason(reloading, caplog):
+    async with reloading:
+        reloading.file.unlink()
+        assert not await reloading.reloader.reload()
+        await reloading.reloader._look()
+        await reloading.reloader._look()
+    reason = f"open {reloading.file}: no such file or directory"
+    told = [message for message in caplog.messages if reason in message]
+    assert told == [f"Restart failed: {reason}", f"SIGUSR1: {reason}", f"Corefile parse failed: {reason}"]
+
+
 async def test_the_metric_of_the_version_begins_with_a_reload(reloading):
     reloading.write(1, "reload 2s")
     async with reloading:
