@@ -89,7 +89,7 @@ class Local(Plugin):
         self._count.value += 1
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
-                'Answer for localhost: "%s" %s, asked by %s',
+                'Intercepting localhost query for "%s" %s, from %s',
                 to_text(request.name),
                 types.type_text(request.qtype),
                 request.client[0],

@@ -36,7 +36,9 @@ class Notifier:
 
     async def _tell_all(self, origin: bytes, servers: Sequence[ServerAddress], source: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        for failure in await asyncio.gather(*(self._tell(origin, server, source) for server in servers)):
+        failures = await asyncio.gather(*(self._tell(origin, server, source) for server in servers))
+        log.debug('Sent notifies for zone "%s" to [%s]', names.to_text(origin), " ".join(map(str, servers)))
+        for failure in failures:
             if failure:
                 log.warning("Failed sending notifies: %s", failure)
 

@@ -61,7 +61,7 @@ class Tsig(Plugin):
             if verified is not None:
                 return self._answer(request, verified)
         if self._lacks(request):
-            log.debug("refused: %s without TSIG", types.type_text(request.qtype))
+            log.debug("rejecting '%s' request without TSIG", types.type_text(request.qtype))
             return Response(types.REFUSED, flags=0)
         return self.next(request)
 
@@ -104,7 +104,7 @@ class Tsig(Plugin):
         """The signed answer of the plugins behind, or the reason why there is none."""
         request.signed_with(verified)
         if not verified.good:
-            log.debug("%s: the signature is not good: %s", types.type_text(request.qtype), verified.status.name)
+            log.debug("TSIG validation failed: %s %s", types.type_text(request.qtype), verified.status.name)
             return Signed(Response(types.NOTAUTH, flags=0), verified)
         try:
             answer = self.next(request.replace())

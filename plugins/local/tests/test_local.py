@@ -54,6 +54,13 @@ def test_answers(name, qtype, expected):
     assert answered(Local(), name, qtype) == expected
 
 
+def test_debug_tells_who_asks_for_localhost_each_time(caplog):
+    caplog.set_level("DEBUG")
+    for _ in range(2):
+        answered(Local(), "x.localhost", "AAAA")
+    assert caplog.messages == ['Intercepting localhost query for "x.localhost." AAAA, from 192.0.2.77'] * 2
+
+
 @pytest.mark.parametrize(("name", "local"), [("localhost.some.test", False), ("x.localhost", True), ("localhost", True)])
 def test_names_that_only_begin_so_may_be_left_to_others(name, local):
     assert (answered(Local(localhost_prefix=False), name, "A") is not None) == local

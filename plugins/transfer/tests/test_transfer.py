@@ -214,11 +214,13 @@ async def test_servers_are_told_at_the_start_and_after_a_change(zone_file, rcode
 
 
 async def test_who_does_not_answer_is_told_again(zone_file, monkeypatch, caplog):
+    caplog.set_level("DEBUG", "plugin/transfer")
     monkeypatch.setattr(notifying, "PATIENCE", 0.05)
     monkeypatch.setattr(logging.getLogger("plugin/transfer"), "propagate", True)
     async with Upstream(lambda query: None) as told, served(zone_file, f"transfer {{\n to {told.address}\n}}"):
         await eventually(lambda: f'was not accepted by "{told.address}": "no answer"' in caplog.text)
         assert len(told.questions) == 3
+        assert f'Sent notifies for zone "a.test." to [{told.address}]' in caplog.messages
 
 
 async def test_who_is_not_there_is_logged(zone_file, monkeypatch, caplog):

@@ -192,6 +192,15 @@ def test_refusals_of_unsigned_questions_may_be_remembered():
     assert asked.listener.memo.entries
 
 
+@pytest.mark.parametrize(
+    ("key", "told"), [("", "rejecting 'A' request without TSIG"), ("other.", "TSIG validation failed: A BADKEY")]
+)
+def test_debug_tells_what_is_rejected(caplog, key, told):
+    caplog.set_level("DEBUG")
+    Asked(tsig("require all"), key=key).serve()
+    assert told in caplog.messages
+
+
 # --- errors and answers that come later
 
 
