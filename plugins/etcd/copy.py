@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
@@ -57,6 +57,10 @@ class Copy:
         self.full_syncs = 0
         self.events = 0
         self._second_look = False
+        self._whole = asyncio.Lock()
+        """Held while a message is taken over, as there are revisions of which half is held then."""
+        self._replaced: dict[bytes, Version | None] | None = None
+        """During a comparison: what was held of the keys that messages have changed since it began."""
 
     def __len__(self) -> int:
         """How many keys there are."""
@@ -91,15 +95,31 @@ class Copy:
     def _is_held(self, pair: KeyValue) -> bool:
         return self.held.version(pair.key) == Version.of(pair.mod_revision, pair.value, pair.lease)
 
-    async def catches_up(self, client: Client, since: int) -> tuple[int, bool]:
-        """The cluster's revision, and whether all is held that has changed from ``since`` on; etcd looks at every key for it."""
-        answer = await client.range(self.start, self.end, limit=PAGE, keys_only=True, since=since)
-        complete = not answer.more and answer.count == len(self.held) and all(map(self._is_held_or_newer, answer.kvs))
-        return answer.header.revision, complete
+    async def confirm(self, client: Client, since: int) -> tuple[int, int]:
+        """The cluster's revision, and one up to which nothing is missing that has changed since; 0 where something may be.
 
-    def _is_held_or_newer(self, pair: KeyValue) -> bool:
-        version = self.held.version(pair.key)
-        return version is not None and version.revision >= pair.mod_revision
+        All up to just before ``since`` is known to be held. etcd looks at every key for it. It is asked about our own revision,
+        as of which what is under way makes no difference, or about now where that is compacted away.
+        """
+        with suppress(HistoryLost):
+            return await self._compare(client, since, now=False)
+        return await self._compare(client, since, now=True)
+
+    async def _compare(self, client: Client, since: int, *, now: bool) -> tuple[int, int]:
+        async with self._whole:
+            revision, count = 0 if now else self.revision, len(self.held)
+            self._replaced = replaced = dict[bytes, Version | None]()
+        try:
+            answer = await client.range(self.start, self.end, revision=revision, limit=PAGE, keys_only=True, since=since)
+        finally:
+            self._replaced = None
+
+        def held_then(pair: KeyValue) -> bool:
+            version = replaced[pair.key] if pair.key in replaced else self.held.version(pair.key)
+            return version is not None and version.revision >= pair.mod_revision
+
+        complete = not answer.more and answer.count == count and all(map(held_then, answer.kvs))
+        return answer.header.revision, (revision or answer.header.revision) if complete else 0
 
     async def _newest(self) -> Newest | None:
         """What was written last; nothing is written meanwhile."""
@@ -189,6 +209,16 @@ class Copy:
 
     async def apply(self, events: Sequence[Event]) -> None:
         """Takes over the events of one message, which holds revisions as a whole."""
+        async with self._whole:
+            if self._replaced is not None:
+                for event in events:
+                    self._replaced.setdefault(event.kv.key, self.held.version(event.kv.key))
+            await self._take_over(events)
+            self.events += len(events)
+            self.revision = events[-1].kv.mod_revision
+        self.store.changed()
+
+    async def _take_over(self, events: Sequence[Event]) -> None:
         for count, event in enumerate(events, 1):
             if event.type == DELETED:
                 self._delete(event.kv.key)
@@ -196,9 +226,6 @@ class Copy:
                 self._put(event.kv)
             if count % SLICE == 0:
                 await asyncio.sleep(0)
-        self.events += len(events)
-        self.revision = events[-1].kv.mod_revision
-        self.store.changed()
 
     def stand_at(self, revision: int, cluster: int) -> None:
         """All up to a revision of a cluster is held, though another process has listed and watched it."""

@@ -241,12 +241,13 @@ class Mirror:
             # The prefix as a key: one who may read only the prefix may read it, and etcd need not count what is below.
             answer = await client.range(self.copy.start, revision=self._certain, keys_only=True)
         except HistoryLost:
-            revision, complete = await self.copy.catches_up(client, self._certain + 1)
-            if complete:
-                self._certain = self.copy.revision = max(self.copy.revision, revision)
+            revision, certain = await self.copy.confirm(client, self._certain + 1)
+            if certain:
+                self._certain = certain
+                self.copy.revision = max(self.copy.revision, certain)
             elif self._doubtful:
                 raise HistoryLost(f"{client.endpoint.text}: changes from before a compaction have not come") from None
-            self._doubtful = not complete
+            self._doubtful = not certain
             return revision
         self._certain = reached
         return answer.header.revision
