@@ -20,6 +20,8 @@ from pycoredns.sources import Source, tell_doubts
 
 START_GRACE = 2.0
 """Seconds that a start may go on after a signal to end: nearly done it is finished, as who saw its ports open counts on it."""
+NOT_ENDING = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that end no server; those that come before it can take them wait until then."""
 log = output.logger("pycoredns")
 
 
@@ -37,6 +39,7 @@ def run(
     """Serves until a signal ends it; returns the exit status. ``started`` is called once questions are answered."""
     import uvloop
 
+    signal.pthread_sigmask(signal.SIG_BLOCK, NOT_ENDING)
     output.set_up()
     _raise_file_limit()
     try:
@@ -150,6 +153,7 @@ class _Signals:
             loop.add_signal_handler(number, self._take, number)
         loop.add_signal_handler(signal.SIGQUIT, self._leave, "SIGQUIT: Quitting process immediately", 0)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_ENDING)
 
     def _take(self, number: signal.Signals) -> None:
         if number == signal.SIGINT and self._interrupted:

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2
+from signal import SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
@@ -84,6 +84,31 @@ async def test_an_upgrade_is_not_offered_and_ends_nothing(tmp_path):
         assert line == b"[WARNING] SIGUSR2: Upgrading takes a restart; nothing has changed\n"
         process.send_signal(SIGTERM)
         assert await asyncio.wait_for(process.wait(), 15) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_signal_that_ends_no_server_ends_none_that_is_about_to_start(tmp_path, workers):
+    """A pipe stands for a Corefile that takes long to read."""
+    corefile = tmp_path / "Corefile"
+    os.mkfifo(corefile)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pycoredns", "-conf", str(corefile), "-workers", str(workers)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    with await asyncio.to_thread(corefile.open, "w") as pipe:  # opens when the other end is read
+        for each in (SIGHUP, SIGUSR2, SIGUSR1):
+            process.send_signal(each)
+        pipe.write(text := COREFILE.format(port=free_port(), http=free_port()))
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").replace(corefile)  # for the reload that follows
+    lines = []
+    async with asyncio.timeout(15):
+        while not lines or b"SIGUSR1" not in lines[-1]:
+            lines.append(await process.stdout.readline())
+            assert lines[-1], lines
+    process.send_signal(SIGQUIT)
+    assert await asyncio.wait_for(process.wait(), 15) == 0
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
