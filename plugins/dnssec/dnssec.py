@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from time import time
+from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pycoredns.answer import Answer, then
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 CAPACITY = Count(10000)
 POLL = 60.0
-"""Seconds between two looks into the folders of keys."""
+"""Seconds between two looks into the folders of keys, and at the clock."""
+MOST_SET = 3600.0
+"""Seconds by which the clock may be set before all is signed anew: signatures begin three hours ago."""
 _LONGEST_HASHED_ZONE = names.LONGEST_NAME - 33  # before it stands a hash of 32 letters
 _MOST_BESIDE = 4096
 _ONLY_SOA = (types.SOA,)
@@ -70,6 +72,8 @@ class Dnssec(Plugin):
         """Keys by the parent of the names they are for, but for names that are zones themselves."""
         self.rings = self.store.rings(time())
         self._zones = frozenset(self.zones)
+        self._clock = time() - monotonic()
+        """What the clock is ahead of one that is never set."""
         self.signatures = Signatures(self.cache_capacity)
         self._signer = Signer(self.signatures, self.keys_of)
         self._tallies: dict[Service, Tally] = {}
@@ -292,15 +296,14 @@ class Dnssec(Plugin):
             self._beside.clear()
         self._warn()
         before_scrape.append(self.count)
-        watching = asyncio.create_task(self._watch()) if self.store.changing else None
+        watching = asyncio.create_task(self._watch())
         try:
             yield
         finally:
             before_scrape.remove(self.count)
-            if watching is not None:
-                watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
     def _warn(self) -> None:
         for doubt in self.store.doubts():
@@ -321,14 +324,17 @@ class Dnssec(Plugin):
                 log.error("the keys cannot be looked at: %r", error, exc_info=error)
 
     def look(self) -> None:
-        """Reads the folders, and signs with the keys whose time it is."""
+        """Reads the folders, and signs with the keys whose time it is; all anew where the clock has been set."""
         self.store.read_folders()
-        rings = self.store.rings(time())
-        if {zone: ring.roles for zone, ring in rings.items()} == {zone: ring.roles for zone, ring in self.rings.items()}:
+        rings, clock = self.store.rings(time()), time() - monotonic()
+        if {zone: ring.roles for zone, ring in rings.items()} != {zone: ring.roles for zone, ring in self.rings.items()}:
+            for zone, ring in rings.items():
+                log.info("%s is signed by %s", names.to_text(zone), ", ".join(str(key.tag) for key in ring.for_data))
+        elif abs(clock - self._clock) > MOST_SET:
+            log.warning("The clock has been set by %d seconds: all is signed anew", clock - self._clock)
+        else:
             return
-        for zone, ring in rings.items():
-            log.info("%s is signed by %s", names.to_text(zone), ", ".join(str(key.tag) for key in ring.for_data))
-        self.rings = rings
+        self.rings, self._clock = rings, clock
         self._beside.clear()
         self.signatures.forget()
         self._signer.forget()
@@ -343,6 +349,7 @@ class Dnssec(Plugin):
         """Keeps the signatures, if the keys are the same."""
         if not self.signatures and _roles(self) == _roles(old):
             self.signatures.take_over(old.signatures)
+            self._clock = old._clock
 
 
 def _roles(plugin: Dnssec) -> dict[bytes, tuple[tuple[bytes, ...], ...]]:

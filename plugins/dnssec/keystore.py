@@ -37,11 +37,6 @@ class KeyStore:
         self._check(self._always)
         self._check_folders()
 
-    @property
-    def changing(self) -> bool:
-        """Can the keys become others while the server runs?"""
-        return bool(self._folders)
-
     def read_folders(self) -> None:
         """Reads the folders again; what cannot be read is told once."""
         found, faults = Found(), set[str]()

@@ -19,7 +19,7 @@ from pycoredns.errors import ConfigErrors, StartError
 from pycoredns.plugins.dnssec import Dnssec, options, secrets
 from pycoredns.plugins.dnssec.keystore import KeyStore
 from pycoredns.plugins.dnssec.options import KeySource
-from pycoredns.testing import exchange_udp, query_wire, running
+from pycoredns.testing import eventually, exchange_udp, query_wire, running
 from pycoredns.wire import names
 
 ZONE = names.from_text("example.org")
@@ -150,7 +150,8 @@ async def test_keys_are_read_again_with_the_corefile(tmp_path: Path) -> None:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The present, to be changed."""
     present = [float(NOW)]
-    monkeypatch.setattr("pycoredns.plugins.dnssec.dnssec.time", lambda: present[0])
+    for clock in ("time", "monotonic"):
+        monkeypatch.setattr(f"pycoredns.plugins.dnssec.dnssec.{clock}", lambda: present[0])
     return present
 
 
@@ -267,6 +268,25 @@ def test_only_keys_that_are_new_are_read_again(tmp_path: Path, monkeypatch: pyte
     keys.read_folders()
     assert read == [written, base]
     assert {each.tag: each.ttl for each in keys.rings(NOW)[ZONE].shown} == {first.tag: 60, second.tag: 3600}
+
+
+@pytest.mark.parametrize("seconds", [9 * 3600, -9 * 3600])
+async def test_all_is_signed_anew_once_the_clock_has_been_set(
+    seconds: int, tmp_path: Path, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was wrong as the machine began, or the machine stood still: what was signed then may hold later, or no more."""
+    monkeypatch.setattr("pycoredns.plugins.dnssec.dnssec.POLL", 0.01)
+    monkeypatch.setattr("pycoredns.plugins.dnssec.dnssec.monotonic", lambda: 0.0)
+    async with running(corefile(f"key file {write_key(key(), tmp_path)}")) as server:
+        (dnssec,) = server.server.blocks[0].find(Dnssec)
+        await exchange_udp(query_wire("example.org", "DNSKEY", do=True, size=4096), ("127.0.0.1", server.port))
+        version = server.server.blocks[0].version
+        now[0] += 60
+        dnssec.look()
+        assert (len(dnssec.signatures), server.server.blocks[0].version) == (1, version)
+        now[0] += seconds
+        await eventually(lambda: not len(dnssec.signatures))
+        assert server.server.blocks[0].version == version + 1
 
 
 def test_next_look_is_at_the_next_event(tmp_path: Path) -> None:
