@@ -129,11 +129,12 @@ class Connection(asyncio.Protocol):
         """Who waits goes elsewhere; where the connection has served before, to a new one of the same upstream."""
         self._owner.lost(self)
         pending, self.pending = self.pending, {}
+        why = f"read tcp {self.route}: read: {said(error)}" if error else "unexpected EOF" if self._rest else "EOF"
         for waiting in pending.values():
             if error is None and self._answered and not self.retired:
                 waiting.ask_again()
             else:
-                waiting.attempt_failed(f"read tcp {self.route}: read: {said(error)}" if error else "EOF")
+                waiting.attempt_failed(why)
 
     def give_up(self, since: float) -> None:
         """Those who were sent before a time wait no longer, and the connection takes no further questions."""

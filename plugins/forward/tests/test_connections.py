@@ -80,6 +80,20 @@ async def test_an_upstream_that_closes_instead_of_answering() -> None:
                 await wait(forward.handle(request_for("a.test", protocol="tcp")))
 
 
+@pytest.mark.parametrize("sent", [b"\0", b"\0\x64a part of it"])
+async def test_an_upstream_that_closes_within_its_answer(sent: bytes) -> None:
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(512)
+        writer.write(sent)
+        writer.close()
+
+    async with await asyncio.start_server(send, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with forwarding(f"forward . 127.0.0.1:{port}") as forward:
+            with pytest.raises(ServerFailure, match=r"^unexpected EOF$"):
+                await wait(forward.handle(request_for("a.test", protocol="tcp")))
+
+
 async def test_many_questions_share_some_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "CONNECTIONS", 4)
     async with (
