@@ -97,7 +97,7 @@ def _is_special(entry: os.DirEntry[str]) -> bool:
 
 def shown(path: object) -> str:
     """A path as it may stand in a line: a file's name can hold anything, line ends too."""
-    text = str(path)
+    text = os.path.normpath(str(path))
     return text if text.isprintable() else ascii(text)[1:-1]
 
 

@@ -91,6 +91,14 @@ def test_the_first_of_several_files_counts(tmp_path):
     assert seen(tmp_path) == ({"date.test.": "a/db.date.test"}, texts)
 
 
+def test_files_in_the_present_folder_are_told_by_their_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("1.date.test", "2.date.test"):
+        Path(name).touch()
+    told = look(files(r"\d\.(.*)", "{1}")).complaints
+    assert told == ['Multiple zone files match origin "date.test.": using "1.date.test" instead of "2.date.test"']
+
+
 def test_a_folder_as_kubernetes_mounts_it_is_no_conflict(tmp_path):
     data = tmp_path / "..2026_11_21"
     data.mkdir()
