@@ -21,7 +21,7 @@ from typing import Any
 from pycoredns.dnssec.keys import BadKeyError
 from pycoredns.plugins.sign.options import read_signing_key
 from pycoredns.plugins.sign.signing import Lifetime, SignedZone
-from pycoredns.plugins.sign.state import DAY, HOUR, MADE_FROM, digest, read_beginning, reason, time_text
+from pycoredns.plugins.sign.state import DAY, HOUR, MADE_FROM, Beginning, digest, read_beginning, reason, time_text
 from pycoredns.plugins.sign.work import Outcome, Work, from_line
 from pycoredns.plugins.sign.writing import record_lines, replacing
 from pycoredns.wire import names
@@ -106,13 +106,17 @@ def _read(work: Work) -> tuple[str, Zone]:
 
 
 def next_serial(target: Path, now: int) -> int:
-    """The Unix time, or one more than the present serial where that is not before it, as in the same second."""
+    """The Unix time, or one more than the present serial where that is not before it, as in the same second.
+
+    One that was made here while the clock was days ahead is no exception, or secondaries would not take the zone (RFC 1982 §3.2).
+    """
     try:
-        present = read_beginning(target).serial
+        found = read_beginning(target)
     except OSError:
-        present = None
-    ahead = None if present is None else (present - now) & 0xFFFFFFFF
-    return (now if ahead is None or ahead >= DAY else now + ahead + 1) & 0xFFFFFFFF
+        found = Beginning()
+    ahead = None if found.serial is None else (found.serial - now) & 0xFFFFFFFF
+    most = DAY if found.made_from is None else 1 << 31
+    return (now if ahead is None or ahead >= most else now + ahead + 1) & 0xFFFFFFFF
 
 
 def lifetime(now: float) -> Lifetime:

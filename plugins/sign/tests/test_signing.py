@@ -14,6 +14,7 @@ import pytest
 from pycoredns.commands.zone import lines
 from pycoredns.plugins.sign.options import read_signing_key
 from pycoredns.plugins.sign.signing import Lifetime, SignedZone
+from pycoredns.plugins.sign.state import DAY
 from pycoredns.plugins.sign.tests.support import APEX, RICH, STALE, ZONE, work_in
 from pycoredns.plugins.sign.worker import next_serial, perform, sign
 from pycoredns.plugins.sign.writing import record_lines, replacing
@@ -215,3 +216,8 @@ def test_the_serial_is_the_time_and_grows(tmp_path, present, expected):
     if present is not None:
         target.write_text(f"date.test. 300 IN SOA ns.date.test. host.date.test. {present} 1 2 3 4\n")
     assert next_serial(target, NOW) == expected
+
+
+def test_the_serial_grows_too_once_the_clock_is_no_longer_ahead(tmp_path):
+    work = work_in(tmp_path)
+    assert [sign(work, time) for time in (NOW + 9 * DAY, NOW)] == [NOW + 9 * DAY, NOW + 9 * DAY + 1]
