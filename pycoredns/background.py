@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 import threading
 from collections import deque
@@ -39,7 +40,10 @@ class _Threads:
         self._usual = 0.0
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Has it done as soon as a thread is free for it; one that is cancelled before is not begun."""
+        """Has it done as soon as a thread is free for it; one that is cancelled before is not begun.
+
+        Raises OSError where there is no thread, and the system gives none.
+        """
         future: Future[T] = Future()
         with self._lock:
             if not self._unfinished:
@@ -51,8 +55,19 @@ class _Threads:
             self._threads += starts
         future.add_done_callback(self._finish)
         if starts:
-            threading.Thread(target=self._run, name="background", daemon=True).start()
+            self._start_thread(future)
         return future
+
+    def _start_thread(self, future: Future[Any]) -> None:
+        """One more. Where the system gives none those at work do what is to be done, if there are any."""
+        try:
+            threading.Thread(target=self._run, name="background", daemon=True).start()
+        except RuntimeError as error:
+            with self._lock:
+                self._threads -= 1
+                alone = not self._threads
+            if alone and future.cancel():
+                raise OSError(errno.EAGAIN, str(error)) from None
 
     def _finish(self, _: Future[Any]) -> None:
         with self._lock:

@@ -80,12 +80,16 @@ class Writer:
 
     def _rouse(self) -> None:
         with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="output", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # the system gives none now; the next line asks again
+                    return
+                self._thread = thread
             self._awake = True
             self._idle.clear()
             self._roused.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="output", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         while self._roused.wait():

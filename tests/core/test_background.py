@@ -50,3 +50,34 @@ async def test_what_fails_in_a_thread_fails_where_it_is_awaited() -> None:
 
     with pytest.raises(OSError, match="no such file"):
         await background.in_background(work)
+
+
+async def test_where_the_system_gives_no_thread_that_is_told_and_the_next_time_is_as_good_as_any(monkeypatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    usual = sys.getswitchinterval()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(background.MOST_THREADS + 1):
+            with pytest.raises(OSError, match="can't start new thread"):
+                await background.in_background(str)
+    assert sys.getswitchinterval() == usual
+    async with asyncio.timeout(5):
+        assert await background.in_background(lambda: "done") == "done"
+
+
+async def test_where_the_system_gives_no_other_thread_the_one_at_work_does_it_all(monkeypatch) -> None:
+    end = threading.Event()
+    first = asyncio.create_task(background.in_background(end.wait))
+    await asyncio.sleep(0)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    others = [asyncio.create_task(background.in_background(lambda: "done")) for _ in range(3)]
+    await asyncio.sleep(0)
+    end.set()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(first, *others) == [True, "done", "done", "done"]

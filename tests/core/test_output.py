@@ -40,6 +40,20 @@ def test_lines_keep_their_order(tmp_path):
     assert (tmp_path / "log").read_text("utf-8").splitlines() == lines
 
 
+def test_lines_wait_for_a_thread_where_the_system_gives_none(pipe, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    reading, writing = pipe
+    writer = Writer(writing)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        writer.write("first")
+    writer.write("second")
+    writer.flush(10)
+    assert os.read(reading, 100) == b"first\nsecond\n"
+
+
 def test_each_write_to_a_pipe_has_whole_lines_that_others_cannot_mix_with(pipe, monkeypatch):
     reading, writing = pipe
     written = []
