@@ -23,7 +23,8 @@ from pycoredns.stream import Stream
 from pycoredns.tsig import BadTSIGError, Key, Keyring, Verified, find, verify
 from pycoredns.wire import names, types
 
-log = logger("plugin/tsig")
+log = logger("pycoredns.tsig")
+"""Its lines do not say whose they are, as in CoreDNS."""
 _BEFORE_NAME, _BEHIND_NAME = 12, 4
 """Octets of a message that stand before the name of its question, and of the question behind it."""
 

@@ -208,6 +208,7 @@ def test_errors_are_signed_and_logged_here(caplog):
     with caplog.at_level(logging.ERROR):
         assert outcome(Asked(tsig(), ServerFailure("no luck"))) == ("SERVFAIL", "NOERROR")
     assert "request handler returned an error: no luck" in caplog.text
+    assert not any(record.name.startswith("plugin/") for record in caplog.records)
 
 
 def late(asked, end):
