@@ -40,14 +40,14 @@ class Timers:
 
     refresh: int
     retry: int
-    expire: int
+    expire: float
 
     @classmethod
     def of(cls, zone: Zone) -> Timers:
         """What a zone's SOA says (RFC 1035 §3.3.13)."""
         rdata = zone.soa().rdata
         refresh, retry, expire = (max(int.from_bytes(rdata[place : place + 4], "big"), 1) for place in (-16, -12, -8))
-        return cls(refresh, retry, max(expire, refresh + retry))
+        return cls(refresh, retry, max(expire, refresh + REFRESH_JITTER + retry + RETRY_JITTER))
 
 
 class Follower:

@@ -28,10 +28,10 @@ def soa(refresh: int, retry: int, expire: int) -> Record:
     ("said", "kept"),
     [
         ((3600, 600, 86400), (3600, 600, 86400)),
-        ((0, 0, 0), (1, 1, 2)),
-        ((3600, 600, 0), (3600, 600, 4200)),
-        ((3600, 600, 4199), (3600, 600, 4200)),
-        ((3600, 600, 4201), (3600, 600, 4201)),
+        ((0, 0, 0), (1, 1, 9)),
+        ((3600, 600, 0), (3600, 600, 4207)),
+        ((3600, 600, 4206), (3600, 600, 4207)),
+        ((3600, 600, 4208), (3600, 600, 4208)),
     ],
 )
 def test_no_zone_expires_before_it_has_been_asked_for_twice(said, kept):
@@ -81,8 +81,8 @@ async def test_a_zone_expires_though_its_primary_keeps_it_waiting(monkeypatch):
     looks = Looks(silent)
     monkeypatch.setattr(refresh, "serial_at", looks.serial_at)
     follower = Follower(ORIGIN, [Primary(silent)], 100, None, lambda *_: None, lambda _: expired.set())
-    follower.zone = Zone.of(ORIGIN, [soa(1, 1, 2)])
-    follower.checked = monotonic() - 1.9
+    follower.zone = Zone.of(ORIGIN, [soa(1, 1, 10)])
+    follower.checked = monotonic() - 9.9
     task = asyncio.create_task(follower.run(Turns()))
     await asyncio.wait_for(expired.wait(), 5)
     assert (looks.asked[silent], follower.expired) == (1, True)
