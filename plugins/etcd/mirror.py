@@ -91,7 +91,7 @@ class Mirror:
         self._seen = 0
         """The revision up to which the stream has told everything."""
         self._certain = 0
-        """The revision up to which no change can have been left out; 0: not known."""
+        """The revision up to which no change can have been left out; 0: nothing is followed yet."""
         self._doubtful = False
         """Was something missing at the last heartbeat that may just be under way?"""
         self._messages = 0
@@ -169,6 +169,7 @@ class Mirror:
         if not await self.copy.continues(client):
             await self._sync(client)
             self._certain, self._doubtful = self.copy.revision, False
+        self._certain = self._certain or self.copy.revision  # as another worker has left it
         self._seen = self.copy.revision
         watch = await client.watch(self.copy.start, self.copy.end, self.copy.revision + 1)
         self.state = State.LIVE

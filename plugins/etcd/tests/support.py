@@ -74,9 +74,15 @@ async def following(*endpoints: str, settings: Settings | None = None) -> AsyncI
     """A mirror at work, and its store."""
     names = Names()
     mirror = Mirror(settings or Settings(endpoints), PREFIX, names)
+    async with at_work(mirror):
+        yield mirror, names
+
+
+@asynccontextmanager
+async def at_work(mirror: Mirror) -> AsyncIterator[None]:
     task = asyncio.create_task(mirror.run())
     try:
-        yield mirror, names
+        yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -14,6 +14,7 @@ import pytest
 from pycoredns.etcd_server import EtcdServer
 from pycoredns.plugins.etcd import channel
 from pycoredns.plugins.etcd import mirror as mirror_module
+from pycoredns.plugins.etcd.client import Client
 from pycoredns.plugins.etcd.errors import HistoryLost, Suspicious
 from pycoredns.plugins.etcd.messages import WatchAnswer
 from pycoredns.plugins.etcd.mirror import State
@@ -22,6 +23,7 @@ from pycoredns.plugins.etcd.tests.support import (
     PREFIX,
     Names,
     Writer,
+    at_work,
     compact,
     contents,
     eventually,
@@ -207,6 +209,30 @@ async def test_changes_that_a_slow_watch_never_gets(etcd: EtcdServer, monkeypatc
         await client.put(key(21), b"last")
         expected = await contents(client)
         await names.become(lambda values: values == expected, within=20)
+
+
+async def test_changes_that_never_come_to_who_takes_over(
+    etcd: EtcdServer, fast_heartbeat: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_watch = Client.watch
+
+    async def watch(client: Client, start: bytes, end: bytes, revision: int) -> Watch:
+        begun = await begin_watch(client, start, end, revision)
+        await writer.put(key(1), b"one")
+        await begun.read()  # and so it is left out
+        await writer.put(key(2), b"two")
+        await compact(writer)
+        monkeypatch.setattr(Client, "watch", begin_watch)
+        return begun
+
+    names = Names()
+    mirror = mirror_module.Mirror(Settings((etcd.endpoint,)), PREFIX, names)
+    async with Writer(mirror.settings) as writer:
+        await writer.put(key(0), b"zero")
+        await mirror.copy.sync(writer)  # as another worker would have told it
+        monkeypatch.setattr(Client, "watch", watch)
+        async with at_work(mirror):
+            await names.become(lambda values: set(values) == {key(0), key(1), key(2)})
 
 
 async def test_a_compaction_while_only_others_change_costs_no_sync(etcd: EtcdServer, fast_heartbeat: None) -> None:
