@@ -243,6 +243,15 @@ async def test_an_apex_without_records_of_its_own_falls_through_as_in_coredns(
     assert (response is elsewhere) == passed
 
 
+@pytest.mark.parametrize(("more", "qtype"), [("", "NS"), ("", "A"), ("@ NS ns.other.\n", "A"), ("@ NS ns.other.\n", "DS")])
+async def test_what_an_apex_lacks_is_denied_with_the_soa_as_no_type(tmp_path: Path, more: str, qtype: str) -> None:
+    """In CoreDNS without the SOA, or as a name that is not there (RFC 2308 §2.2)."""
+    path = tmp_path / "db"
+    path.write_text(f"$TTL 300\n@ SOA ns host 1 3600 600 86400 60\n{more}")
+    response = await read_zone(path, ORIGIN).answer(request_for("example.org", qtype))
+    assert (response.rcode, shown(response.sections().authority)) == (types.NOERROR, [SOA])
+
+
 @pytest.mark.parametrize(("qtype", "found"), [("SOA", types.SOA), ("NS", types.NS), ("A", types.CNAME)])
 async def test_an_alias_at_the_apex_does_not_hide_the_zone(tmp_path: Path, qtype: str, found: int) -> None:
     path = tmp_path / "db"
