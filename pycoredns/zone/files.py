@@ -50,6 +50,11 @@ class ZoneFile:
         self._reading = True
         try:
             return self._load()
+        except FileNotFoundError:
+            raise  # when it comes, it has changed
+        except OSError:
+            self.forget()  # it may be readable the next time though it is the same: it has got other rights, for instance
+            raise
         finally:
             self._reading = False
 

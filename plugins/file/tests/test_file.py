@@ -1,8 +1,10 @@
 """The plugin: its lines in a Corefile, its files as they change, and what it says of them."""
 
 import asyncio
+import errno
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import dns.message
 import dns.opcode
@@ -162,6 +164,24 @@ async def test_a_broken_file_leaves_the_zone_and_is_told_once(path: Path, caplog
         write(path, zone(4, 'v TXT "four"'))
         await eventually(lambda: "with 4 SOA serial" in caplog.text)
         assert await text_at(server) == ['TXT "four"']
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EMFILE, errno.ESTALE], ids=errno.errorcode.get)
+async def test_a_change_that_could_not_be_read_at_first_is_read_later(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    async with running("example.org:{port} {\n file {path} {\n  reload 10ms\n }\n}", path=path) as server:
+        assert await text_at(server) == ['TXT "one"']
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "read_serial", Mock(side_effect=OSError(error, "it is said why")))
+            write(path, zone(2, 'v TXT "two"'))
+            await eventually(lambda: "it is said why" in caplog.text)
+            assert await text_at(server) == ['TXT "one"']
+
+        async def is_there() -> bool:
+            return await text_at(server) == ['TXT "two"']
+
+        await eventually(is_there)
 
 
 async def test_a_change_in_an_included_file_is_seen(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
