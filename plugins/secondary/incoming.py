@@ -18,6 +18,8 @@ from pycoredns.zone.zone import Zone
 
 _NAMED = frozenset({types.NS, types.CNAME, types.SOA, types.PTR, types.MX, types.SRV, types.DNAME, types.RRSIG})
 """Types whose RDATA was read with its names."""
+_META = range(128, 256)
+"""Types that no zone has: of questions, and of what goes along with a message (RFC 6895 §3.1)."""
 _WITH_PARAMETERS = frozenset({types.SVCB, types.HTTPS})
 """Types whose RDATA has parameters at the end, of which clients make what they can (RFC 9460 §2.4.2)."""
 _SHORTEST_SOA = 22
@@ -226,6 +228,8 @@ def is_well_formed(record: Record) -> bool:
         return _is_strings(rdata)
     if rtype in _WITH_PARAMETERS:
         return is_whole(rtype, rdata)
+    if rtype == types.OPT or rtype in _META:
+        return False
     import dns.exception  # only for types that are rare, as it takes ten times as long as all the rest
     import dns.rdata
     import dns.rdataclass

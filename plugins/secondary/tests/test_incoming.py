@@ -128,6 +128,9 @@ def test_what_changed_is_known_for_those_who_transfer_it_on():
         (52, b"\3\1\1short", True),
         (types.HTTPS, b"\0\0\1x\0\0\1\0\3\2h2", True),
         (257, b"\0\3a", False),
+        (types.OPT, b"", False),
+        (types.ANY, b"", False),
+        (types.TSIG, b"\0" + bytes(16), False),
     ],
 )
 def test_what_could_not_be_answered_from_is_refused(rtype, rdata, good):
