@@ -266,7 +266,7 @@ def _last_opt(wire: bytes, place: int, header: Header) -> Record | None:
 def records_of(wire: bytes, place: int, header: Header) -> Iterator[Record]:
     """The records of a query; those that the counts promise but that are not there do not matter."""
     for _ in range(header.skip + header.additionals):
-        if place == len(wire):
+        if place >= len(wire):  # past it where the question's own type or class is missing
             break
         each, place = read_record(wire, place)
         yield each

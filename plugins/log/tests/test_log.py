@@ -121,6 +121,13 @@ def test_a_question_with_records_is_as_long_as_without_compression(lines, sectio
     assert logged(lines, Outcome(request, ANSWER, None), ".", "{size}") == f"[INFO] {size}"
 
 
+@pytest.mark.parametrize("missing", [2, 4])
+def test_a_question_that_ends_before_its_class_or_type_has_no_records_whatever_it_counts(lines, missing):
+    asked = request_for("a.x")
+    request = Request.read(asked.wire[:6] + b"\0\1\0\0\0\2" + asked.wire[12:-missing], b"", asked.listener, 0)
+    assert logged(lines, Outcome(request, ANSWER, None), ".", "{size}") == "[INFO] 21"
+
+
 def test_an_answer_given_again_differs_in_client_id_and_duration(lines):
     log, outcome = Log(), outcome_of(ANSWER)
     for number, duration in ((1, 1000), (2, 1000), (3, 1_000_000_000)):

@@ -152,13 +152,23 @@ UNKNOWN, COOKIE = "fde9000101", "000a00080011223344556677"
     [
         ("000000000000", "0001", 21),
         ("000000000000", "", 21),
+        ("000000010001", "", 21),
         ("000000000000", "0001ffff", 21),
         ("000000000001", "0001" + "00002904d0000000000005" + UNKNOWN, 21 + 11),
         ("000000000001", "0001" + "00002904d0000000000011" + UNKNOWN + COOKIE, 21 + 11 + 12),
         ("000000010000", "0001" + "c00c000100010000003c000401020304", 21 + 19),
         ("000000010001", "0001" + "c00c000100010000003c000401020304" + "00002904d0000000000005" + UNKNOWN, 21 + 19 + 11),
     ],
-    ids=["plain", "class missing", "trailing octets", "unknown option", "two options", "a record", "a record and an option"],
+    ids=[
+        "plain",
+        "class missing",
+        "class and records missing",
+        "trailing octets",
+        "unknown option",
+        "two options",
+        "a record",
+        "a record and an option",
+    ],
 )
 async def test_what_is_dropped_is_as_large_as_what_was_understood_of_it(counts, behind, size):
     async with running(COREFILE) as server:
