@@ -235,7 +235,7 @@ class Mirror:
 
         A watch that reads slowly meanwhile may never get the changes before it, and is not told so (etcd-io/etcd#17529, before
         3.4.31 and 3.5.13). Then all keys are looked at, at two heartbeats, as changes may be under way; HistoryLost is raised
-        where some are missing.
+        where some may be missing.
         """
         reached = self.copy.revision
         try:
@@ -247,7 +247,7 @@ class Mirror:
                 self._certain = certain
                 self.copy.revision = max(self.copy.revision, certain)
             elif self._doubtful:
-                raise HistoryLost(f"{client.endpoint.text}: changes from before a compaction have not come") from None
+                raise HistoryLost(f"{client.endpoint.text}: changes from before a compaction may be missing") from None
             self._doubtful = not certain
             return revision
         self._certain = reached
