@@ -136,7 +136,7 @@ def _write_pid(file: str) -> None:
         try:
             Path(file).write_text(f"{os.getpid()}\n")
         except OSError as error:
-            log.error("the process ID cannot be written to %s: %s", file, error.strerror)
+            log.error("Could not write pidfile: open %s: %s", file, (error.strerror or str(error)).lower())
 
 
 class _Signals:
