@@ -247,4 +247,5 @@ async def test_a_client_sees_all_orders_from_memory():
     ):
         firsts = Counter([(await server.answers("a.test"))[0] for _ in range(63)])
         assert len(upstream.questions) == 1
-    assert min(firsts.values()) > 15
+    assert len(firsts) == len(ADDRESSES)
+    assert min(firsts.values()) > 6  # 21 are to be expected; by chance alone it is fewer once in 30,000 runs

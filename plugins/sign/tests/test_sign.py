@@ -259,7 +259,7 @@ async def test_a_signer_ends_in_the_middle_of_its_work(tmp_path):
     work = work_in(tmp_path, APEX + many)
     async with Signer.running() as signer:
         task = asyncio.create_task(signer.sign(work))
-        await eventually(lambda: bool(list(tmp_path.glob("signed-*"))))
+        await eventually(lambda: bool(list(tmp_path.glob("signed-*"))), 20)
         task.cancel()
     assert signer._process.returncode is not None
     assert not list(tmp_path.glob("signed-*"))
