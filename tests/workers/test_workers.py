@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -188,14 +189,25 @@ async def test_the_file_is_watched_once_for_all(tmp_path):
         assert sum("Reloading complete" in line for line in server.lines) == 1
 
 
+@contextmanager
+def patient_upstream():
+    """A server that answers when the test does: its socket, and how it is said in a Corefile."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        yield sock, f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+async def answer(sock, query, client):
+    """Sends an empty answer."""
+    await asyncio.get_running_loop().sock_sendto(sock, query[:2] + b"\x81\x80" + query[4:], client)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_pending_answers_leave_before_the_end(tmp_path, number):
-    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    silent.bind(("127.0.0.1", 0))
-    silent.setblocking(False)
     loop = asyncio.get_running_loop()
-    text = COREFILE % f"forward . 127.0.0.1:{silent.getsockname()[1]}"
-    with silent:
+    with patient_upstream() as (silent, address):
+        text = COREFILE % f"forward . {address}"
         async with serving(tmp_path, text) as server:
             asking = [asyncio.create_task(server.ask(f"n{each}.slow.test")) for each in range(4)]
             held = []
@@ -205,17 +217,15 @@ async def test_pending_answers_leave_before_the_end(tmp_path, number):
             server.end(number)
             await server.line("Shutting down")
             for query, client in held:
-                await loop.sock_sendto(silent, query[:2] + b"\x81\x80" + query[4:], client)
+                await answer(silent, query, client)
             assert [rcode for rcode, _ in await asyncio.gather(*asking)] == [0] * 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_an_address_is_taken_again_once_the_last_answers_have_left_from_there(tmp_path, workers):
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.setblocking(False)
-        text = f"# {{port}} {{port2}}\n.:PORT {{\n bind 127.0.0.1\n forward . 127.0.0.1:{silent.getsockname()[1]}\n}}\n"
+    with patient_upstream() as (silent, address):
+        text = f"# {{port}} {{port2}}\n.:PORT {{\n bind 127.0.0.1\n forward . {address}\n}}\n"
         here, elsewhere = (text.replace("PORT", name) for name in ("{port}", "{port2}"))
         async with serving(tmp_path, here, workers) as server:
             asking = asyncio.create_task(server.ask("slow.test"))
@@ -224,7 +234,7 @@ async def test_an_address_is_taken_again_once_the_last_answers_have_left_from_th
             seen = len(server.lines)
             reloading = asyncio.create_task(server.reload(here))
             await server.line("SIGUSR1: Reloading", seen)
-            await loop.sock_sendto(silent, query[:2] + b"\x81\x80" + query[4:], client)
+            await answer(silent, query, client)
             assert "complete" in await reloading
             assert (await asking)[0] == 0
 
@@ -233,10 +243,8 @@ async def test_an_address_is_taken_again_once_the_last_answers_have_left_from_th
 async def test_all_addresses_may_follow_one_while_answers_are_still_to_leave_from_there(tmp_path, workers):
     """The kernel would give questions to the socket that is bound to the one, which nobody reads any more."""
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.setblocking(False)
-        text = f".:{{port}} {{\n BIND\n forward slow.test 127.0.0.1:{silent.getsockname()[1]}\n whoami\n}}\n"
+    with patient_upstream() as (silent, address):
+        text = f".:{{port}} {{\n BIND\n forward slow.test {address}\n whoami\n}}\n"
         async with serving(tmp_path, text.replace("BIND", "bind 127.0.0.1"), workers) as server:
             slow = asyncio.create_task(server.ask("a.slow.test"))
             query, client = await loop.sock_recvfrom(silent, 512)
@@ -245,7 +253,7 @@ async def test_all_addresses_may_follow_one_while_answers_are_still_to_leave_fro
                 assert (await server.ask(name, 1))[0] == 0
                 assert (await exchange_tcp(query_wire(name), ("127.0.0.1", server.port), 1))[3] & 15 == 0
             assert not slow.done()
-            await loop.sock_sendto(silent, query[:2] + b"\x81\x80" + query[4:], client)
+            await answer(silent, query, client)
             assert (await slow)[0] == 0
 
 
