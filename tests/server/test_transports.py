@@ -115,7 +115,8 @@ async def test_a_question_that_comes_alone_gets_what_it_gets_among_others(capfd,
         with socket.socket(socket.AF_INET6 if host == "::1" else socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             sock.connect((host, server.port))
-            got, counted, shown = [], [], []
+            # counted from what is there: a server before may have had the same port
+            got, counted, shown = [], [await answered(server)], []
             for together in (1, 3, 1, 3):
                 for wire in KINDS:
                     replies = set()
@@ -132,7 +133,7 @@ async def test_a_question_that_comes_alone_gets_what_it_gets_among_others(capfd,
         each = len(KINDS)
         assert all(len(replies) == 1 for replies in got)
         assert got[:each] == got[each : 2 * each] == got[2 * each : 3 * each] == got[3 * each :]
-        assert [here - before for before, here in pairwise([0, *counted])] == [3 * each] * 4
+        assert [here - before for before, here in pairwise(counted)] == [3 * each] * 4
         assert shown == [3 * NOERROR if watched else 0] * 4
 
 
