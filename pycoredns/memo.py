@@ -2,8 +2,9 @@
 
 Time goes in ticks of a quarter of a second, and leaps when some data have changed. An entry says up to which tick it may be given
 without a look: that in which it ends or its TTLs change, a second at most. It goes when its time is over, or its block's data are
-no longer those it was made from. Memory is level in a flood of random names: a query is remembered
-when it is asked for the second time, and the oldest entry that was not used since goes first (FIFO with a second chance).
+no longer those it was made from. Memory is level in a flood of random names: a query is remembered when it is asked for the
+second time, where another one has to make room for it not before the fourth time, and the oldest entry that was not used
+since goes first (FIFO with a second chance).
 Queries that are spelled in many ways share an entry (see ``spelling``).
 """
 
@@ -41,6 +42,9 @@ _LEAP = int(_LONGEST_HOLD * TICKS_PER_SECOND) + 1
 _DOOR_SIZE = 1 << 20
 """Octets. With an eighth of them, 16 % of what is asked once would be taken for asked before, at 22,000 instructions."""
 _DOOR_WIPE = 40_000
+_OFTEN = 3
+"""Times that a query must have been asked before to take the place of another one. To remember a reply takes six times as long as
+to look it up, so where more names are asked than can be remembered, to keep each for a while costs more than it saves."""
 _TRIES = 8
 _MOST_SLOW = 2048
 _AT_ONCE = 256
@@ -59,6 +63,8 @@ class Entry:
     """Is it for all spellings of its query?"""
     with_cookie = False
     """Does the reply end with the query's cookie?"""
+    passed = 0
+    """``hits`` when it was last passed over because it had been used."""
 
     def __init__(self, reply: bytes, outcome: Outcome, block: Block, tick: int, age: int) -> None:
         """``age`` is in seconds since the response's ``born``."""
@@ -181,15 +187,17 @@ class Memo:
         return True
 
     def asked_before(self, key: bytes) -> bool:
-        """Was this asked since the doorkeeper was last wiped? From now on it was."""
-        knock = hash(key) & _DOOR_SIZE - 1
-        if self._door[knock]:
+        """Was this asked often enough, since the doorkeeper was last wiped, to be remembered? It was once more from now on."""
+        place = hash(key) & _DOOR_SIZE - 1
+        times = self._door[place]
+        if times and (times >= _OFTEN or len(self.entries) < self._capacity or key in self.entries):
             return True
-        self._door[knock] = 1
-        self._knocks += 1
-        if self._knocks > _DOOR_WIPE:
-            self._door = zeros(_DOOR_SIZE)
-            self._knocks = 0
+        self._door[place] = times + 1
+        if not times:
+            self._knocks += 1
+            if self._knocks > _DOOR_WIPE:
+                self._door = zeros(_DOOR_SIZE)
+                self._knocks = 0
         return False
 
     def alike(self, key: bytes) -> tuple[Entry | None, bytes | None]:
@@ -241,16 +249,17 @@ class Memo:
         evicted.cell().value += 1
         for _ in range(_TRIES):
             key = self._order.popleft()
-            if not self.count(self.entries[key]):
+            entry = self.entries[key]
+            if entry.hits == entry.passed:
                 break
+            entry.passed = entry.hits  # not counted now: with eight of them a burst of new names would wait for 50 µs each
             self._order.append(key)
         else:
             key = self._order.popleft()
-            self.count(self.entries[key])
-        del self.entries[key]
+        self.count(self.entries.pop(key))
 
-    def count(self, entry: Entry) -> int:
-        """Tells those who count how often an entry was given since it was last told; returns that number."""
+    def count(self, entry: Entry) -> None:
+        """Tells those who count how often an entry was given since it was last told."""
         hits = entry.hits
         if hits:
             if self._slow:
@@ -259,10 +268,10 @@ class Memo:
             outcome.times, outcome.slow = hits, entry.slow
             outcome.duration = self._spent // self._given if self._given else 0
             entry.hits, entry.slow = 0, {}
+            entry.passed -= hits  # what it was given since it was passed over stays the same
             tell(entry.block.counters, outcome)
             if outcome.response.repeated is not None:
                 tell((outcome.response.repeated,), outcome)
-        return hits
 
     def took(self, hits: list[Entry], duration: int) -> None:
         """Learns that a batch with these hits took so many nanoseconds."""

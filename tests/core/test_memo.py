@@ -54,6 +54,17 @@ def test_the_first_question_only_knocks():
     assert [memo.asked_before(key) for key in (b"a", b"b", b"a")] == [False, False, True]
 
 
+def test_a_full_memo_takes_what_is_asked_often(counting):
+    memo = Memo(capacity=2)
+    first, _ = remembered(memo, counting)
+    assert [memo.asked_before(b"a") for _ in range(2)] == [False, True]
+    remembered(memo, counting, 1)
+    assert [memo.asked_before(b"b") for _ in range(5)] == [False, False, False, True, True]
+    assert [memo.asked_before(first) for _ in range(2)] == [False, True]  # an entry whose time is over needs no room
+    memo.forget()
+    assert [memo.asked_before(b"c") for _ in range(2)] == [False, True]
+
+
 def test_ticks_are_quarters_of_a_second(clock):
     memo = Memo()
     tick = memo.advance()
@@ -127,6 +138,27 @@ def test_memory_is_bounded_and_what_is_used_stays(clock, counting):
     assert hot in memo.entries
     memo.count_all()
     assert counting.times == 49
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_new_entry_does_not_wait_for_others_to_be_counted(clock, counting, counted):
+    memo = Memo(capacity=10)
+    keys = [remembered(memo, counting, number)[0] for number in range(10)]
+    for key in keys[:7]:
+        memo.entries[key].hits += 3
+    if counted:
+        memo.count_all()
+    before = counting.times
+    remembered(memo, counting, 10)
+    assert counting.times == before
+    assert keys[7] not in memo.entries  # the oldest that was not used; the others were passed over
+    for key in keys[1:7]:
+        memo.entries[key].hits += 1
+    for number in range(11, 14):
+        remembered(memo, counting, number)
+    assert [key in memo.entries for key in keys] == [False, *[True] * 6, False, False, False]
+    memo.count_all()
+    assert counting.times == 7 * 3 + 6
 
 
 def test_hits_are_counted_once(clock, counting):
