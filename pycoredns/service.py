@@ -94,12 +94,13 @@ class Service:
         except (Malformed, BadMessageError, IndexError, struct.error):
             return self._serve_unusual(wire, peer, listener, received)
         block, look_up, keeps, relay, _ = way
+        new = False
         # what the memo is to remember, or may have in another spelling, goes the usual way
         if (
             look_up is not None
             and tail.direct
             and end <= _LAST_END
-            and (keeps or not (asked != name or tail.cookie or listener.memo.asked_before(key or wire[2:])))
+            and (keeps or (new := not (asked != name or tail.cookie or listener.memo.asked_before(key or wire[2:]))))
         ):
             try:  # all in here: a call more takes 3 % of a new question
                 found = look_up(asked, name, tail)
@@ -119,7 +120,7 @@ class Service:
                 log.error("a look-up failed: %r", error, exc_info=error)
         if not tail.usual:
             return self._serve_unusual(wire, peer, listener, received)
-        return self._ask(Request(wire, header, asked, tail, peer, listener, received), block, key)
+        return self._ask(Request(wire, header, asked, tail, peer, listener, received), block, key, new)
 
     def _serve_unusual(self, wire: bytes, peer: object, listener: Listener, received: int) -> bytes | None:
         """What is seen for the first time, or is not plain: each check in its place."""
@@ -154,8 +155,8 @@ class Service:
             edns.opt(0, extended_rcode=types.BADVERS >> 4),
         )
 
-    def _ask(self, request: Request, block: Block, key: bytes = b"") -> bytes | None:
-        """Sends a question down its chain."""
+    def _ask(self, request: Request, block: Block, key: bytes = b"", new: bool = False) -> bytes | None:
+        """Sends a question down its chain; a ``new`` one is known not to be asked often enough to be remembered."""
         try:
             answer = block.handle(request)
             if not isinstance(answer, Response):
@@ -169,7 +170,7 @@ class Service:
             answer = self.failure(error)
             self.outcomes.append(Outcome(request, answer, block, error))
             return answer.reply(request)
-        if answer.memorable and not request.personal and answer.error is None:
+        if answer.memorable and not new and not request.personal and answer.error is None:
             memo, key = request.listener.memo, key or request.wire[2:]
             if (request.asked != request.name or request.tail.cookie) and may_be_respelled(request, answer, key):
                 if memo.asked_before(key := usual(key)) and len(key) <= LONGEST:

@@ -10,10 +10,12 @@ from pycoredns.assemble import assemble
 from pycoredns.chain import Block
 from pycoredns.corefile.expand import parse
 from pycoredns.direct import Way
+from pycoredns.memo import Memo
 from pycoredns.plugins.cache.cache import Cache
 from pycoredns.plugins.etcd import zone as etcd_zone
 from pycoredns.query import AD, CD, RD
 from pycoredns.service import Service
+from pycoredns.spelling import usual
 from pycoredns.testing import SilentListener, query_wire
 from pycoredns.wire import edns, types
 
@@ -129,12 +131,13 @@ def counted():
     return found
 
 
-async def answers(corefile):
-    """Each question with what it is answered three times; how many were found directly; and what is counted and remembered."""
+async def answers(corefile, asked, times=3):
+    """Each question with what it is answered so many times; how many were found directly; and what is counted and remembered."""
     assembled = assemble(parse(corefile))
     ((address, served),) = assembled.addresses.items()
     service, found = Service(str(address), served), 0
     listener = SilentListener(service)
+    listener.memo = Memo()
     replies = []
     async with AsyncExitStack() as stack:
         for plugin in (plugin for block in assembled.blocks for plugin in block.plugins):
@@ -145,8 +148,8 @@ async def answers(corefile):
                     tree.put(b"/skydns/test/z/" + place.encode(), value.encode(), 0)
                 plugin._source.mirror.state = plugin._source.mirror.state.LIVE
                 plugin._source.mirror.synced_event.set()
-        for wire in questions():
-            for _ in range(3):
+        for wire in asked:
+            for _ in range(times):
                 replies.append((wire, service.serve(wire, b"", listener, 0)))
                 found += sum(map(len, service._kinds.values()))
                 service.settle(1000)
@@ -155,19 +158,31 @@ async def answers(corefile):
     return replies, found, (counted(), len(listener.memo.entries))
 
 
+def corefile_of(kind, folder: Path):
+    """A Corefile, its zone file written, and how many questions at least are found directly."""
+    zone = folder / "zone"
+    zone.write_text(ZONE.format(long=f'"{"x" * 250}" "{"x" * 250}"'))
+    zones, plugins, least = COREFILES[kind]
+    return f"{zones} {{\n prometheus 127.0.0.1:0\n {plugins.format(zone=zone)}\n}}", least
+
+
 @pytest.mark.parametrize("kind", COREFILES)
 async def test_the_same_is_answered_and_counted(kind, tmp_path: Path, monkeypatch):
-    zone = tmp_path / "zone"
-    zone.write_text(ZONE.format(long=f'"{"x" * 250}" "{"x" * 250}"'))
+    corefile, least = corefile_of(kind, tmp_path)
     monkeypatch.setattr(etcd_zone, "time", lambda: 1700000000.0)
     monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.shuffle", list.reverse)
     monkeypatch.setattr("pycoredns.plugins.loadbalance.loadbalance.randrange", lambda choices: 1)
-    zones, plugins, least = COREFILES[kind]
-    corefile = f"{zones} {{\n prometheus 127.0.0.1:0\n {plugins.format(zone=zone)}\n}}"
     counted()
-    replies, found, counts = await answers(corefile)
+    replies, found, counts = await answers(corefile, questions())
     assert found >= least
     monkeypatch.setattr(Block, "way", lambda self, service: Way(self))
-    usual_replies, none, usual_counts = await answers(corefile)
+    usual_replies, none, usual_counts = await answers(corefile, questions())
     different = [(wire, reply, usual) for (wire, reply), (_, usual) in zip(replies, usual_replies, strict=True) if reply != usual]
     assert (different, counts, none) == ([], usual_counts, 0)
+
+
+@pytest.mark.parametrize("kind", COREFILES)
+async def test_what_is_asked_once_is_not_remembered(kind, tmp_path: Path):
+    different = {usual(wire[2:]): wire for wire in questions()}
+    _, _, (_, remembered) = await answers(corefile_of(kind, tmp_path)[0], different.values(), times=1)
+    assert remembered == 0
