@@ -204,7 +204,9 @@ async def test_a_broken_zone_leaves_the_signed_one_and_is_told_once(tmp_path, ca
         await said(caplog, DONE)
         await eventually(lambda: server_answers(server, "ns.date.test"))
         signed = work.target.read_text()
-        work.source.write_text(APEX + "x A nonsense\n")
+        broken = tmp_path / "broken"
+        broken.write_text(APEX + "x A nonsense\n")
+        broken.replace(work.source)  # in one step: looked at while it is written it would be told of twice
         await said(caplog, 'Error signing "date.test." with key tags "')
         (line,) = [line for line in caplog.messages if line.startswith("Error")]
         assert f": {work.source}:6: " in line
