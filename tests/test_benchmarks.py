@@ -15,17 +15,17 @@ import dns.rdatatype
 import pytest
 
 from benchmarks.harness import evenness, interpreter, latency, load, sample
-from benchmarks.harness.bench import part
+from benchmarks.harness.bench import Bench, Effort, part
 from benchmarks.harness.command import main as run_comparisons
 from benchmarks.harness.data import Records, write_key
 from benchmarks.harness.laboratory import Commands
-from benchmarks.harness.latency import Latency
+from benchmarks.harness.latency import Latency, frames
 from benchmarks.harness.outcome import Comparison, Measured, Round
 from benchmarks.harness.pauses import read_longest
 from benchmarks.harness.processes import Process, family, free_port
 from benchmarks.harness.questions import Kind, Style, messages
 from benchmarks.harness.servers import filled_in
-from benchmarks.harness.workload import Limits, Peer, Workers, Workload, WorkloadError, load_workload
+from benchmarks.harness.workload import Limits, Load, Peer, Workers, Workload, WorkloadError, load_workload
 from pycoredns.check import check
 
 ROOT = Path(__file__).parent.parent
@@ -254,6 +254,18 @@ def test_one_worker_bears_what_each_of_several_does() -> None:
         "one worker": ({0}, 20, 200),
         "pycoredns": ({0, 1}, 40, 400),
     }
+
+
+@pytest.mark.parametrize(("once", "counts"), [(True, [20, 200]), (False, [300, 300])])
+def test_a_quicker_server_gets_more_questions_to_ask_once(once: bool, counts: list[int], tmp_path: Path) -> None:
+    kinds = (Kind("n{}.test", 300),)
+    workload = Workload("some", "some", ".", kinds, load=Load(once=once))
+    bench = Bench(
+        workload, [], lambda contender, cores: pytest.fail("none is to be started"), "dnsperf", Effort(1, 2.0, sample=1), tmp_path
+    )
+    found = [list(frames(bench.questions(7, rate).read_bytes())) for rate in (9.5, 99.5)]
+    assert [len(each) for each in found] == counts
+    assert found[1][:20] == found[0][:20]
 
 
 def test_late_and_lost_answers_are_told() -> None:

@@ -115,19 +115,19 @@ class Bench:
         return Round(answers, sum(used.values()), max(used.values()))
 
     def _ask(self, server: Server, number: int, seconds: float) -> Answers:
-        return ask(self.dnsperf, self._target(server), self._questions(number), self.workload.load.part(server.share), seconds)
+        return ask(self.dnsperf, self._target(server), self.questions(number), self.workload.load.part(server.share), seconds)
 
     def _pressed(self, server: Server, number: int, rate: float) -> Answers:
         load, seconds = self.workload.load.part(server.share), self.effort.seconds
-        return ask(self.dnsperf, self._target(server), self._questions(number, rate), load, seconds, rate)
+        return ask(self.dnsperf, self._target(server), self.questions(number, rate), load, seconds, rate)
 
     def _target(self, server: Server) -> Target:
         return Target(server.port, self.load_cores)
 
-    def _questions(self, number: int, rate: float | None = None) -> Path:
-        """A file of them; where each is asked once, no more than this rate needs."""
-        path = self.folder / f"questions.{number}"
+    def questions(self, number: int, rate: float | None = None) -> Path:
+        """A file of them; where each is asked once, as many as this rate needs."""
         count = int(rate * self.effort.seconds) + 1 if rate and self.workload.load.once else None
+        path = self.folder / f"questions.{number}.{count or 'all'}"  # one with less would be asked over and over at another rate
         if not path.exists():
             write_framed(path, self.workload.messages(number, count))
         return path
@@ -145,7 +145,7 @@ class Bench:
 
     def _latency(self, server: Server, number: int, rate: float) -> Latency:
         load, rate, seconds = self.workload.load.part(server.share), min(rate, STEADY_LIMIT), self.effort.seconds
-        path = self._questions(number, rate)
+        path = self.questions(number, rate)
         with on_cores(self.load_cores):
             arguments = (server.port, path, load.transport, load.clients, rate, seconds, load.patience)
             return latency.measured_by_process(*arguments, seconds=seconds + load.patience)
