@@ -27,6 +27,8 @@ TEXT = re.compile(r'([!#%-\'*-:<-\[\]-~]*)[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t
 DEFAULT_TTL = re.compile(r"\$TTL[ \t]+([0-9]{1,9})[ \t]*\r?\n")
 """The directive with a plain number of seconds."""
 LONGEST_TTL = 0x7FFFFFFF
+LONGEST_STRING = 255
+"""Octets (RFC 1035 §3.3)."""
 _PREFERENCE = Struct("!H")
 _SRV = Struct("!HHH")
 _SOA = Struct("!IIIII")
@@ -153,6 +155,14 @@ def _address6(words: list[str]) -> bytes:
     return inet_pton(AF_INET6, text)
 
 
+def _host(words: list[str]) -> bytes:
+    """Processor and system (RFC 1035 §3.3.2), of which many files name the first one only: as in CoreDNS the other is empty then."""
+    processor, system = words[0].encode("ascii"), " ".join(words[1:]).encode("ascii")
+    if max(len(processor), len(system)) > LONGEST_STRING:
+        raise NotPlain
+    return b"%c%b%c%b" % (len(processor), processor, len(system), system)
+
+
 def _digest(before: Struct, fields: int, words: list[str]) -> bytes:
     if words[0] == _GENERIC:
         return _generic(words[1:])
@@ -189,6 +199,7 @@ def _bitmap(kinds: tuple[str, ...]) -> bytes:
 _WITHOUT_NAMES: dict[str, tuple[int, Callable[[list[str]], bytes]]] = {
     "A": (types.A, _address),
     "AAAA": (types.AAAA, _address6),
+    "HINFO": (types.TYPE_NUMBERS["HINFO"], _host),
     **{text: (types.TYPE_NUMBERS[text], partial(_digest, Struct(form), len(form) - 1)) for text, form in _DIGESTS.items()},
 }
 """The types whose RDATA is the same below any origin."""

@@ -43,6 +43,8 @@ _PARTS = re.compile(r'(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<unclosed>".*)|\\.|;[^\n]
 _BREAK = re.compile(r"\\.|\n", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:[0-9]{3}|.)", re.DOTALL)
 _COMMENT = re.compile(r";[^\n]*")
+_LONE_HOST = re.compile(r"""(\sHINFO\s+)"([^"\\]*)"\s*\Z""")
+"""Processor and system in one string, which CoreDNS divides at its first space."""
 _INCLUDE = re.compile(r'\$INCLUDE[ \t]+(?:"([^"]+)"|([^\s;"]+))(?:[ \t]+([^\s;]+))?[ \t]*(?:;.*)?\s*', re.IGNORECASE)
 _SAYS_NO_TTL = re.compile(r"(?:[^\s(]*[\s(]+IN|(?=\s))[\s(]+(?!IN[\s(])[A-Z]", re.IGNORECASE)
 """A record whose type stands behind a class, or first in a line, so that there is no TTL."""
@@ -259,7 +261,7 @@ class _MasterFile:
 
     def _read_unfolded(self, entry: str) -> bool:
         """Reads a record that dnspython does not take, if it is a plain one but for comments and parentheses."""
-        text = _COMMENT.sub("", entry)
+        text = _LONE_HOST.sub(r"\1\2", _COMMENT.sub("", entry))
         line = text.replace("(", " ").replace(")", " ")
         return text.count("(") == text.count(")") and SPECIAL.search(line.replace(r"\#", "")) is None and self._read_plain(line)
 

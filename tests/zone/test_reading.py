@@ -106,6 +106,10 @@ def test_most_lines_are_plain(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("line", "rtype", "rdata"),
     [
         ("MB host.", 7, "04686f737400"),
+        ("HINFO PC", 13, "02504300"),
+        ("HINFO PC Linux 2", 13, "025043074c696e75782032"),
+        ('HINFO "PC  Linux"', 13, "025043054c696e7578"),
+        ('HINFO "PC" ; comment', 13, "02504300"),
         ("MINFO a. b.", 14, "016100016200"),
         ("EID ab cd", 31, "abcd"),
         ("DS 1 13 2 abcd", 43, "00010d02abcd"),
