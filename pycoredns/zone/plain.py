@@ -156,7 +156,7 @@ def _address6(words: list[str]) -> bytes:
 
 
 def _host(words: list[str]) -> bytes:
-    """Processor and system (RFC 1035 §3.3.2), of which many files name the first one only: as in CoreDNS the other is empty then."""
+    """Processor and system (RFC 1035 §3.3.2); many files name the first one only, and as in CoreDNS the other is empty then."""
     processor, system = words[0].encode("ascii"), " ".join(words[1:]).encode("ascii")
     if max(len(processor), len(system)) > LONGEST_STRING:
         raise NotPlain
