@@ -71,7 +71,19 @@ class Connection(ABC):
     Who carries it calls ``receive`` and ``lose``, and ``pause_writing`` and ``resume_writing`` as for an ``asyncio.Protocol``.
     """
 
-    __slots__ = ("_ended", "_held", "_outgoing", "_paused", "_rest", "clear", "deadline", "listener", "stuck_since", "waiting")
+    __slots__ = (
+        "_catching_up",
+        "_ended",
+        "_held",
+        "_outgoing",
+        "_paused",
+        "_rest",
+        "clear",
+        "deadline",
+        "listener",
+        "stuck_since",
+        "waiting",
+    )
 
     def __init__(self, listener: TCPListener, deadline: float) -> None:
         """The listener may be another after a reload; the first question is waited for until ``deadline``."""
@@ -85,6 +97,8 @@ class Connection(ABC):
         self._held = 0
         self._ended = False
         self._paused = False
+        self._catching_up = False
+        """Are questions being answered that had been left? Each of their answers may come at once."""
         self._outgoing: list[Outgoing] = []
         """Answers of many messages; the first is being sent."""
 
@@ -256,9 +270,13 @@ class Connection(ABC):
 
     def _go_on(self) -> None:
         """Answers what was left, then reads again if nothing stands against it."""
+        if self._catching_up:
+            return
         if self._paused and not self._full and not self.closing and self._rest:
             batch = Batch(self.listener)
+            self._catching_up = True
             self._proceed(self._rest, batch)
+            self._catching_up = False
             batch.settle()
         if self.closing or self._full:
             return

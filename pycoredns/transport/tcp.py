@@ -142,7 +142,7 @@ class TCPListener(Listener):
                 continue
             if event != IN:
                 connection.heed(event)
-                if not event & connection.interest & IN:
+                if connection.closing or not event & connection.interest & IN:  # its number may be somebody else's by now
                     continue
             try:
                 data = read(descriptor, READ_SIZE)

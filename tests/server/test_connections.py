@@ -9,8 +9,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pycoredns.testing import Upstream, eventually, exchange_tcp, query_wire, running
-from pycoredns.transport import tcp
+from pycoredns.answer import Pending
+from pycoredns.chain import Block
+from pycoredns.errors import ServerFailure
+from pycoredns.service import Service
+from pycoredns.testing import Last, Upstream, eventually, exchange_tcp, query_wire, running
+from pycoredns.transport import descriptor, tcp
+from pycoredns.transport.connection import MOST_WAITING, Batch
+from pycoredns.wire import names
 from tests.server.support import connected
 
 LOCAL = ".:{port} {\n bind 127.0.0.1\n hosts {\n 192.0.2.1 a.test\n}\n}"
@@ -54,6 +60,58 @@ async def test_answers_that_come_later_reach_who_asks_no_more(ends):
             if ends:
                 assert await asyncio.wait_for(reader.read(), 5) == b""
                 await eventually(lambda: not the_listener(server).connections)
+
+
+async def test_answers_that_come_at_once_to_questions_that_had_to_wait_come_once():
+    waiting: list[Pending] = []
+
+    def answer(_):
+        pending = Pending()
+        if len(waiting) < MOST_WAITING:
+            waiting.append(pending)
+        else:
+            pending.fail(ServerFailure("no healthy proxies"))  # as forward's, with failfast_all_unhealthy_upstreams
+        return pending
+
+    last = Last(answer)
+    service = Service("dns://:53", [(names.ROOT, Block([names.ROOT], [last]))])
+    sock = tcp.bind("127.0.0.1", 0)
+    listener = tcp.TCPListener(service, sock)
+    await listener.start()
+    try:
+        async with connected(sock.getsockname()[1]) as (reader, writer):
+            frames = [framed(f"n{number}.test") for number in range(MOST_WAITING + 20)]
+            writer.write(b"".join(frames))
+            await eventually(lambda: service.waiting == MOST_WAITING)
+            for each in waiting:
+                each.fail(ServerFailure("no healthy proxies"))
+            writer.write_eof()
+            assert sorted(each[:2] for each in await answers(reader, len(frames))) == sorted(frame[2:4] for frame in frames)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+    finally:
+        listener.close()
+    assert len(last.seen) == len(frames)
+
+
+async def test_nothing_is_read_by_the_number_of_a_connection_that_has_just_ended(monkeypatch):
+    async with running(LOCAL) as server, connected(server.port):
+        listener = the_listener(server)
+        await eventually(lambda: bool(listener.connections))
+        ((number, connection),) = listener.connections.items()
+        connection.pause_writing()
+        connection._unsent = bytearray(b"what the client does not take")
+        connection._ask_for(descriptor.IN | descriptor.OUT)
+        others, end = os.pipe()
+        os.set_blocking(others, False)
+        os.write(end, b"another's")
+        # the number is in use again at once, as it may be where a thread opens a file
+        monkeypatch.setattr(descriptor.os, "close", lambda closed: os.dup2(others, closed))
+        monkeypatch.setattr(descriptor.os, "write", lambda *_: (_ for _ in ()).throw(ConnectionResetError))
+        listener._answer([(number, descriptor.IN | descriptor.OUT)], Batch(listener))
+        monkeypatch.undo()
+        assert os.read(others, 100) == b"another's"
+        for each in (others, end, number):
+            os.close(each)
 
 
 async def test_a_client_that_resets_while_it_takes_nothing_is_forgotten():
