@@ -22,6 +22,10 @@ MOST_HEADER = 16384
 """Octets of a request line with its headers."""
 MOST_BODY = 65536
 """Octets of a body, which nobody reads."""
+AT_ONCE = 8
+"""Parts of requests that are taken in one turn of the loop. An answered request takes 200 µs, and one read brings 8,000."""
+_SLICE = 4096
+"""Octets that are looked at together: of a longer header than is allowed no more is read than shows it."""
 
 log = logger("pycoredns")
 
@@ -48,6 +52,9 @@ class Connection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEADER)
         self._request: h11.Request | None = None
         self._body = 0
+        self._unread = b""
+        self._turn: asyncio.Handle | None = None
+        """When the rest of what has come is taken; nothing more is read before."""
         self._task: asyncio.Task[None] | None = None
         self._stuck = False
         self._done = False
@@ -66,6 +73,8 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
 
     def _wait(self, seconds: float) -> None:
         """Ends the connection unless something happens within so many seconds."""
@@ -100,7 +109,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes what has come, and answers whole requests."""
         if not self._done:
-            self._http.receive_data(data)
+            self._unread += data
             self._proceed()
 
     def eof_received(self) -> bool:
@@ -117,14 +126,35 @@ class Connection(asyncio.Protocol):
             self._proceed()
 
     def _proceed(self) -> None:
-        try:
-            while self._task is None and not self._stuck and not self._done:
-                event = self._http.next_event()
-                if event in (h11.NEED_DATA, h11.PAUSED):
-                    break
+        """Takes some of what has come, and the rest in further turns of the loop."""
+        if self._turn is None:
+            try:
+                more = self._take_some()
+            except h11.RemoteProtocolError as error:
+                self._refuse(error.error_status_hint)
+                return
+            if more:
+                self._transport.pause_reading()
+                self._turn = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._turn = None
+        self._read_on()
+
+    def _take_some(self) -> bool:
+        """Takes parts of requests; is there perhaps more that can be taken?"""
+        for _ in range(AT_ONCE):
+            if self._task is not None or self._stuck or self._done:
+                return False
+            event = self._http.next_event()
+            if event is h11.NEED_DATA and self._unread:
+                self._http.receive_data(self._unread[:_SLICE])
+                self._unread = self._unread[_SLICE:]
+            elif event in (h11.NEED_DATA, h11.PAUSED):
+                return False
+            else:
                 self._take(event)
-        except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint)
+        return True
 
     def _take(self, event: object) -> None:
         """A part of a request."""
@@ -152,16 +182,16 @@ class Connection(asyncio.Protocol):
             return
         try:
             reply = self._host.answer(request)
+            if isinstance(reply, HTTPReply):
+                self._send(reply)
+                return
         except Exception as error:  # noqa: BLE001  a request ends here
             self._fail(request, error)
             return
-        if isinstance(reply, HTTPReply):
-            self._send(reply)
-        else:
-            self._transport.pause_reading()
-            if self._timer is not None:
-                self._timer.cancel()
-            self._task = asyncio.get_running_loop().create_task(self._send_later(request, reply))
+        self._transport.pause_reading()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._task = asyncio.get_running_loop().create_task(self._send_later(request, reply))
 
     async def _send_later(self, request: HTTPRequest, reply: Awaitable[HTTPReply]) -> None:
         """Sends an answer when it comes."""
@@ -173,8 +203,12 @@ class Connection(asyncio.Protocol):
         self._read_on()
 
     def _fail(self, request: HTTPRequest, error: Exception) -> None:
+        """Tells that there is no answer; where it has begun, that it will not be whole."""
         log.error("%s %s failed: %r", request.method, request.path, error, exc_info=error)
-        self._send(HTTPReply(500, b"500 Internal Server Error\n"))
+        if self._http.our_state is h11.SEND_RESPONSE:
+            self._send(HTTPReply(500, b"500 Internal Server Error\n"))
+        else:
+            self.abort()
 
     def _send(self, reply: HTTPReply) -> None:
         """Sends an answer and is ready for the next request, unless this was the last."""

@@ -136,6 +136,24 @@ async def test_an_answer_may_come_later_and_the_next_request_waits():
 
 
 @pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("reply", "answered"),
+    [
+        (HTTPReply(204, b"what has no place there (RFC 9110 \xc2\xa715.3.5)"), (0, 204)),
+        (HTTPReply(42), (500,)),
+        (HTTPReply(headers=(("Bad name", ""),)), (500,)),
+    ],
+)
+async def test_an_answer_that_cannot_be_sent_ends_the_connection(reply, answered, late, caplog):
+    async def reply_later(request):
+        return reply
+
+    async with served("/x", reply_later if late else lambda _: reply) as address:
+        assert status(await exchange(address, b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")) in answered
+    assert "GET /x failed" in caplog.text
+
+
+@pytest.mark.parametrize("late", [False, True])
 async def test_a_handler_that_fails_answers_500(late, caplog):
     def fail(request):
         raise ValueError("broken")
