@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALGORITHMS = ("ECDSAP256SHA256", "ECDSAP384SHA384", "ED25519", "RSASHA256", "RSASHA512")
 _OFFSET = re.compile(r"([+-]\d{1,9})(y|mo|w|d|h|mi|)", re.IGNORECASE)
+_LATEST = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
+"""Seconds since 1970 of the last time that can be written in 14 digits."""
 _UNITS = {"y": 365 * 86400, "mo": 30 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "mi": 60, "": 1}
 
 
@@ -79,13 +81,16 @@ def moment(text: str) -> int | None:
         return None
     if text == "now":
         return int(time.time())
-    offset = _OFFSET.fullmatch(text)
-    if offset:
-        return int(time.time()) + int(offset[1]) * _UNITS[offset[2].lower()]
-    try:
-        return int(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as now, +30d, 20260131235959 or none") from None
+    if offset := _OFFSET.fullmatch(text):
+        seconds = int(time.time()) + int(offset[1]) * _UNITS[offset[2].lower()]
+    else:
+        try:
+            seconds = int(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as now, +30d, 20260131235959 or none") from None
+    if not 0 <= seconds <= _LATEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between the years 1970 and 9999; write never as none")
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
