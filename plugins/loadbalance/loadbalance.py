@@ -12,6 +12,7 @@ from random import randrange, shuffle
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pycoredns.answer import Answer, then
+from pycoredns.background import in_background
 from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
@@ -138,7 +139,7 @@ class Loadbalance(Plugin):
             return
         interval = USUAL_RELOAD if self.reload is None else self.reload
         try:
-            self._load(self.weightfile)
+            await self._load(self.weightfile)
         except OSError as error:
             if not interval or isinstance(error, IsADirectoryError):  # a folder will hardly become a file
                 raise StartError(f"plugin/loadbalance: weight file open error: {_reason(self.weightfile, error)}") from None
@@ -161,18 +162,18 @@ class Loadbalance(Plugin):
         while True:
             await asyncio.sleep(interval)
             try:
-                self._load(file)
+                await self._load(file)
             except OSError as error:
                 log.error("weight file open error: %s", _reason(file, error))
             except BadWeights as error:
                 log.error("%s: %s", file, error)
 
-    def _load(self, file: Path) -> None:
-        """Reads the weights if the file is another than before."""
-        text = file.read_text(errors="replace")
+    async def _load(self, file: Path) -> None:
+        """Reads the weights if the file is another than before; raises OSError or BadWeights, of the same file once."""
+        text = await in_background(partial(file.read_text, "utf-8", "replace"))
         if text != self._text:
             self._text = text
-            self._weights = parse(text.splitlines())
+            self._weights = await in_background(lambda: parse(text.splitlines()))
             log.info("Successfully reloaded weight file %s", file)
 
 

@@ -1,7 +1,9 @@
 """The order of records."""
 
+import threading
 from collections import Counter
 from ipaddress import ip_network
+from pathlib import Path
 
 import dns.message
 import dns.rrset
@@ -249,3 +251,19 @@ async def test_a_client_sees_all_orders_from_memory():
         assert len(upstream.questions) == 1
     assert len(firsts) == len(ADDRESSES)
     assert min(firsts.values()) > 6  # 21 are to be expected; by chance alone it is fewer once in 30,000 runs
+
+
+async def test_the_file_is_read_beside_the_answers(tmp_path, monkeypatch):
+    file = tmp_path / "weights"
+    file.write_text("a.test\n192.0.2.1 2\n")
+    readers = []
+    read_text = Path.read_text
+
+    def noted(path, *how):
+        readers.append(threading.current_thread())
+        return read_text(path, *how)
+
+    monkeypatch.setattr(Path, "read_text", noted)
+    async with Loadbalance("weighted", file, reload=Duration(0.01)).running():
+        await eventually(lambda: len(readers) > 1)
+    assert threading.main_thread() not in readers
