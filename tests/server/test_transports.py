@@ -14,6 +14,7 @@ import dns.message
 import pytest
 
 from pycoredns.assemble import Address
+from pycoredns.output import writer
 from pycoredns.sockets import Sockets
 from pycoredns.testing import Upstream, eventually, exchange_tcp, exchange_udp, free_port, query_wire, running
 from pycoredns.transport import connection, tcp, udp
@@ -129,6 +130,7 @@ async def test_a_question_that_comes_alone_gets_what_it_gets_among_others(capfd,
                         replies |= {reply[2:] for reply in there}
                     got.append(replies)
                 counted.append(await answered(server))
+                writer.flush()
                 shown.append(capfd.readouterr().out.count(" NOERROR "))
         each = len(KINDS)
         assert all(len(replies) == 1 for replies in got)
