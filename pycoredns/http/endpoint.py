@@ -27,6 +27,8 @@ BACKLOG = 128
 IMPORTED_AFTER = 0.5
 """Seconds after the start when h11 is imported, which takes 20 ms, if nobody has connected before."""
 _CONNECTION = "pycoredns.http.connection"
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""Why all IPv6 addresses cannot be bound on a machine that has none."""
 
 
 class Route:
@@ -78,7 +80,11 @@ async def open_route(address: ListenAddress, path: str, handler: HTTPHandler, tl
         return route
     endpoint = _endpoints[str(address)] = Endpoint(str(address), await _bind(address), tls)
     if endpoint.is_listening:
-        await endpoint.start()
+        try:
+            await endpoint.start()
+        except BaseException:  # else the next to ask for the address would be given one that nobody serves
+            await endpoint.stop()
+            raise
     else:
         ports.exchange.changes.append(endpoint.start)
     return Route(endpoint, path, handler, tls)
@@ -90,7 +96,7 @@ async def _bind(address: ListenAddress) -> socket.socket:
     try:
         return _listen_beside(family, where, address.port)
     except OSError as error:
-        if not address.host and error.errno in (97, 99):  # a machine without IPv6
+        if not address.host and error.errno in _NO_IPV6:
             return await _bind(ListenAddress("0.0.0.0", address.port))  # noqa: S104  the Corefile asks for all addresses
         reason, remedy = (error.strerror or str(error)).lower(), BIND_REMEDIES.get(error.errno or 0, "")
         raise StartError(f"listen tcp {address}: bind: {reason}" + (f"; {remedy}" if remedy else "")) from error
@@ -167,7 +173,7 @@ class Endpoint:
     """A listening address, the paths that are answered there, and its connections."""
 
     def __init__(self, address: str, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """``sock`` listens already."""
+        """``sock`` is bound, and listens unless its port is still taken for questions."""
         self.address = address
         self.routes: dict[str, list[Route]] = {}
         self.generation = 0
