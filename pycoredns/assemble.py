@@ -11,7 +11,7 @@ from pycoredns import registry
 from pycoredns.chain import Block
 from pycoredns.corefile.configure import configure
 from pycoredns.corefile.expand import Corefile
-from pycoredns.corefile.keys import DEFAULT_PORTS, split_key
+from pycoredns.corefile.keys import split_key
 from pycoredns.corefile.model import Directive, ServerBlock, Token
 from pycoredns.corefile.options import Context
 from pycoredns.errors import ConfigError, ConfigErrors, PluginError
@@ -98,8 +98,7 @@ def _read_keys(tokens: Sequence[Token], port: int, errors: list[ConfigError]) ->
         if key.scheme != "dns":
             errors.append(ConfigError(token.place, f"{key.scheme}:// is not served by this version", "serve it as dns://"))
             continue
-        number = key.port if key.port is not None else port if key.scheme == "dns" else DEFAULT_PORTS[key.scheme]
-        keys += [Key(key.scheme, zone, number, token) for zone in key.zones]
+        keys += [Key(key.scheme, zone, port if key.port is None else key.port, token) for zone in key.zones]
     return keys
 
 

@@ -97,7 +97,7 @@ class Header:
 
 
 class Tail:
-    """What stands behind a query's name, type, class and OPT: parsed once per distinct octets."""
+    """What stands behind a query's name, that is type, class and OPT record: parsed once per distinct octets."""
 
     __slots__ = (
         "bare_opt",

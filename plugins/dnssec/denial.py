@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypeAlias
 
 from pycoredns.dnssec.bitmaps import hashed_label, nsec3_hash, shifted, type_bitmap
-from pycoredns.plugins.dnssec.keyring import CDNSKEY, CDS, ZoneKeys
+from pycoredns.plugins.dnssec.keyring import ZoneKeys
 from pycoredns.wire import names, types
 from pycoredns.wire.names import LONGEST_LABEL, LONGEST_NAME
 
 NXNAME = 128
 """The type that stands for a name that does not exist (RFC 9824 §2)."""
-NSEC3PARAM = 51
 _LONGEST_PARENT = LONGEST_NAME - 2
 """Octets of a name below which there is room for a label."""
 _A, _HINFO, _TXT, _LOC, _CERT, _SSHFP, _TLSA, _HIP, _OPENPGPKEY, _SPF = 1, 13, 16, 29, 37, 44, 52, 55, 61, 99
@@ -65,7 +64,7 @@ class Claims:
         self._apex = _bitmaps(at_apex)
         self.elsewhere = _bitmaps(elsewhere)
         """What is said of names below the apex, by the type that was asked for."""
-        self._naming_apex = _bitmaps(at_apex | {CDS, CDNSKEY})
+        self._naming_apex = _bitmaps(at_apex | {types.CDS, types.CDNSKEY})
 
     def lacking(self, keys: ZoneKeys, name: bytes, qtype: int) -> bytes:
         """The bitmap of a name without a type; NSEC itself is there where it is asked for."""
@@ -121,13 +120,14 @@ class WhiteLies:
     shown: dict[int, tuple[bytes, ...]]
     refused: frozenset[int] = frozenset()
     _claims: ClassVar[Claims] = Claims(
-        (_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE | {NSEC3PARAM}) - {types.NSEC}, (_CLAIMED | _ALSO_ELSEWHERE) - {types.NSEC}
+        (_CLAIMED | _ALSO_AT_APEX | _ALSO_ELSEWHERE | {types.NSEC3PARAM}) - {types.NSEC},
+        (_CLAIMED | _ALSO_ELSEWHERE) - {types.NSEC},
     )
     _cut: ClassVar[bytes] = type_bitmap({types.NS})
 
     def __init__(self) -> None:
         """Shows how it hashes."""
-        self.shown = {NSEC3PARAM: (_HASHING,)}
+        self.shown = {types.NSEC3PARAM: (_HASHING,)}
 
     def missing(self, keys: ZoneKeys, name: bytes, qtype: int) -> Sequence[Proof]:
         """The parent is there, the name is not, and no wildcard in its place (RFC 5155 §7.2.2).

@@ -10,8 +10,7 @@ from pycoredns.dnssec.keys import SHA256, Key
 from pycoredns.dnssec.schedule import active, published, synchronized
 from pycoredns.wire import types
 
-CDS, CDNSKEY = 59, 60
-_SIGNED_BY_ENTRY_POINTS = frozenset({types.DNSKEY, CDS, CDNSKEY})
+_SIGNED_BY_ENTRY_POINTS = frozenset({types.DNSKEY, types.CDS, types.CDNSKEY})
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class ZoneKeys:
         """The RDATA of the records that it shows at the zone's apex, by type (RFC 4034 §2, RFC 7344 §3)."""
         sets = {types.DNSKEY: tuple(key.rdata for key in self.shown)}
         if self.named:
-            sets[CDS] = tuple(key.ds(SHA256).rdata for key in self.named)
-            sets[CDNSKEY] = tuple(key.rdata for key in self.named)
+            sets[types.CDS] = tuple(key.ds(SHA256).rdata for key in self.named)
+            sets[types.CDNSKEY] = tuple(key.rdata for key in self.named)
         return sets
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pycoredns.wire import names
 
-DEFAULT_PORTS = {"dns": 53, "tls": 853, "quic": 853, "https": 443, "https3": 443, "grpc": 443}
-"""The port of each scheme where a key names none."""
+SCHEMES = frozenset({"dns", "tls", "quic", "https", "https3", "grpc"})
+"""CoreDNS's transports; those that are not served are told as mistakes, by whoever serves."""
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _NETWORK = re.compile(r"[0-9a-fA-F:.]+/[0-9]{1,3}")
 _LEADING_ZERO = r"(?:^|\.)0[0-9]"  # compiled when there is a network
@@ -41,7 +41,7 @@ def split_key(text: str) -> Key:
 def _split_scheme(text: str) -> tuple[str, str]:
     """Only known schemes are schemes: anything else is part of the name, as in CoreDNS."""
     scheme, separator, rest = text.partition("://")
-    return (scheme, rest) if separator and scheme in DEFAULT_PORTS else ("dns", text)
+    return (scheme, rest) if separator and scheme in SCHEMES else ("dns", text)
 
 
 def _split_port(text: str) -> tuple[str, int | None]:

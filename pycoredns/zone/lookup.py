@@ -60,10 +60,8 @@ def answer(zone: Zone, request: Request, missing: Missing | None) -> Answer:
         return _answer_from(zone, request, name, node, missing)
     if encloser in zone.redirected:
         return _redirect(zone, request, encloser, node)
-    if name == encloser:
-        encloser = names.parent(
-            name
-        )  # as in CoreDNS, a wildcard stands for empty non-terminals beside it, if nothing proves them
+    if name == encloser:  # as in CoreDNS, a wildcard stands for empty non-terminals beside it, if nothing proves them
+        encloser = names.parent(name)
     source = _source(zone, encloser)
     if source is not None:
         return _answer_from(zone, request, source, zone.nodes[source], missing, encloser)
