@@ -41,18 +41,18 @@ class Section:
     def __init__(self, walked: Walked) -> None:
         """Takes an uncompressed section."""
         self.whole, found = walked
-        self.aliases = self.others = b""
         self.addresses: list[Card] = []
         self.exchangers: list[Card] = []
+        aliases: list[bytes] = []
+        others: list[bytes] = []
         for each in found:
             if each.rtype in _ADDRESSES:
                 self.addresses.append(_card(self.whole, each))
             elif each.rtype == types.MX:
                 self.exchangers.append(_card(self.whole, each))
-            elif each.rtype == types.CNAME:
-                self.aliases += self.whole[each.start : each.end]
             else:
-                self.others += self.whole[each.start : each.end]
+                (aliases if each.rtype == types.CNAME else others).append(self.whole[each.start : each.end])
+        self.aliases, self.others = b"".join(aliases), b"".join(others)
 
     def joined(self, choose: Choose, choose_exchangers: Choose) -> bytes:
         """Aliases first, as some resolvers want them; addresses and mail exchangers last."""

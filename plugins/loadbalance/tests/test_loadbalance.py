@@ -14,11 +14,13 @@ from pycoredns.answer import Pending
 from pycoredns.corefile.numbers import Duration
 from pycoredns.errors import StartError
 from pycoredns.plugins.loadbalance import Loadbalance
+from pycoredns.plugins.loadbalance.deck import Section
 from pycoredns.plugins.loadbalance.weights import BadWeights, parse
 from pycoredns.relayed import Relayed
 from pycoredns.response import Response
 from pycoredns.testing import Last, Upstream, eventually, request_for, running
 from pycoredns.wire import names
+from pycoredns.wire.walk import walk
 
 NAME = names.from_text("a.test")
 ADDRESSES = ["a.test. 60 IN A 192.0.2.1", "a.test. 60 IN A 192.0.2.2", "a.test. 60 IN A 192.0.2.3"]
@@ -87,6 +89,27 @@ def test_all_sections_are_shuffled():
     seen = {tuple(map(tuple, sent(balanced(Loadbalance(), relayed(TXT, MX, ADDRESSES))[0]))) for _ in range(60)}
     assert len({each[1] for each in seen}) == 2
     assert len({each[2] for each in seen}) == 6
+
+
+class Copied(bytes):
+    """Octets that count how many others are copied to put them behind these."""
+
+    octets = 0
+
+    def __getitem__(self, key):
+        return Copied(super().__getitem__(key))
+
+    def __radd__(self, before):
+        Copied.octets += len(before)
+        return before + bytes(self)
+
+
+def test_thousands_of_records_that_stay_are_copied_once():
+    section = relayed([*TXT, ALIAS]).plain()
+    found = walk(section.answer, 0, section.answers)
+    dealt = Section((Copied(section.answer), found * 1000))
+    assert len(dealt.aliases + dealt.others) == 1000 * len(section.answer)
+    assert Copied.octets == 0
 
 
 @pytest.mark.parametrize(
