@@ -14,6 +14,10 @@ from pycoredns.plugins.forward.streams import Connection
 PATH = "/dns-query"
 _TYPE = "application/dns-message"
 _LONGEST = 65535
+_SLICE = 4096
+"""Octets that are looked at together, so that no header is read that is longer than h11 allows."""
+MOST_PARTS = 256
+"""Chunks, and answers before the answer, that one may come in: each takes 20 µs, and one octet in each would be 65,535."""
 _NO_ID = b"\0\0"  # RFC 8484 §4.1: so that equal questions are equal requests
 
 
@@ -24,6 +28,9 @@ class HTTPConnection(Connection):
     queue: ClassVar[int] = FULL
     _body = b""
     _status = 0
+    _parts = 0
+    _more = False
+    """Has more come than is looked at just now?"""
 
     def _new_id(self) -> bytes:
         return _NO_ID
@@ -32,7 +39,7 @@ class HTTPConnection(Connection):
         """A request; the connection's state begins anew with each."""
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
-        self._body, self._status = b"", 0
+        self._body, self._status, self._parts = b"", 0, 0
         headers = [("Host", self._owner.to), ("Accept", _TYPE)]
         if self._owner.terms.method == "GET":
             query = urlsafe_b64encode(message).rstrip(b"=").decode()
@@ -52,8 +59,12 @@ class HTTPConnection(Connection):
             self.close()
             return
         try:
-            self._http.receive_data(data)
-            self._read_events()
+            for start in range(0, len(data) or 1, _SLICE):
+                self._more = start + _SLICE < len(data)
+                self._http.receive_data(data[start : start + _SLICE])
+                self._read_events()
+                if not self.pending:
+                    return
         except h11.RemoteProtocolError as error:
             self.fail(f"https {self._owner.to}: {error}")
 
@@ -65,6 +76,9 @@ class HTTPConnection(Connection):
 
     def _read_events(self) -> None:
         while isinstance(event := self._http.next_event(), h11.Event):
+            self._parts += 1
+            if self._parts > MOST_PARTS:
+                raise h11.RemoteProtocolError("the answer comes in too many parts")
             if isinstance(event, h11.Response):
                 self._status = event.status_code
             elif isinstance(event, h11.Data):
@@ -83,7 +97,7 @@ class HTTPConnection(Connection):
         if self._status != 200:
             self.fail(f"https {self._owner.to}: status {self._status}")
             return
-        if h11.MUST_CLOSE in (self._http.their_state, self._http.our_state) or self._http.trailing_data[0]:
+        if h11.MUST_CLOSE in (self._http.their_state, self._http.our_state) or self._http.trailing_data[0] or self._more:
             self.retired = True
         now = monotonic()
         self._take(_NO_ID + self._body[2:], now)

@@ -22,6 +22,9 @@ _NOTHING = bytes(6)
 _BARE_ERRORS = (types.FORMERR, types.SERVFAIL, types.NOTIMP, types.REFUSED)
 _IDS = 4096
 _OPT_SIZE = 11
+MOST_PLAIN = 8 * 65535
+"""Octets of an answer's records without compression, where they hold names: what is larger is made to keep us busy. Pointers to
+long names make 65 octets of each that comes, which all who look at the records would go through."""
 
 
 def behind_id(request: Request) -> bytes:
@@ -60,7 +63,7 @@ def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:
     try:
         answer = _read(reply, asked)
         if answer.__class__ is Relayed and not answer.simple:
-            answer.plain()  # follows all names now: nobody behind meets a broken one
+            _check_size(answer.plain())  # follows all names now: nobody behind meets a broken one
     except (BadMessageError, ServerFailure):
         if reply[2] << 8 & TC:
             return cut(reply)
@@ -68,6 +71,13 @@ def read_answer(reply: bytes, asked: bytes, limit: int) -> Response:
     if answer.opt:
         _check_options(answer.opt)
     return answer
+
+
+def _check_size(plain: Response) -> None:
+    """Raises ServerFailure where the records of an answer are too large without compression."""
+    size = len(plain.answer) + len(plain.authority) + len(plain.additional)
+    if size > MOST_PLAIN:
+        raise ServerFailure(f"an upstream's answer cannot be read: its records take {size} octets, more than {MOST_PLAIN}")
 
 
 def _check_options(opt: bytes) -> None:

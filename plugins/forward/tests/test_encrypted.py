@@ -91,6 +91,9 @@ async def test_https_that_is_no_answer(reply: Reply, trouble: str, tmp_path: Pat
         ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", ""),
         ("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", "https {address}: .* without sending complete message body"),
         ("HTTP/1.1 100 Continue\r\n\r\n", "EOF"),
+        ("HTTP/1.1 100 Continue\r\n\r\n" * 300, "too many parts"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + "1\r\nx\r\n" * 300, "too many parts"),
+        ("HTTP/1.1 200 OK\r\n" + "a: b\r\n" * 10_000 + "\r\n", "too long"),
     ],
 )
 async def test_an_answer_over_https_may_end_with_its_connection(begin: str, trouble: str, tmp_path: Path) -> None:

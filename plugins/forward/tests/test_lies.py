@@ -7,6 +7,7 @@ from itertools import product
 import dns.message
 import pytest
 
+from pycoredns.errors import ServerFailure
 from pycoredns.plugins.forward.tests.support import (
     ONE_ADDRESS,
     Scripted,
@@ -70,6 +71,27 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
     "an option that is cut off": lambda query: reply_to(query, edns.opt(1232, options=b"\0\3\0\4ab"), (0, 0, 1)),
     "an option that is too short": lambda query: reply_to(query, edns.opt(1232, options=b"\0\x0f\0\1a"), (0, 0, 1)),
 }
+
+
+LONG = b"\1a" * 127 + b"\0"
+
+
+@pytest.mark.parametrize(("count", "trouble"), [(1900, ""), (2000, "its records take .* octets, more than")])
+async def test_an_answer_whose_pointers_make_it_too_large_is_not_taken(count: int, trouble: str) -> None:
+    """All of its records have the same long name, so that it is twenty times as large for all who look at it."""
+
+    def script(query: bytes, protocol: str) -> Iterable[bytes]:
+        place = (0xC000 | len(query) + 12).to_bytes(2, "big")
+        text = b"\xc0\x0c\0\x10\0\1\0\0\0\1" + len(LONG).to_bytes(2, "big") + LONG
+        return [reply_to(query, text + (place + ONE_ADDRESS[2:]) * count, (count + 1, 0, 0))]
+
+    async with Scripted(script) as other, forwarding(f"forward . {other.address} {{\n max_fails 0\n}}") as forward:
+        answer = forward.handle(request_for("a.test", protocol="tcp"))
+        if trouble:
+            with pytest.raises(ServerFailure, match=trouble):
+                await wait(answer)
+        else:
+            assert (await wait(answer)).answers == count + 1
 
 
 @pytest.mark.parametrize(("fault", "protocol"), [*product(BROKEN, ("udp", "tcp")), *product(CUT, ("tcp",))])
