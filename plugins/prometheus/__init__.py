@@ -145,7 +145,7 @@ class Prometheus(Plugin):
         await self._bring_up_to_date()
         families, processes = await here().families(), here().processes
         runtime = any(plugin.runtime_metrics for plugin in self._siblings())
-        body: bytes = exposition.text(families, processes, runtime, parse_qs(request.query, True).get("name[]", ()))
+        body: bytes = exposition.text(families, processes, runtime, frozenset(parse_qs(request.query, True).get("name[]", ())))
         headers = (("Content-Type", _CONTENT_TYPE), ("Vary", "Accept-Encoding"))
         if not _takes_gzip(request.headers.get("accept-encoding", "")):
             return HTTPReply(200, body, headers)
