@@ -51,12 +51,13 @@ def _answers_in_the_end(request: Request, octets: bytes, found: list[Found]) -> 
     """Reads the owners and follows the aliases; one that has two targets, or leads back, leads nowhere (RFC 2181 §10.1)."""
     owners: dict[bytes, set[int]] = {}
     targets: dict[bytes, set[bytes]] = {}
+    known: dict[int, bytes] = {}
     for each in found:
         if _same_class(request, octets, each):
-            owner = names.read(octets, each.start)[0].lower()
+            owner = names.read(octets, each.start, known)[0].lower()
             owners.setdefault(owner, set()).add(each.rtype)
             if each.rtype == types.CNAME:
-                targets.setdefault(owner, set()).add(names.read(octets, each.fixed + 10)[0].lower())
+                targets.setdefault(owner, set()).add(names.read(octets, each.fixed + 10, known)[0].lower())
     name, qtype = request.name, request.tail.qtype
     if qtype == types.ANY:
         return name in owners

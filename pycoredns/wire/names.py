@@ -122,10 +122,12 @@ def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> t
 
     Follows compression pointers, which must point backwards, so that it ends (RFC 1035 §4.1.4). Raises BadNameError. Where
     names of the message are ``known`` by their places these are taken for what points there, and this one is added to them:
-    most pointers lead to where a name begins that was read before.
+    most pointers lead to where a name begins that was read before. So are those that it leads through, so that no chain of
+    pointers, wherever it stands, is followed more than once.
     """
     start, run, behind, limit, jumps = place, place, 0, place, 0
     begun, end = b"", place + LONGEST_NAME
+    passed: tuple[tuple[int, int], ...] = ()
     try:
         while length := message[place]:
             if length < 0x40:
@@ -140,11 +142,15 @@ def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> t
                 raise BadNameError("compression pointer does not point backwards")
             begun += message[run:place]
             behind = behind or place + 2
-            if known is not None and (rest := known.get(target)) is not None:
-                if len(begun) + len(rest) > LONGEST_NAME:
-                    raise BadNameError("name too long")
-                name = known[start] = begun + rest
-                return name, behind
+            if known is not None:
+                if (rest := known.get(target)) is not None:
+                    if len(begun) + len(rest) > LONGEST_NAME:
+                        raise BadNameError("name too long")
+                    name = known[start] = begun + rest
+                    for inner, before in passed:
+                        known[inner] = name[before:]
+                    return name, behind
+                passed += ((target, len(begun)),)
             place = run = limit = target
             end = target + LONGEST_NAME - len(begun)
             jumps += 1
@@ -155,4 +161,6 @@ def read(message: bytes, place: int, known: dict[int, bytes] | None = None) -> t
     name = begun + message[run : place + 1]
     if known is not None:
         known[start] = name
+        for inner, before in passed:
+            known[inner] = name[before:]
     return name, behind or place + 1

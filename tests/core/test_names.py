@@ -101,6 +101,25 @@ def test_a_chain_of_pointers_is_given_up():
     assert len(names.read(labels, len(labels) - 4)[0]) == 2 * 101 + 1
 
 
+class Watched(bytes):
+    """Octets that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key):
+        self.looks += isinstance(key, int)
+        return super().__getitem__(key)
+
+
+def test_a_chain_of_pointers_is_followed_once():
+    """It may stand where no name is read, in a TXT record say, and thousands of names may lead to its end."""
+    chain = b"\1a\0" + b"".join([(0xC000 | target).to_bytes(2, "big") for target in (0, *range(3, 201, 2))])
+    message, known = Watched(chain + (0xC000 | len(chain) - 2).to_bytes(2, "big") * 5000), {}
+    for place in range(len(chain), len(message), 2):
+        assert names.read(message, place, known) == (b"\1a\0", place + 2)
+    assert message.looks < 3 * 5000
+
+
 def names_of_all_sorts(random):
     """A message of names that lead to one another: whole labels, pointers to where names begin, into their middle, anywhere."""
     octets, begins = bytearray(b"\3www\7example\4test\0"), [0, 4, 12]
