@@ -42,10 +42,7 @@ class ZoneFiles:
         """
         match = (self.regexp or _USUAL_PATTERN).search(file_name)
         text = _expand(self.origin_template or _USUAL_TEMPLATE, match) if match else ""
-        try:
-            return names.from_text(text).lower() if text else None
-        except UnicodeEncodeError:  # the file system holds any octets
-            raise names.BadNameError("it is not UTF-8") from None
+        return names.from_text(text).lower() if text else None
 
 
 WORKING_DIRECTORY = ZoneFiles(Path())

@@ -18,7 +18,8 @@ class BadNameError(ValueError):
 def from_text(text: str) -> bytes:
     r"""The wire form of a name in text, in the text's own case.
 
-    Understands ``\DDD`` and ``\X`` escapes; a final dot is optional. Raises BadNameError for an empty or over-long label or name.
+    Understands ``\DDD`` and ``\X`` escapes; a final dot is optional. Raises BadNameError for an empty or over-long label or name,
+    and for what is no UTF-8.
     """
     if _PLAIN_TEXT.fullmatch(text):
         labels = text.removesuffix(".").encode().split(b".")
@@ -36,7 +37,10 @@ def _split_escaped(text: str) -> list[bytes]:
     """The labels of a name that may hold escapes (RFC 1035 §5.1)."""
     if text == ".":
         return []
-    labels, label, raw, place = [], bytearray(), text.encode(), 0
+    try:
+        labels, label, raw, place = [], bytearray(), text.encode(), 0
+    except UnicodeEncodeError:  # octets of a command line, or a file's name
+        raise BadNameError(f"{text!r}: not UTF-8") from None
     while place < len(raw):
         octet = raw[place]
         if octet == 0x5C:
@@ -48,7 +52,7 @@ def _split_escaped(text: str) -> list[bytes]:
         else:
             label.append(octet)
         place += 1
-    if label or not raw.endswith(b".") or raw.endswith(b"\\."):
+    if label or not raw.endswith(b"."):
         labels.append(bytes(label))
     return labels
 

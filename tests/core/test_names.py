@@ -18,6 +18,9 @@ from pycoredns.wire.names import BadNameError
         (r"\000\255.c", b"\2\0\xff\1c\0"),
         ("*.x", b"\1*\1x\0"),
         (r"a\\.b", b"\2a\\\1b\0"),
+        (r"a\\.", b"\2a\\\0"),
+        (r"a\.", b"\2a.\0"),
+        (r"\\.\..", b"\1\\\1.\0"),
         ("ü.x", b"\2\xc3\xbc\1x\0"),
         ("a" * 63, b"\x3f" + b"a" * 63 + b"\0"),
     ],
@@ -27,7 +30,7 @@ def test_from_text(text, wire):
     assert names.from_text(names.to_text(wire)) == wire
 
 
-@pytest.mark.parametrize("text", ["", "a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4), "a\\", r"\256.x"])
+@pytest.mark.parametrize("text", ["", "a..b", ".a", "a" * 64, ".".join(["a" * 63] * 4), "a\\", r"\256.x", "\udcff", r"a\\.."])
 def test_bad_text(text):
     with pytest.raises(BadNameError):
         names.from_text(text)

@@ -105,4 +105,5 @@ def test_the_command_fails_where_something_is_wrong(
 
 def test_the_command_wants_a_name(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zone", str(path), "a..b"]) == 1
+    assert main(["zone", str(path), "\udcff"]) == 1
     assert "a..b" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_any_octets_may_stand_in_a_files_name(tmp_path):
     assert zones == {"a\\007b.test.": "db.a\x07b.test"}
     assert [complaint.partition(": ")[::2] for complaint in complaints] == [
         ("db.a\\x07b..test", "its name makes no name of a zone: 'a\\x07b..test': a label needs 1 to 63 octets"),
-        ("db.\\udcff.test", "its name makes no name of a zone: it is not UTF-8"),
+        ("db.\\udcff.test", "its name makes no name of a zone: '\\udcff.test': not UTF-8"),
     ]
 
 
