@@ -76,7 +76,10 @@ class Reloader:
                 await asyncio.sleep(1)
                 continue
             await asyncio.sleep(settings.interval + random.uniform(-0.5, 0.5) * settings.jitter)  # noqa: S311  no secret
-            await self._look()
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001  a background step ends here; the next look may go better
+                plugin_log.error("the Corefile could not be looked at: %r", error, exc_info=error)
 
     async def _look(self) -> None:
         """Reloads if the Corefile's words are others than those last tried. A file that is gone or broken is told once."""

@@ -92,8 +92,7 @@ async def _serve(server: Server, source: Source, quiet: bool, pidfile: str, star
         return await _until_signal(reloader, signals)
     finally:
         watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        await asyncio.gather(watching, return_exceptions=True)
         await reloader.server.stop()
         await reloader.stopped()
         _remove_pid(pidfile)
