@@ -75,9 +75,9 @@ class Prometheus(Plugin):
         """Serves /metrics."""
         self._finders = [plugin.counted_zone for plugin in self.block.plugins if overrides(plugin, "counted_zone")]
         self.build_info.cell(__version__, "", f"python{sys.version.partition(' ')[0]}").value = 1
-        self._tally = Tally(self.block.settings.view, self._behind())
         certified = self._certified
         route = await open_route(self.address, PATH, self.scrape, certified.context if certified else None)
+        self._tally = Tally(self.block.settings.view, self._behind())  # not where the address cannot be had: it is to be closed
         watching = asyncio.create_task(certified.watch(route)) if certified and here().role is not Role.WORKER else None
         try:
             # the pauses of a supervisor's loop keep no question waiting

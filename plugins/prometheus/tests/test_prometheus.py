@@ -288,12 +288,14 @@ async def test_metrics_are_shown_by_name_as_by_promhttp(query, shown):
     assert [line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE")] == shown
 
 
-async def test_an_address_in_use_ends_the_start():
+async def test_an_address_in_use_ends_the_start_and_leaves_nothing_behind():
+    before = len(traffic._tallies)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartError, match=rf"listen tcp 127\.0\.0\.1:{port}: bind: address already in use"):
             async with running(f".:{{port}} {{\n prometheus 127.0.0.1:{port}\n}}"):
                 pass
+    assert len(traffic._tallies) == before
 
 
 @pytest.mark.parametrize(
