@@ -218,10 +218,12 @@ class Worker:
         for end in ends:
             self._handing.take_for(number, end)
         sockets = Sockets({key: [sock] for key, sock in self._taken.pop(number, {}).items()})
-        async with self._listening:
-            if self._server is not None:
-                await self._server.help_out(number, sockets)
-        sockets.close()
+        try:
+            async with self._listening:
+                if self._server is not None:
+                    await self._server.help_out(number, sockets)
+        finally:
+            sockets.close()
 
     async def help_no_more(self, message: Message, _: list[socket.socket]) -> None:
         """There is another worker in its place."""

@@ -98,6 +98,18 @@ async def test_help_for_one_is_not_ended_with_that_for_another_and_leaves_nothin
     assert [each.sock.fileno() for each in both[2:]] == [-1] * 4
 
 
+async def test_one_that_cannot_help_keeps_no_sockets(worker, plan, monkeypatch):
+    async def fail(*_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(server.Listeners, "start", fail)
+    hand_over(worker, plan, 1)
+    given = list(worker._taken[1].values())
+    with pytest.raises(OSError, match="Too many open files"):
+        await worker.help_out(Message(1), [])
+    assert [sock.fileno() for sock in given] == [-1] * len(given) != []
+
+
 async def test_a_worker_assembles_the_next_server_beside_its_answers(worker, plan, monkeypatch):
     threads = []
     monkeypatch.setattr(
