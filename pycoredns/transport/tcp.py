@@ -16,7 +16,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, perf_counter_ns
 
 from pycoredns import bounds
 from pycoredns.listener import STREAM_LIMIT, Listener
@@ -35,8 +35,12 @@ MOST_REMEMBERED = 8192
 """Replies: few clients ask by TCP."""
 FIRST_TIMEOUT = 3.0
 """Seconds until the first question, CoreDNS's default."""
-READ_SIZE = 16384
-"""Octets of questions that are answered together."""
+READ_SIZE = 8192
+"""Octets of questions that are answered together: some hundred, in a few milliseconds."""
+_MUCH = 512
+"""Octets: what is read holds many questions, or a part of a long one."""
+_LONG = 2_000_000
+"""Nanoseconds that one turn of the loop has for such reads, of whatever number of connections; the others have the next turns."""
 _AT_ONCE = 32
 """Connections that are looked at together: their replies count as having left when the last of them has."""
 _ROUNDS = 4
@@ -104,6 +108,8 @@ class TCPListener(Listener):
         self.family = "1" if sock.family == socket.AF_INET else "2"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._left: list[tuple[int, int]] = []
+        """Events that the last turn had no time for."""
         service.listeners.append(self)
 
     async def start(self) -> None:
@@ -119,7 +125,7 @@ class TCPListener(Listener):
     def _proceed(self) -> None:
         """Accepts, reads and answers what has come."""
         for _ in range(_ROUNDS):
-            events = self.poll.poll(0, _AT_ONCE)
+            events = (self._left and self._take_left()) or self.poll.poll(0, _AT_ONCE)
             if not events:
                 return
             batch = Batch(self)
@@ -128,14 +134,21 @@ class TCPListener(Listener):
             if not accepted:
                 return
 
+    def _take_left(self) -> list[tuple[int, int]]:
+        """The events that were left, of connections that are still read."""
+        left, self._left = self._left, []
+        found = [(self.connections.get(descriptor), (descriptor, event)) for descriptor, event in left]
+        return [each for connection, each in found if connection is not None and connection.interest & IN]
+
     def _answer(self, events: list[tuple[int, int]], batch: Batch) -> bool:
-        """Looks at connections where something has happened; True if there were new ones.
+        """Looks at connections where something has happened; True if there were new ones, and time for what they ask.
 
         The usual is one question, whose reply is remembered.
         """
         connections, read, remembered, tick = self.connections, os.read, self.memo.entries.get, batch.tick
-        watched, until, coming = self.service.watched, batch.now + IDLE_TIMEOUT, False
-        for descriptor, event in events:
+        watched, until, coming, late = self.service.watched, batch.now + IDLE_TIMEOUT, False, False
+        rest = iter(events)
+        for descriptor, event in rest:
             connection = connections.get(descriptor)
             if connection is None:
                 coming = coming or descriptor == self._listening
@@ -157,6 +170,9 @@ class TCPListener(Listener):
             entry = remembered(data[4:])
             if entry is None or entry.tick < tick or not connection.clear or data[0] or data[1] + 2 != len(data):
                 connection.receive(data, batch)
+                if len(data) > _MUCH and perf_counter_ns() - batch.received > _LONG:
+                    late = True
+                    self._left = [each for each in rest if each[1] == IN and each[0] != self._listening]
                 continue
             reply = entry.reply
             connection.deadline = until
@@ -167,7 +183,7 @@ class TCPListener(Listener):
                 batch.seen.append((entry, connection, data[2] << 8 | data[3]))
         if coming:  # as the last, so that no event is taken for a new connection's with the number of one that was closed
             self._accept()
-        return coming
+        return coming and not late
 
     def _accept(self) -> None:
         deadline = monotonic() + FIRST_TIMEOUT

@@ -152,3 +152,27 @@ async def test_more_than_are_looked_at_together_all_have_their_turn():
                 writer.write(frame * 3)
             for reader, _ in clients:
                 assert {answer[:2] for answer in await answers(reader, 3)} == {frame[2:4]}
+
+
+async def test_questions_by_the_hundred_leave_time_for_others(monkeypatch):
+    """Of connections that all ask so many, one is heard in each turn of the loop where its questions take long."""
+    monkeypatch.setattr(tcp, "_LONG", 0)
+    heard, proceed, receive = [0], tcp.TCPListener._proceed, tcp.TCPConnection.receive
+
+    def begin_turn(self):
+        heard.append(0)
+        proceed(self)
+
+    def count(self, data, batch):
+        heard[-1] += bool(data)
+        receive(self, data, batch)
+
+    monkeypatch.setattr(tcp.TCPListener, "_proceed", begin_turn)
+    monkeypatch.setattr(tcp.TCPConnection, "receive", count)
+    async with running(LOCAL) as server, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(server.port)) for _ in range(20)]
+        for _, writer in clients:
+            writer.write(b"".join([framed(f"n{number}.test") for number in range(100)]))
+        for reader, _ in clients:
+            await answers(reader, 100)
+    assert max(heard) == 1
