@@ -135,7 +135,7 @@ def _known(directives: dict[str, list[Directive]], errors: list[ConfigError]) ->
         if name in registry.available():
             known.append(name)
         else:
-            errors.append(ConfigError(lines[0].place, f'unknown directive "{name}"', _remedy(name)))
+            errors += [ConfigError(line.place, f'unknown directive "{name}"', _remedy(name)) for line in lines]
     return registry.placed(name for name in known if _has_place(name, directives[name][0], errors))
 
 
@@ -145,7 +145,7 @@ def _remedy(name: str) -> str:
         return "this plugin of CoreDNS is not part of this version"
     from difflib import get_close_matches  # late: only a mistake needs it
 
-    close = get_close_matches(name, registry.available(), 1)
+    close = get_close_matches(name.lower(), registry.available(), 1)
     return f'did you mean "{close[0]}"?' if close else "pycoredns plugins lists those there are"
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pycoredns import registry
 from pycoredns.assemble import Assembly, assemble_all
 from pycoredns.chain import Block
+from pycoredns.corefile.configure import schema_of
 from pycoredns.corefile.expand import Corefile, parse_all
 from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.model import Place, ServerBlock
@@ -69,11 +71,24 @@ def _doubts(corefile: Corefile, assembly: Assembly) -> Iterator[ConfigError]:
             for address, there in assembly.addresses.items()
             if any(each is block for _, each in there)
         ]
+        yield from _options_among_words(written)
         for plugin in block.plugins:
             place = _place(written, plugin)
             yield from (ConfigError(place, f"{plugin.name}: {doubt}", plugin=plugin.name) for doubt in plugin.doubts(served))
             yield from _outside(written, block, plugin)
     yield from _shadowed(corefile, assembly)
+
+
+def _options_among_words(written: ServerBlock) -> Iterator[ConfigError]:
+    """Options on a plugin's own line, where they are taken for zones or the like: `hosts /etc/hosts fallthrough`."""
+    for directive in written.directives:
+        name = directive.name.text
+        plugin: type = registry.load(name)
+        options = schema_of(plugin).options
+        for word in directive.arguments:
+            if word.text in options:
+                cause = f'{name}: "{word}" is an option, but on this line it is not taken for one'
+                yield ConfigError(word.place, cause, "put it between braces, on a line of its own", name)
 
 
 def _zone_faults(plugin: HoldsZones) -> Iterator[ConfigError]:

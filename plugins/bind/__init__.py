@@ -7,7 +7,7 @@ from functools import cache
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated, ClassVar, Self
 
-from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.configure import parse_directives
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import Arguments, BadValueError, Context, Option, Repetition
 from pycoredns.errors import ConfigError
@@ -58,7 +58,7 @@ class Bind(Plugin):
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
         """One of all lines; what a line excepts concerns that line only."""
         interfaces.cache_clear()
-        lines = [parse_directive(cls, directive, context) for directive in directives]
+        lines = parse_directives(cls, directives, context)
         chosen = tuple(host for line in lines for host in line.addresses if host not in line.excepted)
         if not chosen:
             raise ConfigError(directives[-1].place, "bind: no address is left to listen on", "leave one out of except")

@@ -90,9 +90,10 @@ class Cache(Plugin):
     def __post_init__(self) -> None:
         """Prepares the stores, and what belongs to each sort of answers."""
         if len(self.serve_stale_policy) > 1:
-            raise BadValueError("serve_stale_policy can only be specified once")
+            raise BadValueError("serve_stale_policy can only be specified once", option="serve_stale_policy")
         if self.serve_stale_policy and self.serve_stale is None:
-            raise BadValueError("serve_stale_policy requires serve_stale")
+            cause, remedy = "serve_stale_policy requires serve_stale", "add a line serve_stale"
+            raise BadValueError(cause, remedy, "serve_stale_policy")
         self.budget = Budget(self.max_bytes) if self.max_bytes else None
         self.stores = {SUCCESS: self._store(self.success), DENIAL: self._store(self.denial)}
         self._successes, self._denials = self.stores[SUCCESS], self.stores[DENIAL]

@@ -64,7 +64,7 @@ class KeyStore:
             if not any(names.within(zone, key.zone) for zone in self._zones):
                 zones = ", ".join(map(names.to_text, self._zones))
                 cause = f"key {names.to_text(key.zone)} (keyid: {key.tag}) can not sign any of the zones"
-                raise BadValueError(cause, f"they are {zones}")
+                raise BadValueError(cause, f"they are {zones}" if zones else "there are none")
 
     def _check_folders(self) -> None:
         present = {key.zone for _, key in self._scheduled}

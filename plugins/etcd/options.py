@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+from pycoredns.corefile.certificates import client_context
+from pycoredns.corefile.kinds import FilePath, not_a_name
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.errors import ConfigError
@@ -37,16 +39,13 @@ class TLS(TLSFiles):
     @classmethod
     def from_line(cls, line: Directive, context: Context) -> Self:
         """One file: the authorities. Two: certificate and key. Three: all of them."""
-        paths = [context.path(token.text) for token in line.arguments]
+        paths = [FilePath.parse(token, context) for token in line.arguments]
         if len(paths) > 3:
             raise BadValueError(f"at most three files, not {len(paths)}")
-        for path in paths:
-            try:
-                path.read_bytes()
-            except OSError as error:
-                raise BadValueError(f"cannot read {path}: {(error.strerror or '').lower()}") from None
         certificate, key = paths[:2] if len(paths) > 1 else (None, None)
         authorities = paths[-1] if len(paths) in (1, 3) else None
+        if paths:
+            client_context(certificate, key, authorities)  # gRPC says no more of them than that no connection comes about
         return cls(certificate, key, authorities)
 
 
@@ -65,4 +64,4 @@ class SkyDNS:
         try:
             return cls(*(names.from_text(token.text).lower() for token in line.arguments))
         except names.BadNameError as error:
-            raise BadValueError(str(error)) from None
+            raise not_a_name(line.arguments[0].text, error) from None

@@ -102,7 +102,8 @@ class Etcd(Plugin):
         try:
             settings.parsed()
         except ValueError as error:
-            raise BadValueError(f"bad endpoint: {error}", "write it as http://HOST:2379 or http://[::1]:2379") from None
+            remedy = "write it as http://HOST:2379 or http://[::1]:2379"
+            raise BadValueError(f"bad endpoint: {error}", remedy, "endpoint") from None
         return settings
 
     @asynccontextmanager

@@ -57,7 +57,10 @@ class Endpoint:
         scheme, _, rest = text.partition(":")
         if scheme in ("unix", "unixs"):
             return cls(text, f"unix:{rest.removeprefix('//')}", scheme == "unixs" or tls)
-        host = urlsplit(text if "://" in text else f"//{text}").netloc
+        try:
+            host = urlsplit(text if "://" in text else f"//{text}").netloc
+        except ValueError as error:
+            raise ValueError(f'"{text}" ({error})') from None
         encrypted = {"http": False, "https": True}.get(scheme, tls)
         return cls(text, with_port(host.rpartition("@")[2]), encrypted)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.background import in_background
-from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.configure import parse_directives
 from pycoredns.corefile.kinds import Fallthrough, Ignored, Zone
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
@@ -42,7 +42,7 @@ class File(HoldsZones):
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
         """All lines of a block make one plugin, so that the longest zone answers; ``reload`` holds for the lines below it too."""
-        first, *others = (parse_directive(cls, directive, context) for directive in directives)
+        first, *others = parse_directives(cls, directives, context)
         interval = first.reload
         for directive, other in zip(directives[1:], others, strict=True):
             interval = other.reload if any(line.name.text == "reload" for line in directive.lines) else interval

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import random, sample
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeAlias, TypeVar
 
+from pycoredns.corefile.certificates import client_context
 from pycoredns.corefile.kinds import AddressKind, FilePath, Name, Zone
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.numbers import Count, Duration, Whole
@@ -25,7 +26,7 @@ log = logger("plugin/forward")
 Policy: TypeAlias = Literal["random", "round_robin", "sequential"]
 T = TypeVar("T")
 _SHUFFLES = 8
-_RCODES = {text: number for number, text in RCODES.items()} | {"BADSIG": 16}
+_RCODES = {text: number for number, text in RCODES.items()} | {"BADSIG": 16, "NOTIMPL": 4}
 
 
 class FirstZone(Zone):
@@ -133,17 +134,8 @@ class Security:
         return found
 
     def context(self) -> ssl.SSLContext:
-        """What a handshake needs; TLS 1.2 is the least. Raises BadValueError for files that hold no certificate or key."""
-        import ssl
-
-        try:
-            context = ssl.create_default_context(cafile=self.authority)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
-        except (ssl.SSLError, OSError) as error:
-            raise BadValueError(f"certificates cannot be loaded: {error.strerror or error}") from None
-        return context
+        """What a handshake needs; raises BadValueError for files that hold no certificate or key."""
+        return client_context(self.certificate, self.key, self.authority)
 
 
 NO_FILES = Security()
@@ -168,7 +160,7 @@ class Resolver:
     def parse(cls, token: Token, context: Context) -> Self:
         """Port 53 unless it is said."""
         match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})", token.text)
-        host, port = (match[1] or match[2], int(match[3])) if match else (token.text.strip("[]"), 53)
+        host, port = (match[1] or match[2], int(match[3])) if match else (re.sub(r"^\[(.*)\]$", r"\1", token.text), 53)
         if not 0 < port < 65536:
             raise BadValueError(f'"{token.text}" has no valid port')
         AddressKind.parse(Token(host, token.place), context)

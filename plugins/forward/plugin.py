@@ -92,14 +92,16 @@ class Forward(Plugin):
         if len(self.to) > MOST_UPSTREAMS:
             raise BadValueError(f"more than {MOST_UPSTREAMS} TOs configured: {len(self.to)}")
         if 0 < self.max_age < self.expire:
-            raise BadValueError(f"max_age ({self.max_age.written}) must not be less than expire ({self.expire.written})")
+            cause = f"max_age ({self.max_age.written}) must not be less than expire ({self.expire.written})"
+            raise BadValueError(cause, "raise it, or lower expire", "max_age")
         if self.read_timeout <= 0:
-            raise BadValueError("read_timeout must be positive")
+            raise BadValueError("read_timeout must be positive", "write it as 2s or 500ms", "read_timeout")
         known = [endpoint for destination in self.to for endpoint in destination.endpoints]
         if not known:
             raise BadValueError("no valid upstream addresses found", "name at least one name server")
         if self.tls_servername and any(each.server_name for each in known if each.scheme == "tls"):
-            raise BadValueError("a server name is given both for all upstreams and for one", "leave out tls_servername")
+            cause = "a server name is given both for all upstreams and for one"
+            raise BadValueError(cause, "leave out tls_servername", "tls_servername")
         self.waiting = 0
         """Questions that no answer has come to yet."""
         self.patience = int(PATIENCE * 1e9)

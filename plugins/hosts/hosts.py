@@ -96,7 +96,8 @@ class Hosts(Plugin):
     def __post_init__(self) -> None:
         """Reads the lines of the Corefile."""
         if self.fallthrough_unsupported and not self.through.zones:
-            raise BadValueError("fallthrough_unsupported needs fallthrough", "add a line fallthrough")
+            cause = "fallthrough_unsupported needs fallthrough"
+            raise BadValueError(cause, "add a line fallthrough", "fallthrough_unsupported")
         self._inline = self._new_table()
         for line in self.entries:
             text = " ".join(word.text for word in line.words)

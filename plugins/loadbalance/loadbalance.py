@@ -59,7 +59,7 @@ class Loadbalance(Plugin):
         if not weighted and self.weightfile is not None:
             raise BadValueError(f'unexpected "{self.weightfile.name}"', "only weighted takes a file")
         if not weighted and self.reload is not None:
-            raise BadValueError('unknown property "reload"', "only the file of weighted is reloaded")
+            raise BadValueError('unknown property "reload"', "only the file of weighted is reloaded", "reload")
         self._weighted = weighted
         self._weights: Weights = {}
         self._text: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
-from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.configure import parse_directives
+from pycoredns.corefile.kinds import not_a_name
 from pycoredns.corefile.model import Directive
-from pycoredns.corefile.options import Arguments, BadValueError, Context, Repeated, Repetition
+from pycoredns.corefile.options import Arguments, Context, Repeated, Repetition
 from pycoredns.durations import seconds_text
 from pycoredns.frozen import changeable, frozen
 from pycoredns.output import writer
@@ -21,6 +22,14 @@ __all__ = ["Log"]
 
 _MOST_CLIENTS = 8192
 _NOTHING: Prepared = ((), ())
+
+
+def _name(word: str) -> bytes:
+    """A name in lower case; raises BadValueError."""
+    try:
+        return names.from_text(word).lower()
+    except names.BadNameError as error:
+        raise not_a_name(word, error) from None
 
 
 @frozen
@@ -52,17 +61,14 @@ class Log(Plugin):
         if len(words) > 1 and "{" in words[-1]:
             text = words.pop().replace("{common}", COMMON).replace("{combined}", COMBINED)
         line_format, classes = Format(f"[INFO] {text}"), frozenset(self.classes)
-        try:
-            self.rules = [Rule(names.from_text(word or ".").lower(), line_format, classes) for word in words]
-        except names.BadNameError as error:
-            raise BadValueError(str(error)) from None
+        self.rules = [Rule(_name(word or "."), line_format, classes) for word in words]
         self._clients: dict[object, str] = {}
         self._duration, self._duration_text = 0, "0"
 
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
         """Each line has rules of its own; of all of them the first that covers a name counts."""
-        lines = [parse_directive(cls, directive, context) for directive in directives]
+        lines = parse_directives(cls, directives, context)
         lines[0].rules = [rule for line in lines for rule in line.rules]
         return lines[0]
 

@@ -49,7 +49,7 @@ class Sign(Plugin):
         try:
             self._watched = [Watched(bytes(zone), self.dbfile, self.keys, self.directory) for zone in self.zones]
         except BadKeyError as error:
-            raise BadValueError(f"key: {error}") from None
+            raise BadValueError(f"key: {error}", option="key" if len(self.keys) == 1 else "") from None
         for zone in self._watched:
             if zone.work.target.resolve() == self.dbfile.resolve():
                 raise BadValueError(f"{self.dbfile} is where its own signed zone is written", "name another directory")

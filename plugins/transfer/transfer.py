@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Self
 from pycoredns import bounds
 from pycoredns.answer import Answer, Pending
 from pycoredns.corefile import kinds
-from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.configure import parse_directives
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
 from pycoredns.corefile.servers import ServerAddress
@@ -86,7 +86,7 @@ class Transfer(FollowsZones):
         for directive in directives:
             for again in [line for line in directive.lines if line.name.text == "source"][1:]:
                 context.report(again.place, "source already specified", "give one address")
-        lines = [parse_directive(cls, directive, context) for directive in directives]
+        lines = parse_directives(cls, directives, context)
         lines[0].rules = [rule for line in lines for rule in line.rules]
         return lines[0]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+from pycoredns.corefile.kinds import not_a_name
 from pycoredns.corefile.model import Directive, Token
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.output import logger
@@ -36,7 +37,7 @@ class Secret:
         try:
             return cls(Key.of(name.text, secret.text))
         except BadNameError as error:
-            raise BadValueError(f'"{name}" is not a domain name ({error})') from None
+            raise not_a_name(name.text, error) from None
         except BadSecretError as error:
             raise BadValueError(f'key "{name}": {error}', "make a secret with: openssl rand -base64 32") from None
 
@@ -51,6 +52,8 @@ class SecretsFile:
     @classmethod
     def parse(cls, token: Token, context: Context) -> Self:
         """Reads the file at once; warns where others may read it too."""
+        if not token.text:
+            raise BadValueError("the path is empty")
         path = Path(token.text)
         try:
             keys = tuple(read_keys(path))
@@ -68,6 +71,7 @@ class Chosen:
     """Some numbers by their names, `all` of them, or `none`."""
 
     word: ClassVar[str]
+    examples: ClassVar[str]
     names: ClassVar[Mapping[str, int]]
     numbers: frozenset[int] = frozenset()
     all: bool = False
@@ -82,7 +86,7 @@ class Chosen:
             return cls(all=words[0] == "all")
         for word in words:
             if word not in cls.names:
-                raise BadValueError(f'"{word}" is unknown', "write all, none, or names in capitals such as AXFR IXFR")
+                raise BadValueError(f'"{word}" is unknown', f"write all, none, or names in capitals such as {cls.examples}")
         return cls(frozenset(cls.names[word] for word in words))
 
     def hold(self, number: int) -> bool:
@@ -96,6 +100,7 @@ class QueryTypes(Chosen):
 
     placeholder: ClassVar[str] = "all|none|TYPES..."
     word: ClassVar[str] = "TYPES"
+    examples: ClassVar[str] = "AXFR IXFR"
     names: ClassVar[Mapping[str, int]] = TYPE_NUMBERS
 
 
@@ -105,6 +110,7 @@ class Opcodes(Chosen):
 
     placeholder: ClassVar[str] = "all|none|OPCODES..."
     word: ClassVar[str] = "OPCODES"
+    examples: ClassVar[str] = "NOTIFY UPDATE"
     names: ClassVar[Mapping[str, int]] = _OPCODES
 
 

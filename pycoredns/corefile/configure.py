@@ -173,9 +173,26 @@ def parse_directive(plugin: type[T], directive: Directive, context: Context) -> 
     try:
         return plugin(**values)
     except BadValueError as error:
-        raise ConfigError(directive.place, f"{directive.name}: {error.cause}", error.remedy) from None
+        places = [line.place for line in directive.lines if line.name.text == error.option]
+        place = places[-1] if places else directive.place
+        raise ConfigError(place, f"{directive.name}: {error.cause}", error.remedy) from None
     except ValueError as error:
         raise ConfigError(directive.place, f"{directive.name}: {error}") from None
+
+
+def parse_directives(plugin: type[T], directives: Sequence[Directive], context: Context) -> list[T]:
+    """An instance of each line; raises ConfigErrors with the mistakes of all."""
+    made, errors = list[T](), list[ConfigError]()
+    for directive in directives:
+        try:
+            made.append(parse_directive(plugin, directive, context))
+        except ConfigErrors as found:
+            errors += found.errors
+        except ConfigError as error:
+            errors.append(error)
+    if errors:
+        raise ConfigErrors(errors)
+    return made
 
 
 def read_options(plugin: type, directive: Directive, context: Context) -> dict[str, Any]:

@@ -80,7 +80,12 @@ class Name(bytes):
         try:
             return cls(names.from_text(token.text).lower())
         except names.BadNameError as error:
-            raise BadValueError(f'"{token.text}" is not a domain name ({error})') from None
+            raise not_a_name(token.text, error) from None
+
+
+def not_a_name(text: str, error: names.BadNameError) -> BadValueError:
+    """What is said of a word that is no domain name; the error's own text may begin with the word again."""
+    return BadValueError(f'"{text}" is not a domain name: {str(error).removeprefix(f"{text!r}: ")}')
 
 
 @frozen
@@ -176,7 +181,7 @@ class NetworkKind:
     @classmethod
     def parse(cls, token: Token, context: Context) -> Network:
         """The length of the prefix must be given, in digits."""
-        if not re.search(r"/[0-9]{1,3}\Z", token.text):
+        if "%" in token.text or not re.search(r"/[0-9]{1,3}\Z", token.text):
             raise BadValueError(f'"{token.text}" is not a network', "write it as 192.0.2.0/24 or 2001:db8::/32")
         try:
             return ip_network(token.text, strict=False)
@@ -246,6 +251,7 @@ class RegularExpression:
     def parse(cls, token: Token, context: Context) -> re.Pattern[str]:
         """Compiled; not anchored."""
         text = re.sub(r"\[:(\w+):\]", lambda match: cls._classes.get(match[1], match[0]), token.text)
+        text = re.sub(r"(?<!\\)((?:\\\\)*)\(\?<(?=[A-Za-z_])", r"\1(?P<", text)
         try:
             return re.compile(re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", text), re.ASCII)
         except re.error as error:

@@ -89,11 +89,15 @@ class Context:
 class BadValueError(ValueError):
     """A word that does not suit its option: raised by kinds and by `__post_init__`, told with place and name of the option."""
 
-    def __init__(self, cause: str, remedy: str = "") -> None:
-        """`cause` follows the option's name: `"soon" is not a duration`; `remedy`: `write it as 5s, 1m30s or 100ms`."""
+    def __init__(self, cause: str, remedy: str = "", option: str = "") -> None:
+        """`cause` follows the option's name: `"soon" is not a duration`; `remedy`: `write it as 5s, 1m30s or 100ms`.
+
+        `option` is for a `__post_init__`: the line of the block that is to be changed.
+        """
         super().__init__(cause)
         self.cause = cause
         self.remedy = remedy
+        self.option = option
 
 
 class UnknownWordError(BadValueError):

@@ -10,7 +10,7 @@ from pycoredns.corefile.model import Token
 from pycoredns.corefile.options import BadValueError, Context
 from pycoredns.frozen import frozen
 
-_WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([0-9]{0,5})")
+_WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([^:/\[\]]*)")
 _DNS_PORT = 53
 
 
@@ -26,14 +26,16 @@ class ServerAddress:
     def parse(cls, token: Token, context: Context) -> Self:
         """Without a port 53 is meant; a host name is none."""
         match = _WITH_PORT.fullmatch(token.text)
-        host, port = (match[1] or match[2] or "", int(match[3] or _DNS_PORT)) if match else (token.text, _DNS_PORT)
+        host, port = (match[1] or match[2] or "", match[3] or str(_DNS_PORT)) if match else (token.text, str(_DNS_PORT))
         try:
             address = str(ip_address(host))
         except ValueError:
             raise BadValueError(f'must specify an IP address: "{host}"', "write it as 192.0.2.1 or 192.0.2.1:5300") from None
-        if port > 65535:
+        if not re.fullmatch("[0-9]{1,5}", port):
+            raise BadValueError(f'"{port}" is not a port', "write it as 192.0.2.1:5300")
+        if int(port) > 65535:
             raise BadValueError(f"port {port} is out of range", "it must be 0 to 65535")
-        return cls(address, port)
+        return cls(address, int(port))
 
     @property
     def address(self) -> str:

@@ -19,6 +19,9 @@ def findings(text: str) -> list[str]:
 NEVER = "no question ever reaches it, for"
 
 
+UNKNOWN = [(2, "CACHE"), (3, "cahce"), (4, "CACHE")]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -68,6 +71,28 @@ NEVER = "no question ever reaches it, for"
             ". {\n whoami\n}\n{\n cahce\n chaos x {\n  y\n }\n}\n",
             ["Corefile:4: warning: this block has no zone", 'Corefile:5: unknown directive "cahce"; did you mean "cache"?'],
         ),
+        (". {\n CACHE\n cahce\n CACHE\n}", [f'Corefile:{n}: unknown directive "{w}"; did you mean "cache"?' for n, w in UNKNOWN]),
+        (
+            ". {\n log a..b\n log c\n log d..e\n}",
+            ['Corefile:2: log: "a..b" is not a', 'Corefile:4: log: "d..e" is not a'],
+        ),
+        (". {\n bind 127.0.0\n bind 127.0.1\n}", ["Corefile:2: bind: ADDRESSES:", "Corefile:3: bind: ADDRESSES:"]),
+        (
+            "a. {\n transfer x..a\n transfer y..a\n}",
+            ["Corefile:2: ", "Corefile:2: ", "Corefile:3: ", "Corefile:3: "],
+        ),
+        (
+            "a. {\n secondary\n secondary\n}",
+            ["Corefile:2: secondary: transfer is", "Corefile:3: secondary: transfer is"],
+        ),
+        ("a. {\n file\n file\n}", ["Corefile:2: file: DBFILE is missing", "Corefile:3: file: DBFILE is missing"]),
+        (
+            ". {\n hosts /dev/null fallthrough\n cache 30 keepttl\n}",
+            [
+                'Corefile:2: warning: hosts: "fallthrough" is an option, but on this line it is not taken for one; put',
+                'Corefile:3: warning: cache: "keepttl" is an option, but',
+            ],
+        ),
         (". {\n import *.nothing\n whoami\n}", ["Corefile:2: warning: No files matching import glob pattern: *.nothing"]),
     ],
 )
@@ -76,6 +101,25 @@ def test_findings(text: str, expected: list[str]) -> None:
     assert len(found) == len(expected)
     for line, beginning in zip(found, expected, strict=True):
         assert line.startswith(beginning)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "option", "cause"),
+    [
+        ("cache", "serve_stale_policy prefer_positive", "serve_stale_policy requires serve_stale; add a line serve_stale"),
+        ("forward . 127.0.0.9", "max_age 1s", "max_age (1s) must not be less than expire (10s); raise it, or lower expire"),
+        ("forward . 127.0.0.9", "read_timeout 0s", "read_timeout must be positive; write it as 2s or 500ms"),
+        ("forward . tls://127.0.0.9%a", "tls_servername b", "a server name is given both for all upstreams and for one; leave"),
+        ("hosts", "fallthrough_unsupported", "fallthrough_unsupported needs fallthrough; add a line fallthrough"),
+        ("loadbalance", "reload 1s", 'unknown property "reload"; only the file of weighted is reloaded'),
+        ("etcd", "endpoint http://[::1", 'bad endpoint: "http://[::1" (Invalid IPv6 URL); write it as http://HOST:2379'),
+        ("sign /dev/null", "key file /dev/null/x", "key: cannot read /dev/null/x.key: not a directory"),
+    ],
+)
+def test_options_that_do_not_suit_others_are_told_with_their_line(plugin: str, option: str, cause: str) -> None:
+    for block in (f"{{\n  {option}\n }}", f"{{\n  # other\n\n  {option}\n }}"):
+        (found,) = findings(f". {{\n {plugin} {block}\n}}\n")
+        assert found.startswith(f"Corefile:{block.count(chr(10)) + 1}: {plugin.split()[0]}: {cause}")
 
 
 def test_exit_status_and_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

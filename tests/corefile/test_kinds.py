@@ -38,6 +38,7 @@ from pycoredns.corefile.numbers import (
     Whole,
 )
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.corefile.servers import ServerAddress
 from pycoredns.wire.names import from_text
 
 PLACE = Place("Corefile", 1)
@@ -98,6 +99,10 @@ def value_of(kind: Any, text: str) -> Any:
         (Choice({"Yes": 1}, folded=True), "yES", 1),
         (RegularExpression, r"^[[:alpha:]]+\d$", re.compile(r"^[A-Za-z]+\d$", re.ASCII)),
         (RegularExpression, r"a\z\\z", re.compile(r"a\Z\\z", re.ASCII)),
+        (RegularExpression, r"(?<n>a)\(?<n>", re.compile(r"(?P<n>a)\(?<n>", re.ASCII)),
+        (ServerAddress, "[2001:db8::1]:54", ServerAddress("2001:db8::1", 54)),
+        (ServerAddress, "fe80::1%eth0", ServerAddress("fe80::1%eth0", 53)),
+        (ServerAddress, "192.0.2.1:", ServerAddress("192.0.2.1", 53)),
     ],
 )
 def test_values(kind: Any, text: str, expected: Any) -> None:
@@ -128,10 +133,18 @@ def test_values(kind: Any, text: str, expected: Any) -> None:
         (Zone, "a..b", 'zone "a..b" is not a domain name'),
         (Zone, "", '"" stands for no zones; give one zone'),
         (Zone, "10.0.0.0/22", '"10.0.0.0/22" stands for 4 zones; give one zone'),
-        (Name, "", '"" is not a domain name'),
+        (Name, "", '"" is not a domain name: a label needs 1 to 63 octets'),
+        (Name, "a..b", '"a..b" is not a domain name: a label needs 1 to 63 octets'),
+        (Name, r"a\256", r'"a\256" is not a domain name: \256 is above 255'),
         (kind_of(Address), "10.0.0.256", '"10.0.0.256" is not an IP address'),
         (kind_of(Network), "192.0.2", '"192.0.2" is not a network; write it as 192.0.2.0/24'),
         (kind_of(Network), "192.0.2.0/33", '"192.0.2.0/33" is not a network'),
+        (kind_of(Network), "fe80::%eth0/64", '"fe80::%eth0/64" is not a network'),
+        (ServerAddress, "example.org:53", 'must specify an IP address: "example.org"; write it as 192.0.2.1'),
+        (ServerAddress, "tls://192.0.2.1", 'must specify an IP address: "tls://192.0.2.1"'),
+        (ServerAddress, "192.0.2.1:domain", '"domain" is not a port; write it as 192.0.2.1:5300'),
+        (ServerAddress, "192.0.2.1:-1", '"-1" is not a port'),
+        (ServerAddress, "192.0.2.1:65536", "port 65536 is out of range; it must be 0 to 65535"),
         (kind_of(Network), "10.0.0.0/255.0.0.0", "is not a network"),
         (ListenAddress, "8080", '"8080" is not an address with a port'),
         (ListenAddress, "::1:8080", "is not an address with a port"),
@@ -140,6 +153,7 @@ def test_values(kind: Any, text: str, expected: Any) -> None:
         (kind_of(Path), "", "the path is empty"),
         (kind_of(Literal["a", "b"]), "c", '"c" is unknown; choose one of a, b'),
         (RegularExpression, "(a", '"(a" is not a regular expression'),
+        (RegularExpression, "(?<n a)", '"(?<n a)" is not a regular expression'),
     ],
 )
 def test_words_that_do_not_suit(kind: Any, text: str, expected: str) -> None:

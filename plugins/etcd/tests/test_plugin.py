@@ -15,6 +15,7 @@ from pycoredns.metrics import families
 from pycoredns.plugins.etcd.mirror import Mirror, State
 from pycoredns.plugins.etcd.settings import Settings
 from pycoredns.plugins.etcd.source import Source
+from pycoredns.plugins.etcd.tests.certificates import Authority
 from pycoredns.plugins.etcd.tests.support import Writer
 from pycoredns.server import Server
 from pycoredns.testing import Upstream, eventually, running
@@ -47,17 +48,15 @@ def test_defaults():
 
 
 def test_all_options(tmp_path: Path):
-    files = [tmp_path / name for name in ("cert", "key", "ca")]
-    for file in files:
-        file.write_text("PEM")
-    cert, key, authorities = files
+    made = Authority(tmp_path).issue("client")
+    files = cert, key, authorities = made.certificate, made.key, made.authorities
     plugin = plugin_of(
         "path /dns", "endpoint http://a:1 https://b", "credentials u p", f"tls {cert} {key} {authorities}", "fallthrough",
         "min-lease-ttl 1m", "max-lease-ttl 7200", "stubzones", "upstream 192.0.2.1 x", "debug", "skydns local.test",
     )  # fmt: skip
     settings = plugin._identity.settings
     assert (settings.endpoints, settings.username, settings.password) == (("http://a:1", "https://b"), "u", "p")
-    assert (settings.tls.certificate, settings.tls.key, settings.tls.authorities) == tuple(files)
+    assert (settings.tls.certificate, settings.tls.key, settings.tls.authorities) == files
     assert (plugin.min_lease_ttl, plugin.max_lease_ttl, plugin.through.zones) == (60, 7200, (b"\0",))
     assert plugin_of(f"tls {authorities}").tls.authorities == authorities
     assert (plugin_of("tls").tls.authorities, plugin_of("").tls) == (None, None)
@@ -68,7 +67,9 @@ def test_all_options(tmp_path: Path):
     [
         ("credentials dns", "credentials requires 2 arguments"),
         ("credentials", "credentials requires 2 arguments"),
-        ("tls /nowhere/ca.pem", "cannot read /nowhere/ca.pem"),
+        ("tls /nowhere/ca.pem", '"/nowhere/ca.pem" holds no certificate (No such file or directory)'),
+        ("tls /dev/null /dev/null", '"/dev/null" and "/dev/null" are not a certificate and its key'),
+        ('tls ""', "the path is empty"),
         ("tls a b c d", "at most three files"),
         ("path", "PATH is missing"),
         ("path a b", 'unexpected "b"'),
@@ -77,7 +78,7 @@ def test_all_options(tmp_path: Path):
         ("max-lease-ttl -5s", "out of range"),
         ("stubzones a", 'unexpected "a"'),
         ("skydns a b", 'unexpected "b"'),
-        ("skydns a..b", "a label needs"),
+        ("skydns a..b", '"a..b" is not a domain name: a label needs'),
         ("timeout 5s", 'unknown option "timeout"'),
     ],
 )
@@ -90,7 +91,7 @@ def test_mistakes(option, cause):
 
 @pytest.mark.parametrize("endpoints", ["http://[::1:2379", "http://a:1 http://[b]:2379", "[::1:2379"])
 def test_endpoints_that_cannot_be_read(endpoints):
-    with pytest.raises(ConfigErrors, match=r"^Corefile:2: etcd: bad endpoint: .*; write it as http://HOST:2379"):
+    with pytest.raises(ConfigErrors, match=r"^Corefile:3: etcd: bad endpoint: .*; write it as http://HOST:2379"):
         plugin_of(f"endpoint {endpoints}")
 
 

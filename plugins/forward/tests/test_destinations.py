@@ -118,8 +118,10 @@ def test_random_order_begins_with_each_and_leaves_none_out() -> None:
         ("forward . 192.0.2.1 {\n doh_method PUT\n}", 'unknown doh_method "PUT"'),
         ("forward . 192.0.2.1 {\n source_address here\n}", "not an IP address"),
         ("forward . 192.0.2.1 {\n resolver somewhere\n}", "not an IP address"),
+        ("forward . 192.0.2.1 {\n resolver [2001:db8::1\n}", "not an IP address"),
         ("forward . 192.0.2.1 {\n tls a b c d\n}", "three files at most"),
         ("forward . 192.0.2.1 {\n tls /no/such/file\n}", "cannot be read"),
+        ("forward . 192.0.2.1 {\n tls /dev/null\n}", '"/dev/null" holds no certificate'),
         ("forward . 192.0.2.1 {\n force_tcp yes\n}", 'unexpected "yes"'),
         ("forward . tls://192.0.2.1%one.test {\n tls_servername two.test\n}", "server name is given both"),
         ("forward . tls://192.0.2.1 {\n tls_servername a..test\n}", "is not a server name"),
@@ -135,16 +137,17 @@ def test_all_options_are_read(tmp_path: Path) -> None:
     options = [
         "except a.test b.test", "force_tcp", "prefer_udp", "expire 20s", "max_age 1m", "max_idle_conns 3", "read_timeout 4s",
         "max_fails 5", "max_connect_attempts 6", "doh_method GET", "tls", "tls_servername dns.test", "policy sequential",
-        "health_check 2s no_rec domain example.org", "max_concurrent 7", "next NXDOMAIN refused", "next_on_nodata",
-        "failfast_all_unhealthy_upstreams", "failover SERVFAIL", "source_address 127.0.0.1", "resolver 192.0.2.5 192.0.2.6:54",
+        "health_check 2s no_rec domain example.org", "max_concurrent 7", "next NXDOMAIN refused NOTIMPL", "next_on_nodata",
+        "failfast_all_unhealthy_upstreams", "failover SERVFAIL", "source_address 127.0.0.1",
+        "resolver 192.0.2.5 192.0.2.6:54 [2001:db8::5]",
     ]  # fmt: skip
     plugin = configured("forward example.org 192.0.2.1 192.0.2.2 {\n" + "\n".join(options) + "\n}")[0]
     assert plugin.zone == b"\7example\3org\0"
     assert plugin.ignored == (b"\1a\4test\0", b"\1b\4test\0")
-    assert plugin.next_codes == (3, 5)
+    assert plugin.next_codes == (3, 5, 4)
     assert plugin.failover == (2,)
     assert (plugin.health_check.interval, plugin.health_check.recursion) == (2.0, False)
-    assert [(each.host, each.port) for each in plugin.resolver] == [("192.0.2.5", 53), ("192.0.2.6", 54)]
+    assert [(each.host, each.port) for each in plugin.resolver] == [("192.0.2.5", 53), ("192.0.2.6", 54), ("2001:db8::5", 53)]
     assert (plugin.max_connect_attempts, plugin.max_concurrent, plugin.max_fails) == (6, 7, 5)
 
 

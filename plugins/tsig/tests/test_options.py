@@ -56,9 +56,10 @@ def test_what_must_be_signed():
         ("secrets /no/such/file", '"/no/such/file" cannot be read: No such file'),
         ("require", "TYPES are missing"),
         ("require a", '"a" is unknown'),
-        ("require FOO", '"FOO" is unknown'),
+        ("require FOO", '"FOO" is unknown; write all, none, or names in capitals such as AXFR IXFR'),
         ("require_opcode", "OPCODES are missing"),
-        ("require_opcode INVALID", '"INVALID" is unknown'),
+        ("require_opcode INVALID", '"INVALID" is unknown; write all, none, or names in capitals such as NOTIFY UPDATE'),
+        ('secrets ""', "the path is empty"),
         ("blah", 'unknown option "blah"'),
     ],
 )
