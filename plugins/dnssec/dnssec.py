@@ -10,6 +10,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pycoredns.answer import Answer, then
+from pycoredns.background import in_background
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Count
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
@@ -319,13 +320,13 @@ class Dnssec(Plugin):
             event = self.store.next_event(now)
             await asyncio.sleep(POLL if event is None else min(POLL, event - now))
             try:
-                self.look()
+                await self.look()
             except Exception as error:  # a background step ends here: the present keys sign on
                 log.error("the keys cannot be looked at: %r", error, exc_info=error)
 
-    def look(self) -> None:
-        """Reads the folders, and signs with the keys whose time it is; all anew where the clock has been set."""
-        self.store.read_folders()
+    async def look(self) -> None:
+        """Reads the folders beside the answers; signs with the keys whose time it is, all anew where the clock has been set."""
+        await in_background(self.store.read_folders)
         rings, clock = self.store.rings(time()), time() - monotonic()
         if {zone: ring.roles for zone, ring in rings.items()} != {zone: ring.roles for zone, ring in self.rings.items()}:
             for zone, ring in rings.items():

@@ -175,7 +175,7 @@ async def test_pre_publication(tmp_path: Path, now: list[float]) -> None:
         seen = []
         for day in (0, 19, 20, 25, 29, 30, 39, 40):
             now[0] = NOW + day * DAY
-            dnssec.look()
+            await dnssec.look()
             seen.append(roles(dnssec))
         assert seen == [
             ({a}, {a}, set()),
@@ -203,7 +203,7 @@ async def test_denials_too_are_signed_by_the_new_key(tmp_path: Path, now: list[f
             signatures = [rrset[0] for rrset in reply.authority if rrset.rdtype == dns.rdatatype.RRSIG]
             assert [signature.key_tag for signature in signatures] == [signer.tag] * 2
             now[0] = NOW + DAY
-            dnssec.look()
+            await dnssec.look()
 
 
 async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told_once(
@@ -217,9 +217,23 @@ async def test_a_key_that_comes_into_the_folder_is_used_and_broken_ones_are_told
         (tmp_path / "Kbroken.private").write_text("Algorithm: 13")
         with caplog.at_level(logging.WARNING):
             for _ in range(2):
-                dnssec.look()
+                await dnssec.look()
         assert roles(dnssec)[1] == {first.tag, second.tag}
         assert caplog.text.count(f"cannot read {tmp_path}/Kbroken.key") == 1
+
+
+async def test_folders_are_read_beside_the_answers(tmp_path: Path, now: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key of RSA takes 60 ms."""
+    write_key(key(), tmp_path)
+    async with running(corefile(f"key directory {tmp_path}")) as server:
+        (dnssec,) = server.server.blocks[0].find(Dnssec)
+        readers: list[threading.Thread] = []
+        monkeypatch.setattr(options, "read_key", lambda base: (readers.append(threading.current_thread()), read_key(base))[1])
+        write_key(key(), tmp_path)
+        await dnssec.look()
+        assert len(roles(dnssec)[1]) == 2
+    assert len(readers) == 1
+    assert threading.main_thread() not in readers
 
 
 def test_a_key_that_cannot_be_read_any_more_signs_until_it_is_removed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -282,7 +296,7 @@ async def test_all_is_signed_anew_once_the_clock_has_been_set(
         await exchange_udp(query_wire("example.org", "DNSKEY", do=True, size=4096), ("127.0.0.1", server.port))
         version = server.server.blocks[0].version
         now[0] += 60
-        dnssec.look()
+        await dnssec.look()
         assert (len(dnssec.signatures), server.server.blocks[0].version) == (1, version)
         now[0] += seconds
         await eventually(lambda: not len(dnssec.signatures))
