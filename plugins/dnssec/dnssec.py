@@ -163,10 +163,12 @@ class Dnssec(Plugin):
 
     def _with_signatures(self, request: Request, response: Response, known: Authority, tally: Tally) -> Response:
         """Any answer that denies nothing, or only what its aliases lead to."""
-        qtype = request.tail.qtype
-        answer = self._signer.signed(response.answer, response.answers, tally)
+        qtype, room = request.tail.qtype, request.limit
+        answer = self._signer.signed(response.answer, response.answers, tally, room=room)
         authority = self._signer.signed_authority(known, tally)
-        additional = self._signer.signed(response.additional, response.additionals, tally)
+        additional = self._signer.signed(response.additional, response.additionals, tally, room=room)
+        if answer.cut or authority.cut or additional.cut:  # a cache is not to keep it
+            response = response.alike(flags=response.flags | TC)
         if known.rtypes == _ONLY_SOA and response.rcode in _NEGATIVE and qtype not in _ANSWERED_BY_ALIASES:
             end = end_of_aliases(request.name, response.answer, response.answers)
             end_keys = self.keys_of(end, qtype) if end else None
@@ -214,7 +216,7 @@ class Dnssec(Plugin):
             proven = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally)
             return self._made(response.alike(rcode=rcode), tally, proven)
         behind = self._signer.signed_authority(soa, tally)
-        octets, number, until, sets = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally, behind)
+        octets, number, until, sets, _ = self._signer.proven(proofs, keys, request.asked, soa.ttl, tally, behind)
         made = self._signer.remade(
             response,
             rcode,

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from pycoredns.dnssec.canonical import HOLD_NAMES, lower_names
 from pycoredns.dnssec.signing import canonical_set
+from pycoredns.listener import STREAM_LIMIT
 from pycoredns.plugins.dnssec.denial import Proof
 from pycoredns.plugins.dnssec.keyring import ZoneKeys
 from pycoredns.plugins.dnssec.signatures import ORIGINAL_TTL, Signatures, Signed, Tally
@@ -42,6 +43,8 @@ class Section(NamedTuple):
     """Until when its signatures are given, in seconds since 1970."""
     sets: int = 0
     """How many sets are signed in it."""
+    cut: bool = False
+    """Are there sets left that are not signed, as nobody would see it?"""
 
 
 NOTHING = Section()
@@ -93,8 +96,12 @@ class Signer:
         authority.signed = known = self.signed(authority.octets, authority.count, tally)
         return known
 
-    def signed(self, octets: bytes, count: int, tally: Tally, only: int = 0) -> Section:
-        """A section with signatures behind its records; ``only`` for sets of that type."""
+    def signed(self, octets: bytes, count: int, tally: Tally, only: int = 0, room: int = STREAM_LIMIT) -> Section:
+        """A section with signatures behind its records; ``only`` for sets of that type.
+
+        Where signatures take more than ``room``, octets that the message may have, no more are made: it will be cut before them.
+        There may be thousands of sets, at 100 µs each.
+        """
         if not count:
             return NOTHING
         number, until, sets = count, inf, 0
@@ -102,6 +109,8 @@ class Signer:
             keys = self._find_keys(owner, rtype) if not only or rtype == only else None
             if keys is None:
                 continue
+            if room < 0:
+                return Section(octets, number, until, sets, cut=True)
             signed_as = max(ttl, ORIGINAL_TTL)
             data = canonical_set(owner, rtype, int.from_bytes(signed_as, "big"), rdatas)
             signed = self.signatures.over(keys, owner, rtype, signed_as, data, tally)
@@ -109,6 +118,7 @@ class Signer:
             number += len(signed[1])
             until = min(until, signed[0])
             sets += 1
+            room -= sum(map(len, signed[1]))
         return Section(octets, number, until, sets)
 
     def signed_answer(self, request: Request, keys: ZoneKeys, response: Response, tally: Tally) -> Response:
@@ -195,7 +205,7 @@ class Signer:
 
         ``shown`` is the name as it was asked, for the owner that is that name.
         """
-        octets, number, until, sets = behind
+        octets, number, until, sets, _ = behind
         name, signed_as = shown.lower(), max(ttl, ORIGINAL_TTL)
         for owner, rtype, rdata in proofs:
             fixed, size = _FIXED[rtype], _size(len(rdata))
