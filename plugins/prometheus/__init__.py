@@ -68,7 +68,7 @@ class Prometheus(Plugin):
         try:
             self._certified = Certified(self.tls) if self.tls else None
         except StartError as error:
-            raise BadValueError(f"tls: {error}") from None
+            raise BadValueError(f"tls: {error}", option="tls") from None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

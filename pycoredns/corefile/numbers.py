@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 from pycoredns.corefile.model import Token
 from pycoredns.corefile.options import BadValueError, Context
+from pycoredns.durations import duration_text
 
 # Compiled when a Corefile has such words: the three take a hundredth of a start.
 _WHOLE = r"[+-]?[0-9]+"
@@ -145,7 +146,7 @@ class Duration(float):
     @property
     def written(self) -> str:
         """As it would stand in a Corefile."""
-        return f"{float(self):g}s" if self >= 1 or not self else f"{self * 1000:g}ms"
+        return f"{float(self):g}s" if self >= 1 else duration_text(self)
 
 
 class SignedDuration(Duration):

@@ -113,6 +113,8 @@ def test_findings(text: str, expected: list[str]) -> None:
         ("hosts", "fallthrough_unsupported", "fallthrough_unsupported needs fallthrough; add a line fallthrough"),
         ("loadbalance", "reload 1s", 'unknown property "reload"; only the file of weighted is reloaded'),
         ("etcd", "endpoint http://[::1", 'bad endpoint: "http://[::1" (Invalid IPv6 URL); write it as http://HOST:2379'),
+        ("prometheus localhost:9153", "tls /dev/null/x", "tls: open /dev/null/x: not a directory"),
+        ("forward . 127.0.0.9", "max_age 5us", "max_age (5µs) must not be less than expire (10s)"),
         ("sign /dev/null", "key file /dev/null/x", "key: cannot read /dev/null/x.key: not a directory"),
     ],
 )

@@ -442,7 +442,7 @@ def test_tls_settings_that_cannot_be_used(certificate, text, complaint):
 def test_tls_settings_that_cannot_be_used_are_told_with_their_place(tmp_path, capsys):
     (tmp_path / "Corefile").write_text(f". {{\n prometheus {{\n  tls {tmp_path}/none.yml\n }}\n}}\n")
     assert main(["check", str(tmp_path / "Corefile")]) == 1
-    said = f"Corefile:2: prometheus: tls: open {tmp_path}/none.yml: no such file or directory"
+    said = f"Corefile:3: prometheus: tls: open {tmp_path}/none.yml: no such file or directory"
     assert said in capsys.readouterr().out
 
 
