@@ -1,4 +1,4 @@
-"""Long work in threads, while questions are answered."""
+"""What is done beside the answers: long work in threads, and what goes on as long as somebody wants it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,37 @@ import errno
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from pycoredns.output import logger
+
 T = TypeVar("T")
+log = logger("pycoredns")
 POLITE = 0.0005
 """Seconds after which a thread that works for long lets the event loop have its turn; Python's own measure is 5 ms."""
 MOST_THREADS = 16
 """What is to be done beyond that waits."""
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Has something go on meanwhile, in a task; in the end it is cancelled, and waited for. What ends it before is logged."""
+    task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(_tell_end)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_end(task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log.error("a background task has ended: %r", error, exc_info=error)
 
 
 async def in_background(work: Callable[[], T]) -> T:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pycoredns.answer import Answer, then
-from pycoredns.background import in_background
+from pycoredns.background import beside, in_background
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.numbers import Count
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repeated, zones_of_block
@@ -299,14 +299,11 @@ class Dnssec(Plugin):
             self._beside.clear()
         self._warn()
         before_scrape.append(self.count)
-        watching = asyncio.create_task(self._watch())
         try:
-            yield
+            async with beside(self._watch()):
+                yield
         finally:
             before_scrape.remove(self.count)
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
     def _warn(self) -> None:
         for doubt in self.store.doubts():

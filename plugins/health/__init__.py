@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, ClassVar, Self
 
+from pycoredns.background import beside
 from pycoredns.corefile.kinds import ListenAddress
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.numbers import Duration
@@ -57,12 +58,10 @@ class Health(Plugin):
     async def running(self) -> AsyncIterator[None]:
         """Serves /health, and asks for it once a second to see how busy the process is."""
         route = await open_route(self.address, PATH, self.answer)
-        task = asyncio.get_running_loop().create_task(measure(self.address, PATH, self.durations.cell(), self.failures.cell()))
         try:
-            yield
+            async with beside(measure(self.address, PATH, self.durations.cell(), self.failures.cell())):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await route.close()
 
     async def answer(self, request: HTTPRequest) -> HTTPReply:

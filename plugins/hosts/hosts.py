@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pycoredns.answer import Answer
+from pycoredns.background import beside
 from pycoredns.corefile.configure import parse_directive
 from pycoredns.corefile.kinds import Fallthrough, Zone
 from pycoredns.corefile.model import Directive
@@ -173,14 +174,8 @@ class Hosts(Plugin):
     async def running(self) -> AsyncIterator[None]:
         """Reads the file, and again whenever it has changed."""
         await self.refresh()
-        watching = asyncio.create_task(self._watch()) if self.reload else None
-        try:
+        async with beside(self._watch()) if self.reload else nullcontext():
             yield
-        finally:
-            if watching:
-                watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
 
     async def _watch(self) -> None:
         while True:

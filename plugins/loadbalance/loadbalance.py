@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from random import randrange, shuffle
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pycoredns.answer import Answer, then
-from pycoredns.background import in_background
+from pycoredns.background import beside, in_background
 from pycoredns.corefile.kinds import Network
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Argument, BadValueError, Option, Repeated, Repetition
@@ -149,13 +149,8 @@ class Loadbalance(Plugin):
         if not interval:
             yield
             return
-        task = asyncio.create_task(self._keep_loading(self.weightfile, interval))
-        try:
+        async with beside(self._keep_loading(self.weightfile, interval)):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _keep_loading(self, file: Path, interval: float) -> None:
         """Reads the file again and again; what cannot be read changes nothing."""

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pycoredns.answer import Answer
+from pycoredns.background import beside
 from pycoredns.direct import Direct, unless
 from pycoredns.frozen import changeable
 from pycoredns.output import fatal
@@ -69,13 +70,8 @@ class Loop(Plugin):
         """Asks beside everything else, so that the start does not wait for it."""
         hosts, service = self.block.settings.listen, self.block.services[0]
         self._address = (hosts[0] if hosts else "", int(service.address.rpartition(":")[2]))
-        asking = asyncio.get_running_loop().create_task(self.look())
-        try:
+        async with beside(self.look()):
             yield
-        finally:
-            asking.cancel()
-            with suppress(asyncio.CancelledError):
-                await asking
 
     async def look(self) -> None:
         """Asks until an answer comes, or for half a minute."""

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any
 
+from pycoredns.background import beside
 from pycoredns.output import logger
 from pycoredns.peers import Message, NobodyAnswers, Role, here
 
@@ -64,12 +65,8 @@ class Together:
             yield
             return
         with here().offering(topic, self._answer):
-            task = asyncio.create_task(self._follow(topic))
-            try:
+            async with beside(self._follow(topic)):
                 yield
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, topic: str) -> None:
         """Asks the process that leads, unless this one does."""

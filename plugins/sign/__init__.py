@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from pycoredns.background import beside
 from pycoredns.corefile.kinds import Zone
 from pycoredns.corefile.options import Argument, Arguments, BadValueError, Option, Repeated, Repetition, zones_of_block
 from pycoredns.dnssec.keys import BadKeyError
@@ -67,13 +68,8 @@ class Sign(Plugin):
         """Signs what needs it beside the server's start, and looks again from time to time."""
         for line in self._open_secrets():
             log.warning("%s", line)
-        task = asyncio.create_task(self._keep_signed())
-        try:
+        async with beside(self._keep_signed()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _keep_signed(self) -> None:
         first = True

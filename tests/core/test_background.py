@@ -1,4 +1,4 @@
-"""Long work is done in threads."""
+"""What is done beside the answers."""
 
 import asyncio
 import sys
@@ -8,6 +8,56 @@ import pytest
 
 from pycoredns import background
 from pycoredns.testing import eventually
+
+
+async def test_what_goes_on_beside_something_ends_with_it() -> None:
+    begun, seen = asyncio.Event(), []
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("cancelled")
+            await asyncio.sleep(0)
+            seen.append("ended")
+
+    with pytest.raises(KeyError):
+        async with background.beside(work()):
+            await begun.wait()
+            raise KeyError
+    assert seen == ["cancelled", "ended"]
+
+
+async def test_what_ends_by_itself_is_told_at_once_if_it_failed_and_stops_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(error: Exception | None) -> None:
+        if error:
+            raise error
+
+    async with background.beside(work(None)), background.beside(work(ValueError("broken"))):
+        await eventually(lambda: "a background task has ended: ValueError('broken')" in caplog.messages)
+    assert len(caplog.messages) == 1
+
+
+async def test_who_is_told_to_stop_stops_also_while_that_is_ending() -> None:
+    ending = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.sleep(0)
+
+    async def owner() -> None:
+        async with background.beside(work()):
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(owner())
+    await ending.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_long_work_takes_short_turns() -> None:
