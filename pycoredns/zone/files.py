@@ -28,18 +28,30 @@ class ZoneFile:
         self.by_time = by_time
         self.zone: Zone | None = None
         self._seen: dict[Path, Version] = {}
+        self._read: dict[Path, Version] = {}
+        """As they were when the zone was read, whatever was seen of them since."""
+        self._adopted = False
+        """Is the zone another one's, so that what differs from it is read as if it were the first time, whatever its serial?"""
         self._reading = False
         self._torn = False
         """Was it written while it was read the last time, so that a part may be missing?"""
 
     def adopt(self, old: ZoneFile, served: Zone | None) -> None:
-        """Takes over what is served of the same file; what another is reading just now, or has not given away, is read again."""
+        """Takes over what is served of the same file, on a reload of the Corefile.
+
+        What another is reading just now, or has not given away, is read again, and so is what was passed over since: files that
+        are broken, or whose serial has stayed, are to mean the same as at a start.
+        """
         self.zone, self._torn = served, old._torn
-        self._seen = old._seen if old.zone is served and not old._reading else {}
+        self._adopted = served is not None
+        self._read = old._read if old.zone is served and not old._reading else {}
+        self._seen = self._read
 
     def has_changed(self) -> bool:
         """Are the files others than those that were last looked at?"""
-        return not self._seen or any(_version(path) != version for path, version in self._seen.items())
+        changed = not self._seen or any(_version(path) != version for path, version in self._seen.items())
+        self._adopted = self._adopted and changed  # found as it was adopted, it is as if it had been read here
+        return changed
 
     def forget(self) -> None:
         """Whatever was seen, the files have changed when they are looked at the next time."""
@@ -61,7 +73,8 @@ class ZoneFile:
     def _load(self) -> Loaded | None:
         self._seen = {path: _version(path) for path in {self.path, *self._seen}}
         old, torn = self.zone, self._torn
-        if old is not None and not self.by_time and not torn and read_serial(self.path, self.origin) == old.serial:
+        by_serial = not (self.by_time or torn or self._adopted)
+        if old is not None and by_serial and read_serial(self.path, self.origin) == old.serial:
             return None
         reading = Reading(self.path, self.origin)
         try:
@@ -71,7 +84,7 @@ class ZoneFile:
         self._torn = () in reading.files.values()
         if self._torn and not torn and old is not None:
             raise BadZoneError(str(self.path), "it is being written just now; what was read before is served until the next look")
-        self.zone = zone
+        self.zone, self._read, self._adopted = zone, self._seen, False
         return Loaded(zone, difference(old, zone) if old is not None else None)
 
 

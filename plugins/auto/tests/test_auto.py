@@ -225,6 +225,23 @@ async def test_a_changed_file_with_the_same_serial_is_told_and_not_served(tmp_pa
         assert await server.answers("ns.date.test") == ["A 192.0.2.1"]
 
 
+async def test_a_reloaded_corefile_reads_a_changed_file_with_the_same_serial(tmp_path, caplog):
+    file = tmp_path / "db.date.test"
+    write(file, text())
+    async with running(COREFILE, folder=tmp_path) as old:
+        write(file, text(1, "192.0.2.2"))
+        await eventually(lambda: "is served as before" in caplog.text)
+        corefile = COREFILE.replace("{folder}", str(tmp_path)).replace("{port}", str(old.port))
+        new = Server(assemble(parse(corefile, "Corefile")))
+        await new.start(old.server)
+        server = RunningServer(new, old.ports)
+        assert await server.answers("ns.date.test") == ["A 192.0.2.2"]
+        write(file, text(1, "192.0.2.3"))
+        await eventually(lambda: caplog.text.count("is served as before") > 1)
+        assert await server.answers("ns.date.test") == ["A 192.0.2.2"]
+        await new.stop()
+
+
 async def test_a_broken_file_is_told_once_and_leaves_the_good_zone(tmp_path, caplog):
     file = tmp_path / "db.date.test"
     write(file, text())
