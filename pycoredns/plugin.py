@@ -159,7 +159,10 @@ class Plugin:
         return True
 
     def take_over(self, old: Self) -> None:
-        """Keeps what is warm (a cache, a mirror, connections) from its predecessor, on a reload."""
+        """Keeps what is warm (a cache, a mirror, connections) from its predecessor, on a reload.
+
+        That one goes on answering meanwhile, and for good if the reload fails, so nothing may be taken away from it.
+        """
 
     def answers_all(self, zone: bytes) -> bool:
         """Is every question for a zone's names answered here, so that no plugin behind is ever asked? For ``pycoredns check``."""

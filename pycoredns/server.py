@@ -57,8 +57,6 @@ class Server:
         self._leaving: set[Listeners] = set()
         """Those that only wait for answers that are still to come."""
         self._stack = AsyncExitStack()
-        self._taken: list[tuple[Plugin, Plugin]] = []
-        """Plugins with those whose warm state they have taken, until that is final."""
 
     @property
     def blocks(self) -> list[Block]:
@@ -118,14 +116,12 @@ class Server:
                 self._stack.push_async_callback(asyncio.sleep, 0)  # where they end, likewise
             predecessor = old.predecessor(plugin) if old else None
             if predecessor is not None:
-                self._taken.append((plugin, predecessor))
                 plugin.take_over(predecessor)
             await self._stack.enter_async_context(plugin.running())
 
     async def commit(self, old: Server | None = None) -> None:
         """Answers from now on, in the place of ``old``."""
         await self.listeners.start(self.sockets)
-        self._taken.clear()
         if old is not None:
             old.sockets.beyond(self.sockets).leave()
             old.hand_over(self)
@@ -135,9 +131,7 @@ class Server:
         """Called when ``start_lines`` have been said, which are to stand before the lines of answers."""
 
     async def give_up(self, old: Server | None = None) -> None:
-        """Undoes what has been prepared; ``old`` has everything back."""
-        for plugin, predecessor in reversed(self._taken):
-            predecessor.take_over(plugin)
+        """Undoes what has been prepared; ``old`` goes on as if nothing had been."""
         ports.begin()
         await self._end_plugins()
         show_debug(old is not None and old.assembly.settings.debug)

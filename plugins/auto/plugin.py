@@ -184,7 +184,7 @@ class Auto(HoldsZones):
 
     def take_over(self, old: Self) -> None:
         """Keeps the zones of a folder that is looked through in the same way; their files are read only if they have changed."""
-        if self.directory == old.directory and not self._files:
+        if self.directory == old.directory:
             for origin, before in old._files.items():
                 file, served = ZoneFile(before.path, origin), old.zone(origin)
                 self._files[origin] = file

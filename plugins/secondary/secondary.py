@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 
 from pycoredns.answer import Answer
 from pycoredns.corefile import kinds
-from pycoredns.corefile.configure import parse_directive
+from pycoredns.corefile.configure import parse_directives
 from pycoredns.corefile.kinds import Fallthrough
 from pycoredns.corefile.model import Directive
 from pycoredns.corefile.options import Arguments, Context, Option, Repeated, Repetition, zones_of_block
@@ -80,7 +80,7 @@ class Secondary(HoldsZones):
     @classmethod
     def from_directives(cls, directives: Sequence[Directive], context: Context) -> Self:
         """All lines of a block make one plugin, so that the longest zone answers; ``fallthrough`` holds for all."""
-        first, *others = (parse_directive(cls, directive, context) for directive in directives)
+        first, *others = parse_directives(cls, directives, context)
         for other in others:
             first._join(other)
         return first
@@ -247,9 +247,8 @@ class Secondary(HoldsZones):
         return [f"plugin/secondary: there is no key {name}; give it to tsig: secret {name} SECRET" for name in lacking]
 
     def take_over(self, old: Self) -> None:
-        """Goes on with the zones that are there; does nothing where it runs already, as after a reload that failed."""
-        if self._tasks is None:
-            self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
+        """Goes on with the zones that are there."""
+        self._inherited = {origin: Inherited(follower, old) for origin, follower in old._followers.items() if follower.zone}
 
     async def drain(self, final: bool) -> None:
         """From a reload on the new server alone looks after the zones: a transfer of the old one could end last."""

@@ -110,7 +110,6 @@ class Supervisor(Server):
         """Has the workers answer."""
         if self._plan is not None:
             await self._crew.commit(self._plan)
-        self._taken.clear()
         if old is not None:
             old.sockets.beyond(self.sockets).leave()  # those of workers that are gone, too
         await ports.exchange.complete()

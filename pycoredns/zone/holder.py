@@ -89,12 +89,9 @@ class HoldsZones(Plugin):
 
     def adopt(self, old: HoldsZones, origin: bytes) -> None:
         """Takes a zone over from a predecessor as it is, on a reload of the Corefile."""
-        before, self._held[origin] = self._held.get(origin), old._held.get(origin)
+        self._held[origin] = old._held.get(origin)
         if origin in old._journals:
             self._journals[origin] = old._journals[origin].copy()  # for a while both get the same new versions
-        if before is not None and before is not self._held[origin]:  # after a reload that is undone, whose zone is newer
-            self._places.clear()
-            self.changed()
 
     def faults(self) -> Iterable[BadZoneError]:
         """What is wrong with the zones that are to be held, for ``pycoredns check``."""

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -51,6 +52,13 @@ def plugin_of(server: RunningServer) -> File:
     (plugin,) = server.server.blocks[0].find(File)
     assert isinstance(plugin, File)
     return plugin
+
+
+def looked_at(server: RunningServer) -> Callable[[], bool]:
+    """Has the server looked at its file since it was another one?"""
+    (file,) = plugin_of(server)._files.values()
+    before = file._seen
+    return lambda: file._seen != before and not file._reading
 
 
 async def text_at(server: RunningServer, name: str = "v.example.org") -> list[str]:
@@ -335,7 +343,41 @@ def test_check_reads_the_files(tmp_path: Path, path: Path) -> None:
     assert len(found) == 2
 
 
-async def test_a_reload_that_is_undone_leaves_one_version_of_the_zone(path: Path) -> None:
+async def at_a_reload(path: Path, server: RunningServer, text: str) -> tuple[bool, list[str]]:
+    """Is a Corefile taken by a reload, and what is answered then?"""
+    corefile = path.with_name("Corefile")
+    corefile.write_text(text)
+    reloader = Reloader(server.server, Source(str(corefile)))
+    taken = await reloader.reload()
+    answers = await text_at(RunningServer(reloader.server, server.ports))
+    if taken:
+        await reloader.stopped()
+        await reloader.server.stop()
+    return taken, answers
+
+
+@pytest.mark.parametrize(
+    ("passed_over", "taken", "answer"),
+    [
+        (zone(1, 'v TXT "same serial"'), True, 'TXT "same serial"'),
+        (zone(2, 'v TXT "broken"', "bad A nonsense"), False, 'TXT "one"'),
+        (None, True, 'TXT "one"'),
+    ],
+)
+async def test_a_reload_of_the_corefile_reads_what_was_passed_over(
+    path: Path, passed_over: str | None, taken: bool, answer: str
+) -> None:
+    """It means the same as a start: what a look at the file leaves out is no secret of the server that has looked."""
+    corefile = "example.org:{port} {\n bind 127.0.0.1\n file {path} {\n  reload 10ms\n }\n}".replace("{path}", str(path))
+    async with running(corefile) as server:
+        looks = looked_at(server)
+        write(path, passed_over)
+        await eventually(looks)
+        assert await text_at(server) == ['TXT "one"']
+        assert await at_a_reload(path, server, corefile.replace("{port}", str(server.port))) == (taken, [answer])
+
+
+async def test_a_reload_that_is_undone_leaves_the_zone_as_it_was(path: Path) -> None:
     corefile = "example.org:{port} {\n file {path} {\n  reload 0\n }\n}".replace("{path}", str(path))
     async with running(corefile) as server:
         assert await text_at(server) == ['TXT "one"']
@@ -343,5 +385,5 @@ async def test_a_reload_that_is_undone_leaves_one_version_of_the_zone(path: Path
         new = Server(assemble(parse(corefile.replace("{port}", str(server.port)), "Corefile")))
         await new.prepare(server.server)
         await new.give_up(server.server)
-        assert await text_at(server) == ['TXT "two"']
-        assert await text_at(server, "V.example.org") == ['TXT "two"']
+        assert await text_at(server) == ['TXT "one"']
+        assert await text_at(server, "V.example.org") == ['TXT "one"']
