@@ -61,10 +61,9 @@ services: WeakSet[Service] = WeakSet()
 
 
 def measure() -> None:
-    """Brings the gauges up to date."""
+    """Brings the gauges up to date; of an address that is served no more nothing is shown."""
     for gauge in (waiting, remembered, connections):
-        for cell in gauge.cells.values():
-            cell.value = 0
+        gauge.cells.clear()
     for service in services:
         waiting.cell(service.address).value += service.waiting
         for listener in service.listeners:

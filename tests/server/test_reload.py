@@ -1,6 +1,7 @@
 """A reload swaps everything or nothing, and no question is lost on the way."""
 
 import asyncio
+import gc
 import socket
 import threading
 from contextlib import asynccontextmanager
@@ -10,9 +11,10 @@ from weakref import ref
 
 import pytest
 
-from pycoredns import traffic
+from pycoredns import bounds, traffic
 from pycoredns.assemble import assemble
 from pycoredns.corefile.expand import parse
+from pycoredns.metrics import families
 from pycoredns.plugins.hosts import Hosts
 from pycoredns.plugins.whoami import Whoami
 from pycoredns.reload import Reloader, failed, retire, version
@@ -250,6 +252,26 @@ async def test_a_link_that_is_switched_is_seen(tmp_path, monkeypatch):
     await reloader.server.stop()
 
 
+async def test_a_look_that_fails_is_not_the_last_one(reloading, monkeypatch, caplog):
+    read, failures = Source.read, [ValueError("nobody has thought of this")]
+
+    def failing(source):
+        if failures:
+            raise failures.pop()
+        return read(source)
+
+    async with reloading:
+        before = reloading.reloader.server
+        before.assembly.settings.reload = ReloadSettings(interval=0.01, jitter=0)
+        monkeypatch.setattr(Source, "read", failing)
+        watching = asyncio.create_task(reloading.reloader.watch())
+        await eventually(lambda: "nobody has thought of this" in caplog.text)
+        reloading.write(2)
+        await eventually(lambda: reloading.reloader.server is not before)
+        watching.cancel()
+        assert await reloading.answer() == "A 192.0.2.2"
+
+
 async def test_a_watched_corefile_is_read_and_assembled_beside_the_loop(reloading, monkeypatch):
     """One of thousands of blocks takes a second, each time."""
     threads = []
@@ -440,3 +462,36 @@ async def test_a_listener_that_cannot_begin_leaves_all_as_it_was(reloading, monk
         assert not await reloading.reloader.reload()
         for _ in range(20):
             assert await reloading.answer() == "A 192.0.2.1"
+
+
+async def test_what_a_reload_that_fails_has_read_is_not_served(reloading, tmp_path):
+    """Its plugins start one by one until one of them cannot; the old ones are to know nothing of that."""
+    hosts, zone = tmp_path / "hosts", tmp_path / "db"
+    hosts.write_text("192.0.2.1 h.test\n")
+    more = f"}}\nh.test:{reloading.port} {{\n bind 127.0.0.1\n hosts {hosts} {{\n reload 0\n }}"
+    reloading.write(1, more)
+    async with reloading:
+        assert await reloading.asking.answers("h.test") == ["A 192.0.2.1"]
+        hosts.write_text("192.0.2.22 h.test\n")
+        zone.write_text("no zone\n")
+        reloading.write(2, f"file {zone} z.test\n{more}")
+        assert not await reloading.reloader.reload()
+        assert await reloading.asking.answers("h.test") == ["A 192.0.2.1"]
+        assert await reloading.asking.answers("H.test") == ["A 192.0.2.1"]
+
+
+async def test_an_address_that_is_served_no_more_has_no_gauges(reloading):
+    async with reloading:
+        other = free_port()
+        reloading.write(1, f"}}\n.:{other} {{\n bind 127.0.0.1\n whoami")
+        for octet, shown in ((1, {reloading.port, other}), (2, {reloading.port})):
+            if octet == 2:
+                reloading.write(octet)
+            assert await reloading.reloader.reload()
+            await reloading.reloader.stopped()
+            gc.collect()  # a service goes with its cycles
+            list(families())
+            servers = {f"dns://127.0.0.1:{port}" for port in shown}
+            for gauge in (bounds.waiting, bounds.remembered, bounds.connections):
+                mine = {labels[0] for labels in gauge.cells if labels[0].endswith((str(reloading.port), str(other)))}
+                assert mine == servers
