@@ -79,6 +79,16 @@ class Inquiry:
         self._text_left = LONGEST_RDATA
         self._lookups_left = MOST_LOOKUPS
 
+    @property
+    def keys_read(self) -> int:
+        """How many keys it has looked at."""
+        return MOST_KEYS - self._keys_left
+
+    @property
+    def looked_elsewhere(self) -> bool:
+        """Does its answer depend on names outside the zone?"""
+        return self._lookups_left < MOST_LOOKUPS
+
     def answer(self, owner: bytes, name: bytes) -> Steps[Response]:
         """The answer about a name, in lower case, which the answer calls ``owner``.
 

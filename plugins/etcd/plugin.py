@@ -21,6 +21,7 @@ from pycoredns.meaning import Meaning
 from pycoredns.plugin import Plugin
 from pycoredns.plugins.etcd import several
 from pycoredns.plugins.etcd.answers import MOST_KEYS, Inquiry, NoSuchKey, follow
+from pycoredns.plugins.etcd.gathered import Gathered
 from pycoredns.plugins.etcd.keys import WILDCARDS, before_wildcard, is_plain_label, name_below, plain_key, root_of
 from pycoredns.plugins.etcd.options import TLS, Credentials, SkyDNS
 from pycoredns.plugins.etcd.packed import BARE_SERVICE, NUMBERS, RECORDS, STARTS, STRIP, TTLS
@@ -89,6 +90,7 @@ class Etcd(Plugin):
         """Of the parents of names: their zone, their key and a slash."""
         self._parents_outside: set[bytes] = set()
         """Names right below these are in no zone, unless they are one."""
+        self._gathered = Gathered()
         root = root_of(self.path)
         self._keys = {name: plain_key(root, name) for name in self._zones}
         self._names_from_keys = root.count(b"/") == 1
@@ -117,6 +119,11 @@ class Etcd(Plugin):
     def _follow(self, source: Source) -> None:
         self._source = source
         self._below, self._records = source.tree.below.parts, source.tree.records.parts
+
+    def changed(self) -> None:
+        """What was gathered or remembered holds no longer."""
+        self._gathered.forget()
+        super().changed()
 
     def ready(self) -> bool:
         """Has etcd been read?"""
@@ -192,6 +199,8 @@ class Etcd(Plugin):
 
     def _handle_unusual(self, request: Request) -> Answer:
         name = request.name
+        if (gathered := self._gathered.find(name, request.qtype)) is not None:
+            return gathered
         cut = name[0] + 1
         place = self._places.get(name[cut:])
         if place is None:
@@ -230,12 +239,15 @@ class Etcd(Plugin):
         records = several.usual_records(keys, self._records) if 0 < len(keys) <= MOST_KEYS else None
         if records is None or qtype in _BY_EXACT_KEY:
             return None
+        response: Response | None = None
         if qtype != types.SRV:
             found = several.addresses(request.asked, qtype, records)
-            return response_of(found) if found else zone.empty()
-        if not self._names_from_keys or b"/" in name:
-            return None
-        return several.services(request.asked, name, len(stem), keys, records)
+            response = response_of(found) if found else zone.empty()
+        elif self._names_from_keys and b"/" not in name:
+            response = several.services(request.asked, name, len(stem), keys, records)
+        if response is not None:
+            self._gathered.keep(request.name, qtype, response, len(keys))
+        return response
 
     def _missing(self, request: Request, zone: Zone) -> Answer:
         qtype = request.tail.qtype
@@ -311,11 +323,14 @@ class Etcd(Plugin):
             return zone.soa()
         inquiry = Inquiry(request, self._source.tree, zone, self._lease_ttl)
         try:
-            return follow(inquiry.answer(request.asked, name))
+            answer = follow(inquiry.answer(request.asked, name))
         except NoSuchKey:
             return self._missing(request, zone)
         except ServerFailure as error:
             return zone.failure(error)
+        if isinstance(answer, Response) and not inquiry.looked_elsewhere:
+            self._gathered.keep(request.name, request.qtype, answer, inquiry.keys_read)
+        return answer
 
     def _lease_ttl(self, lease: int) -> int | None:
         """The TTL that a lease gives: the time it has left, within the bounds."""

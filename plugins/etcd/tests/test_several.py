@@ -139,5 +139,6 @@ def test_more_keys_than_are_read_for_one_question_are_left_to_an_inquiry(made: C
     assert plugin.handle(request_for("*.a.lab.internal", plugins=[plugin])).truncated
     assert not made
     delete(plugin._source, LAB + "a/n0")
+    plugin.changed()
     assert plugin.handle(request_for("*.a.lab.internal", plugins=[plugin])).answers == 4096
     assert made == {"addresses": 1}

@@ -9,6 +9,7 @@ import dns.message
 import dns.rcode
 
 from pycoredns.plugins.etcd import Etcd
+from pycoredns.plugins.etcd.gathered import Gathered
 from pycoredns.plugins.etcd.source import Source
 from pycoredns.response import Response
 from pycoredns.testing import Last, request_for
@@ -49,6 +50,7 @@ def etcd(content=(), synced=True, zones=("lab.internal",), **options):
 def thorough(plugin):
     """A plugin with the same contents that answers by Inquiries only."""
     other = copy(plugin)
+    other._gathered = Gathered()
     other._places, other._note_place, other._matching = {}, lambda *_: False, lambda *_: None
     return other
 
