@@ -58,10 +58,14 @@ class Listeners:
             listener.stop()
 
     def adopt(self, others: Listeners) -> None:
-        """Takes over the connections of those that were for the same."""
+        """Takes over the connections of those that were for the same.
+
+        Of those to all addresses, one that came to an address which has got a listener of its own belongs to that from now on.
+        """
         for key, listener in others.tcp.items():
             if key in self.tcp:
-                self.tcp[key].adopt(listener)
+                nearer = {each.address.host: other for each, other in self.tcp.items() if _is_nearer(each.address, key.address)}
+                self.tcp[key].adopt(listener, nearer)
 
     async def forget(self) -> None:
         """Has counted what was given from memory, and forgets it, while others go on."""
@@ -76,3 +80,8 @@ class Listeners:
             listener.service.leave(listener)
         self.udp.clear()
         self.tcp.clear()
+
+
+def _is_nearer(address: Address, other: Address) -> bool:
+    """Is it one of the addresses of another, which stands for all of them?"""
+    return not other.host and bool(address.host) and address.port == other.port

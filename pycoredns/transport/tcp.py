@@ -14,7 +14,7 @@ import os
 import resource
 import select
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic, perf_counter_ns
 
@@ -232,13 +232,14 @@ class TCPListener(Listener):
         self.poll.modify(self._listening, IN)
         self._sweep = asyncio.get_running_loop().call_later(_SWEEP, self._check_all)
 
-    def adopt(self, old: TCPListener) -> None:
-        """Takes the connections of its predecessor, which has been stopped, after a reload."""
+    def adopt(self, old: TCPListener, nearer: Mapping[str, TCPListener]) -> None:
+        """Takes the connections of its predecessor, which has been stopped, after a reload; those to some addresses others do."""
         old.ignore()
         for connection in old.connections.values():
-            connection.listener = self
-            self.poll.register(connection.descriptor, connection.interest)
-        self.connections.update(old.connections)
+            listener = nearer.get(old.local(connection)[0], self) if nearer else self
+            connection.listener = listener
+            listener.poll.register(connection.descriptor, connection.interest)
+            listener.connections[connection.descriptor] = connection
         old.connections.clear()
 
     def stop(self) -> None:

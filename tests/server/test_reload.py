@@ -412,6 +412,30 @@ async def test_bind_may_come_and_go(tmp_path):
     await reloader.server.stop()
 
 
+async def test_a_connection_belongs_to_the_address_it_came_to(tmp_path):
+    """To one of all addresses that gets a block of its own, while others have all of them still."""
+    port, file = free_port(), tmp_path / "Corefile"
+    block = "a.test:{port} {{\n {bind}\n hosts {{\n 192.0.2.1 a.test\n }}\n}}\nb.test:{port} {{\n whoami\n}}\n"
+    file.write_text(block.format(port=port, bind=""))
+    source = Source(str(file))
+    server = Server(assemble(source.read()))
+    await server.start()
+    reloader, wire = Reloader(server, source), query_wire("a.test")
+    connections = [await asyncio.open_connection(host, port) for host in ("127.0.0.1", "127.0.0.2")]
+    for bind, rcodes in (("", [0, 0]), ("bind 127.0.0.1", [0, 5])):
+        file.write_text(block.format(port=port, bind=bind))
+        await reloader.reload()
+        await reloader.stopped()
+        for (reader, writer), rcode in zip(connections, rcodes, strict=True):
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+            reply = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            assert reply[3] & 15 == rcode
+    for _, writer in connections:
+        writer.close()
+        await writer.wait_closed()
+    await reloader.server.stop()
+
+
 async def test_blocks_of_the_same_zone_keep_their_own_caches(tmp_path):
     """Inside and outside have the same zone on other ports: what one has cached must not reach the other."""
     inside, outside, file = free_port(), free_port(), tmp_path / "Corefile"
