@@ -5,6 +5,8 @@ import re
 ROOT = b"\0"
 LONGEST_NAME = 255
 LONGEST_LABEL = 63
+LONGEST_TEXT = 4 * LONGEST_NAME
+"""Characters of a name whose octets are all written as escapes."""
 _MOST_JUMPS = LONGEST_NAME // 2  # a name of 255 octets has no more labels
 _SPECIAL = frozenset(b". '@;()\"\\")
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/."
@@ -21,6 +23,8 @@ def from_text(text: str) -> bytes:
     Understands ``\DDD`` and ``\X`` escapes; a final dot is optional. Raises BadNameError for an empty or over-long label or name,
     and for what is no UTF-8.
     """
+    if len(text) > LONGEST_TEXT:  # a megabyte may be given as a host
+        raise BadNameError(f"{text[:60]!r}...: longer than {LONGEST_NAME} octets")
     if _PLAIN_TEXT.fullmatch(text):
         labels = text.removesuffix(".").encode().split(b".")
     else:

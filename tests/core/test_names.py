@@ -36,6 +36,13 @@ def test_bad_text(text):
         names.from_text(text)
 
 
+def test_a_text_that_cannot_be_a_name_is_not_told_in_full():
+    assert len(names.from_text("\\065" * 63 + ("." + "\\065" * 62) * 3 + ".")) == 254
+    with pytest.raises(BadNameError) as error:
+        names.from_text("a." * 1_000_000)
+    assert len(str(error.value)) < 100
+
+
 @pytest.mark.parametrize(
     ("wire", "text"),
     [(b"\0", "."), (b"\3a.b\0", r"a\.b."), (b"\2\0 \0", r"\000\ ."), (b"\1@\0", r"\@."), (b"\3a_b\2*c\0", "a_b.*c.")],
