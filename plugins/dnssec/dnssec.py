@@ -165,7 +165,7 @@ class Dnssec(Plugin):
         """Any answer that denies nothing, or only what its aliases lead to."""
         qtype, room = request.tail.qtype, request.limit
         answer = self._signer.signed(response.answer, response.answers, tally, room=room)
-        authority = self._signer.signed_authority(known, tally)
+        authority = self._signer.signed_authority(known, tally, room)
         additional = self._signer.signed(response.additional, response.additionals, tally, room=room)
         if answer.cut or authority.cut or additional.cut:  # a cache is not to keep it
             response = response.alike(flags=response.flags | TC)

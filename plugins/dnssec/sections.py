@@ -87,13 +87,15 @@ class Signer:
             self._authorities[octets] = known = Authority(octets, count)
         return known
 
-    def signed_authority(self, authority: Authority, tally: Tally) -> Section:
-        """An authority section with its signatures."""
+    def signed_authority(self, authority: Authority, tally: Tally, room: int = STREAM_LIMIT) -> Section:
+        """An authority section with its signatures; for ``room`` see ``signed``."""
         known = authority.signed
         if known is not None and time() < known.until:
             tally.hits.value += known.sets
             return known
-        authority.signed = known = self.signed(authority.octets, authority.count, tally)
+        known = self.signed(authority.octets, authority.count, tally, room=room)
+        if not known.cut:
+            authority.signed = known
         return known
 
     def signed(self, octets: bytes, count: int, tally: Tally, only: int = 0, room: int = STREAM_LIMIT) -> Section:

@@ -129,11 +129,12 @@ async def test_broken_signatures_and_those_of_zones_above_do_not_count(rdata: by
     assert (await request.listener.service.zones[b"\0"][0].handle(request)).answers == 3
 
 
-def test_no_more_is_signed_than_a_message_can_hold() -> None:
+@pytest.mark.parametrize("section", ["additional", "authority"])
+def test_no_more_is_signed_than_a_message_can_hold(section: str) -> None:
     """Hundreds of targets that are signed one by one would take the time of thousands of questions."""
     number = 300
     services = [a_record(ZONE, types.SRV, b"\0\1\0\1\0\1" + names.from_text(f"n{each}.{ZONE}")) for each in range(number)]
-    answer = sections(*services, additional=[a_record(f"n{each}.{ZONE}") for each in range(number)])
+    answer = sections(*services, **{section: [a_record(f"n{each}.{ZONE}") for each in range(number)]})  # type: ignore[arg-type]
     dnssec = plugin()
     small = request_for(ZONE, "SRV", plugins=[dnssec, Last(answer)], zone=ZONE, do=True, size=1232)
     large = request_for(ZONE, "SRV", plugins=[dnssec, Last(answer)], zone=ZONE, do=True, protocol="tcp")
