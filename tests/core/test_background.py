@@ -86,7 +86,8 @@ async def test_no_more_threads_are_at_work_than_are_good() -> None:
 
     usual, tasks = sys.getswitchinterval(), [asyncio.create_task(background.in_background(work)) for _ in range(40)]
     await eventually(lambda: len(seen) == background.MOST_THREADS)
-    tasks.pop().cancel()  # before its turn
+    (given_up := tasks.pop()).cancel()  # before its turn
+    await asyncio.wait([given_up])
     end.set()
     await asyncio.gather(*tasks)
     assert len(seen) == len(tasks)
