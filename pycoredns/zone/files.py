@@ -49,7 +49,7 @@ class ZoneFile:
 
     def has_changed(self) -> bool:
         """Are the files others than those that were last looked at?"""
-        changed = not self._seen or any(_version(path) != version for path, version in self._seen.items())
+        changed = self.path not in self._seen or any(_version(path) != version for path, version in self._seen.items())
         self._adopted = self._adopted and changed  # found as it was adopted, it is as if it had been read here
         return changed
 

@@ -295,6 +295,15 @@ async def test_a_zone_moves_to_another_file(tmp_path):
         await has(server, "ns.date.test", "A 192.0.2.2")
 
 
+async def test_a_file_that_comes_before_another_takes_its_zone(tmp_path):
+    (tmp_path / "later").mkdir()
+    write(tmp_path / "later" / "db.date.test", text(1, "192.0.2.1"))
+    async with running(COREFILE, folder=tmp_path) as server:
+        assert await server.answers("ns.date.test") == ["A 192.0.2.1"]
+        write(tmp_path / "db.date.test", text(2, "192.0.2.2"))
+        await has(server, "ns.date.test", "A 192.0.2.2")
+
+
 async def test_a_folder_that_comes_later(tmp_path):
     async with running(COREFILE, folder=tmp_path / "later") as server:
         (tmp_path / "new").mkdir()
