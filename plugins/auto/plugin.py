@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pycoredns.answer import Answer
-from pycoredns.background import in_background
+from pycoredns.background import beside, in_background
 from pycoredns.corefile.kinds import Ignored, Zone
 from pycoredns.corefile.numbers import Duration
 from pycoredns.corefile.options import Arguments, BadValueError, Option, Repetition, zones_of_block
@@ -86,14 +86,8 @@ class Auto(HoldsZones):
     async def running(self) -> AsyncIterator[None]:
         """Reads all files, and then those that change."""
         await self._refresh()
-        task = asyncio.create_task(self._watch()) if self.reload else None
-        try:
+        async with beside(self._watch()) if self.reload else nullcontext():
             yield
-        finally:
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
 
     async def _watch(self) -> None:
         while True:
