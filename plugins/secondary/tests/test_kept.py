@@ -72,8 +72,11 @@ async def test_another_zone_under_its_name_is_passed_over(tmp_path: Path):
     assert shelf.load(ORIGIN) is None
 
 
-async def test_a_folder_that_cannot_be_written_to_costs_nothing_else(tmp_path: Path):
+async def test_a_folder_that_cannot_be_written_to_is_told_and_costs_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     await Shelf(tmp_path / "gone").write(zone())
+    assert f" cannot be kept in {tmp_path}/gone: No such file or directory" in caplog.text
 
 
 async def test_of_many_versions_the_newest_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
