@@ -65,7 +65,8 @@ def measure() -> None:
     for gauge in (waiting, remembered, connections):
         gauge.cells.clear()
     for service in services:
-        waiting.cell(service.address).value += service.waiting
+        if service.listeners or service.waiting:  # one that was replaced may stay until the collector comes
+            waiting.cell(service.address).value += service.waiting
         for listener in service.listeners:
             remembered.cell(service.address, listener.protocol).value += len(listener.memo.entries)
             if listener.protocol == "tcp":
