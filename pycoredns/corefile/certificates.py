@@ -21,6 +21,8 @@ def client_context(certificate: Path | None, key: Path | None, authorities: Path
     """
     import ssl  # late: most Corefiles name no certificates
 
+    for path in (certificate, key, authorities):
+        _check_readable(path)
     context = _loaded(lambda: ssl.create_default_context(cafile=authorities), f'"{authorities}" holds no certificate')
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None:
@@ -30,13 +32,18 @@ def client_context(certificate: Path | None, key: Path | None, authorities: Path
     return context
 
 
+def _check_readable(path: Path | None) -> None:
+    """Raises BadValueError; what TLS says of a file that is not there does not name it."""
+    try:
+        if path is not None:
+            path.open("rb").close()
+    except OSError as error:
+        raise BadValueError(f'"{path}" cannot be read ({(error.strerror or str(error)).lower()})') from None
+
+
 def _loaded(load: Callable[[], T], fault: str) -> T:
     """What is loaded from files."""
-    import ssl
-
     try:
         return load()
-    except ssl.SSLError:
+    except OSError:  # as ssl.SSLError is
         raise BadValueError(fault) from None
-    except OSError as error:
-        raise BadValueError(f"{fault} ({error.strerror})") from None

@@ -40,10 +40,10 @@ def test_files_that_suit(files: dict[str, Path]) -> None:
         (("key", "cert", None), '"{key}" and "{cert}" are not a certificate and its key'),
         (("cert", "text", None), '"{cert}" and "{text}" are not a certificate and its key'),
         (("cert", "locked", None), '"{cert}" and "{locked}" are not a certificate and its key'),
-        (("cert", "none", None), '"{cert}" and "{none}" are not a certificate and its key (No such file or directory)'),
+        (("cert", "none", None), '"{none}" cannot be read (no such file or directory)'),
         ((None, None, "key"), '"{key}" holds no certificate'),
         ((None, None, "text"), '"{text}" holds no certificate'),
-        ((None, None, "none"), '"{none}" holds no certificate (No such file or directory)'),
+        ((None, None, "none"), '"{none}" cannot be read (no such file or directory)'),
     ],
 )
 def test_files_that_do_not_suit(names: tuple[str | None, ...], said: str, files: dict[str, Path]) -> None:

@@ -67,7 +67,7 @@ def test_all_options(tmp_path: Path):
     [
         ("credentials dns", "credentials requires 2 arguments"),
         ("credentials", "credentials requires 2 arguments"),
-        ("tls /nowhere/ca.pem", '"/nowhere/ca.pem" holds no certificate (No such file or directory)'),
+        ("tls /nowhere/ca.pem", '"/nowhere/ca.pem" cannot be read (no such file or directory)'),
         ("tls /dev/null /dev/null", '"/dev/null" and "/dev/null" are not a certificate and its key'),
         ('tls ""', "the path is empty"),
         ("tls a b c d", "at most three files"),

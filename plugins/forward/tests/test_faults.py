@@ -248,7 +248,7 @@ async def test_a_certificate_that_is_gone_prevents_the_start(tmp_path: Path) -> 
     certificate, _ = write_certificate(tmp_path)
     forward = configured(f"forward . tls://127.0.0.1 {{\n tls {certificate}\n}}")[0]
     certificate.unlink()
-    with pytest.raises(StartError, match=rf'forward: "{certificate}" holds no certificate \(No such file or directory\)'):
+    with pytest.raises(StartError, match=rf'forward: "{certificate}" cannot be read \(no such file or directory\)'):
         async with forward.running():
             pass
 
