@@ -320,8 +320,6 @@ class Cache(Plugin):
 
     def take_over(self, old: Self) -> None:
         """Keeps what its predecessor kept, each for the time it was kept for."""
-        if any(self.stores.values()):  # a failed reload is undone: what is here is at least as new
-            return
         for sort, store in self.stores.items():
             store.take_over(old.stores[sort], self.zones)
 
