@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from time import perf_counter_ns
+from typing import Any, SupportsIndex
 
 from dnslib import EDNS0, QTYPE, RCODE, DNSQuestion, DNSRecord
 
@@ -126,6 +127,17 @@ def records(response: Response) -> list[str]:
     """The answer section as text: ``name ttl TYPE data``, by dnslib."""
     wire = bytes(2) + b"\x80\0\0\0" + response.answers.to_bytes(2, "big") + bytes(4) + response.plain().answer
     return [f"{rr.rname} {rr.ttl} {QTYPE.get(rr.rtype)} {rr.rdata}" for rr in DNSRecord.parse(wire).rr]
+
+
+class Watched(bytes):
+    """Octets that count how often a single one of them is looked at: the steps of who reads a message."""
+
+    looks = 0
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Any:
+        """As of any octets."""
+        self.looks += not isinstance(key, slice)
+        return super().__getitem__(key)
 
 
 def free_port() -> int:

@@ -22,7 +22,7 @@ import dns.zonefile
 from pycoredns.wire import names, types
 from pycoredns.zone.building import BadZoneError, Builder
 from pycoredns.zone.generating import BadGenerateError, generated
-from pycoredns.zone.plain import DEFAULT_TTL, SPECIAL, TEXT, NotPlain, PlainLines
+from pycoredns.zone.plain import DEFAULT_TTL, LONGEST_STRING, SPECIAL, TEXT, NotPlain, PlainLines
 from pycoredns.zone.zone import Zone
 
 Take: TypeAlias = Callable[[bytes, int, int, bytes], None]
@@ -31,7 +31,6 @@ Version: TypeAlias = tuple[int, ...]
 """What differs once a file has been written or replaced; nothing of one that is missing."""
 DEEPEST_INCLUDE = 7
 """Files that may include each other in turn, as in CoreDNS."""
-LONGEST_STRING = 255
 LONGEST_ENTRY = 1 << 20
 """Characters of one record, however many lines it has."""
 _GENERATED_TTL = 3600

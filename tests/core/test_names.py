@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from pycoredns.testing import Watched
 from pycoredns.wire import names
 from pycoredns.wire.names import BadNameError
 
@@ -109,16 +110,6 @@ def test_a_chain_of_pointers_is_given_up():
         b"\1a" + (0xC000 | (4 * number - 1 if number else 0)).to_bytes(2, "big") for number in range(100)
     )
     assert len(names.read(labels, len(labels) - 4)[0]) == 2 * 101 + 1
-
-
-class Watched(bytes):
-    """Octets that count how often one of them is looked at."""
-
-    looks = 0
-
-    def __getitem__(self, key):
-        self.looks += isinstance(key, int)
-        return super().__getitem__(key)
 
 
 def test_a_chain_of_pointers_is_followed_once():

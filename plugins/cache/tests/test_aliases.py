@@ -1,19 +1,9 @@
 """Does an answer answer, over its aliases?"""
 
 from pycoredns.plugins.cache.aliases import answers_question
-from pycoredns.testing import request_for
+from pycoredns.testing import Watched, request_for
 from pycoredns.wire.message import record
 from pycoredns.wire.walk import walk
-
-
-class Watched(bytes):
-    """Octets that count how often one of them is looked at."""
-
-    looks = 0
-
-    def __getitem__(self, key):
-        self.looks += isinstance(key, int)
-        return super().__getitem__(key)
 
 
 def test_names_at_the_end_of_a_chain_of_pointers_are_read_once():
